@@ -1,0 +1,1 @@
+//! Native plugins that come with Mortise.

@@ -1,0 +1,121 @@
+//! Regular expressions that come from a configuration file.
+//!
+//! Every plugin that takes patterns compiles them here, so that one set of bounds holds: matching is linear in the
+//! text (no look-around, no back-references), the compiled size is capped, and an error names the entry it came from.
+//! Replacement texts follow Python's rules (`\1`, `\g<name>`), since that is what the patterns' authors wrote them for.
+
+mod template;
+
+use regex::{Regex, RegexBuilder};
+
+pub(crate) use template::{Template, TemplateError};
+
+/// Largest compiled program of one pattern, in bytes.
+const SIZE_LIMIT: usize = 1 << 20;
+/// Largest lazily built automaton of one pattern, in bytes.
+const DFA_SIZE_LIMIT: usize = 2 << 20;
+/// Deepest nesting of groups in one pattern.
+const NEST_LIMIT: u32 = 100;
+/// Characters of a pattern that an error message repeats.
+const SHOWN: usize = 80;
+
+/// A pattern that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot compile the pattern `{pattern}` of {owner}; look-around and back-references are not supported")]
+pub struct PatternError {
+    /// The entry the pattern stands in, such as `custom_patterns[2]`.
+    pub owner: String,
+    /// The pattern, shortened to 80 characters.
+    pub pattern: String,
+    /// What the regex compiler said.
+    #[source]
+    pub source: Box<regex::Error>,
+}
+
+/// Whether letters match whatever their case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Case {
+    /// `a` matches `a`.
+    Sensitive,
+    /// `a` matches `a` and `A`.
+    Insensitive,
+}
+
+/// Compiles `pattern`, which stands in the entry `owner`.
+pub(crate) fn compile(pattern: &str, case: Case, owner: &str) -> Result<Regex, PatternError> {
+    let failed = |source: regex::Error| PatternError {
+        owner: owner.to_owned(),
+        pattern: pattern.chars().take(SHOWN).collect(),
+        source: Box::new(source),
+    };
+    RegexBuilder::new(&from_python(pattern))
+        .case_insensitive(case == Case::Insensitive)
+        .size_limit(SIZE_LIMIT)
+        .dfa_size_limit(DFA_SIZE_LIMIT)
+        .nest_limit(NEST_LIMIT)
+        .build()
+        .map_err(failed)
+}
+
+/// Longest text in bytes that a compiled pattern can match; `None` where it has no bound.
+pub(crate) fn longest_match(regex: &Regex, case: Case) -> Option<usize> {
+    regex_syntax::ParserBuilder::new()
+        .case_insensitive(case == Case::Insensitive)
+        .build()
+        .parse(regex.as_str())
+        .ok()
+        .and_then(|hir| hir.properties().maximum_len())
+}
+
+/// Python spells the end of the text `\Z`; the regex crate spells it `\z`.
+fn from_python(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        out.push(c);
+        if c == '\\' {
+            match chars.next() {
+                Some('Z') => out.push('z'),
+                Some(escaped) => out.push(escaped),
+                None => {}
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_invalid_pattern_names_its_entry() {
+        let error = compile("(unclosed", Case::Sensitive, "words[3]").unwrap_err();
+        assert!(error.to_string().contains("`(unclosed` of words[3]"), "{error}");
+    }
+
+    #[test]
+    fn look_around_is_refused_with_the_reason() {
+        let error = compile("a(?=b)", Case::Sensitive, "words[0]").unwrap_err();
+        assert!(error.to_string().contains("look-around"), "{error}");
+    }
+
+    #[test]
+    fn a_pattern_that_compiles_to_too_much_is_refused() {
+        assert!(compile(r"(\pL{1000}){1000}", Case::Sensitive, "words[0]").is_err());
+        assert!(compile(&"(".repeat(5000), Case::Sensitive, "words[0]").is_err());
+    }
+
+    #[test]
+    fn pythons_end_of_text_is_understood() {
+        let regex = compile(r"b\Z", Case::Sensitive, "words[0]").unwrap();
+        assert!(regex.is_match("ab") && !regex.is_match("ba"));
+    }
+
+    #[test]
+    fn longest_match_is_known_for_bounded_patterns_only() {
+        let length = |p: &str| longest_match(&compile(p, Case::Sensitive, "x").unwrap(), Case::Sensitive);
+        assert_eq!(length("a{2,5}b"), Some(6));
+        assert_eq!(length("a+"), None);
+    }
+}

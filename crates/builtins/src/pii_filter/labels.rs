@@ -1,0 +1,259 @@
+//! Reads the label in front of a value: `Passport No: `, `"dateOfBirth": "`, `driver's license #`.
+//!
+//! A label is looked for only where a value that could belong to it stands, walking backwards over a bounded number of
+//! bytes. So text without such values costs nothing, and no automaton over all labels has to run over everything.
+
+use super::category::{Categories, Category};
+
+/// Bytes before a value in which its label is looked for.
+pub(super) const LABEL_REACH: usize = 64;
+/// Words that are read backwards, fillers included.
+const MAX_WORDS: usize = 7;
+/// Separating bytes between two words, or between the last word and the value.
+const MAX_GAP: usize = 8;
+/// No word of any label is longer.
+const MAX_WORD: usize = 24;
+
+/// What a label promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Label {
+    /// Categories whose label this is.
+    pub(super) categories: Categories,
+    /// Whether it names an AWS secret access key (and not just any key).
+    pub(super) aws_secret: bool,
+}
+
+impl Label {
+    const fn of(category: Category) -> Self {
+        Self { categories: Categories::of(&[category]), aws_secret: false }
+    }
+}
+
+enum Word {
+    /// Says nothing by itself; the word before it counts.
+    Filler,
+    Label(Label),
+    /// A label only together with the word before it.
+    Tail(Tail),
+    Other,
+}
+
+#[derive(Clone, Copy)]
+enum Tail {
+    Security,
+    Birth,
+    Date,
+    License,
+    Record,
+    Key,
+    Token,
+    Secret,
+}
+
+/// The label directly before `at`.
+pub(super) fn before(bytes: &[u8], at: usize) -> Label {
+    let mut words = Words::new(bytes, at);
+    let mut buffer = [0; MAX_WORD];
+    for _ in 0..MAX_WORDS {
+        let Some(word) = words.previous(&mut buffer) else { break };
+        match classify(word) {
+            Word::Filler => {}
+            Word::Label(label) => return label,
+            Word::Tail(tail) => return two_words(tail, &mut words),
+            Word::Other => break,
+        }
+    }
+    Label::default()
+}
+
+fn classify(word: &[u8]) -> Word {
+    let label = |category| Word::Label(Label::of(category));
+    match word {
+        b"number" | b"no" | b"num" | b"nr" | b"id" | b"is" | b"was" | b"on" | b"value" | b"code" | b"the" | b"my"
+        | b"o" | b"b" => Word::Filler,
+        b"ssn" | b"socialsecurity" | b"socialsecuritynumber" => label(Category::Ssn),
+        b"bsn" | b"burgerservicenummer" | b"sofinummer" => label(Category::Bsn),
+        b"phone" | b"telephone" | b"tel" | b"mobile" | b"cell" | b"cellphone" | b"phonenumber" | b"fax" => {
+            label(Category::Phone)
+        }
+        b"dob" | b"born" | b"birthdate" | b"birthday" | b"dateofbirth" => label(Category::DateOfBirth),
+        b"passport" | b"passportnumber" | b"passportno" => label(Category::Passport),
+        b"dl" | b"driverlicense" | b"driverslicense" | b"driverlicence" | b"driverslicence" | b"drivinglicence"
+        | b"drivinglicense" => label(Category::DriverLicense),
+        b"account" | b"acct" | b"accountnumber" | b"accountno" | b"bankaccount" => label(Category::BankAccount),
+        b"mrn" | b"medicalrecord" | b"medicalrecordnumber" => label(Category::MedicalRecord),
+        b"apikey" | b"apitoken" | b"accesstoken" | b"authtoken" | b"secretkey" | b"clientsecret" => {
+            label(Category::ApiKey)
+        }
+        b"security" => Word::Tail(Tail::Security),
+        b"birth" => Word::Tail(Tail::Birth),
+        b"date" => Word::Tail(Tail::Date),
+        b"license" | b"licence" | b"lic" => Word::Tail(Tail::License),
+        b"record" | b"records" => Word::Tail(Tail::Record),
+        b"key" => Word::Tail(Tail::Key),
+        b"token" => Word::Tail(Tail::Token),
+        b"secret" => Word::Tail(Tail::Secret),
+        _ => Word::Other,
+    }
+}
+
+fn two_words(tail: Tail, words: &mut Words<'_>) -> Label {
+    let mut buffer = [0; MAX_WORD];
+    let Some(word) = words.previous(&mut buffer) else { return Label::default() };
+    let category = match (tail, word) {
+        (Tail::Security, b"social") => Category::Ssn,
+        (Tail::Birth, b"of" | b"date") | (Tail::Date, b"birth") => Category::DateOfBirth,
+        (Tail::License, b"driver" | b"drivers" | b"driving") => Category::DriverLicense,
+        // The `s` of "driver's".
+        (Tail::License, b"s") => match words.previous(&mut buffer) {
+            Some(b"driver") => Category::DriverLicense,
+            _ => return Label::default(),
+        },
+        (Tail::Record, b"medical" | b"health" | b"patient") => Category::MedicalRecord,
+        (Tail::Key, b"access") => return access_key(words),
+        (Tail::Key, b"api" | b"secret") => Category::ApiKey,
+        (Tail::Token, b"api" | b"access" | b"auth" | b"secret") => Category::ApiKey,
+        (Tail::Secret, b"client" | b"api") => Category::ApiKey,
+        _ => return Label::default(),
+    };
+    Label::of(category)
+}
+
+/// `access key`, with `secret` before it: the secret half of an AWS key.
+fn access_key(words: &mut Words<'_>) -> Label {
+    let mut buffer = [0; MAX_WORD];
+    match words.previous(&mut buffer) {
+        Some(b"secret") => {
+            Label { categories: Categories::of(&[Category::AwsKey, Category::ApiKey]), aws_secret: true }
+        }
+        _ => Label::of(Category::ApiKey),
+    }
+}
+
+/// The words before a place, last one first.
+struct Words<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    floor: usize,
+}
+
+impl<'a> Words<'a> {
+    fn new(bytes: &'a [u8], at: usize) -> Self {
+        Self { bytes, at, floor: at.saturating_sub(LABEL_REACH) }
+    }
+
+    /// The word before the current place, in lower case, in `buffer`. A change from lower to upper case begins a word.
+    fn previous<'b>(&mut self, buffer: &'b mut [u8; MAX_WORD]) -> Option<&'b [u8]> {
+        let gap_end = self.at;
+        while self.at > self.floor && is_gap(self.bytes[self.at - 1]) {
+            self.at -= 1;
+            if gap_end - self.at > MAX_GAP {
+                return None;
+            }
+        }
+        let mut free = MAX_WORD;
+        while self.at > self.floor && self.bytes[self.at - 1].is_ascii_alphabetic() {
+            self.at -= 1;
+            free = free.checked_sub(1)?;
+            let b = self.bytes[self.at];
+            buffer[free] = b.to_ascii_lowercase();
+            if b.is_ascii_uppercase() && self.at > 0 && self.bytes[self.at - 1].is_ascii_lowercase() {
+                break;
+            }
+        }
+        (free < MAX_WORD).then(|| &buffer[free..])
+    }
+}
+
+const fn is_gap(b: u8) -> bool {
+    matches!(
+        b,
+        b' ' | b'\t' | b':' | b'=' | b'#' | b'"' | b'\'' | b'(' | b'[' | b'*' | b'.' | b'-' | b'_' | b'|' | b'`' | b'>'
+            | b'\\'
+    )
+}
+
+/// The month a name or its abbreviation stands for, whatever its case.
+pub(super) fn is_month(word: &[u8]) -> bool {
+    const MONTHS: [&[u8]; 12] = [
+        b"january",
+        b"february",
+        b"march",
+        b"april",
+        b"may",
+        b"june",
+        b"july",
+        b"august",
+        b"september",
+        b"october",
+        b"november",
+        b"december",
+    ];
+    MONTHS.iter().any(|month| {
+        word.eq_ignore_ascii_case(month)
+            || (word.len() == 3 && word.eq_ignore_ascii_case(&month[..3]))
+            || (word.len() == 4 && month[..4.min(month.len())].eq_ignore_ascii_case(word) && month[0] == b's')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(text: &str) -> Categories {
+        before(text.as_bytes(), text.len()).categories
+    }
+
+    #[test]
+    fn labels_are_read_in_prose_json_and_identifiers() {
+        for (text, category) in [
+            ("My SSN is ", Category::Ssn),
+            ("social security number: ", Category::Ssn),
+            (r#"{"socialSecurityNumber": ""#, Category::Ssn),
+            ("user_ssn=", Category::Ssn),
+            ("D.O.B. ", Category::DateOfBirth),
+            ("date of birth: ", Category::DateOfBirth),
+            (r#""dateOfBirth":""#, Category::DateOfBirth),
+            (r#"{\"birth_date\": \""#, Category::DateOfBirth),
+            ("Passport No. ", Category::Passport),
+            ("driver's license #", Category::DriverLicense),
+            ("| Account number | ", Category::BankAccount),
+            ("Medical Record Number: ", Category::MedicalRecord),
+            ("<mrn>", Category::MedicalRecord),
+            ("X-API-Key: ", Category::ApiKey),
+            ("access_token=", Category::ApiKey),
+        ] {
+            assert_eq!(label(text), Categories::of(&[category]), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_that_merely_contain_a_label_are_none() {
+        for text in ["handl ", "lesson: ", "accounting: ", "security ", "the record ", "assn ", "update ", ", ", ""] {
+            assert!(label(text).is_empty(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_aws_secret_is_told_from_other_keys() {
+        assert!(before(b"AWS_SECRET_ACCESS_KEY=", 22).aws_secret);
+        assert!(!before(b"access key: ", 12).aws_secret);
+    }
+
+    #[test]
+    fn the_walk_ends_where_the_reach_does() {
+        let far = format!("ssn{}", " number".repeat(40));
+        assert!(label(&far).is_empty());
+        assert!(label(&format!("ssn{}", " ".repeat(40))).is_empty());
+    }
+
+    #[test]
+    fn months_are_known_in_full_and_short() {
+        for word in ["March", "mar", "SEPT", "sep", "May"] {
+            assert!(is_month(word.as_bytes()), "{word}");
+        }
+        for word in ["marc", "monday", "m", ""] {
+            assert!(!is_month(word.as_bytes()), "{word}");
+        }
+    }
+}

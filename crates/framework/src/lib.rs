@@ -1,0 +1,1 @@
+//! How a chain of plugins runs: configuration, pipeline, context, registry. Embeddable, no server.

@@ -1,0 +1,1 @@
+//! The edge: listener, authentication, snapshot, surfaces, upstreams.

@@ -1,0 +1,4 @@
+//! The Model Context Protocol over HTTP and pipes, client and server side.
+
+mod http;
+mod tls;

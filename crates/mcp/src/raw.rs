@@ -1,0 +1,425 @@
+//! JSON that is carried as text: one validated value ([`Raw`]), a shallow look at an object ([`Object`]) and
+//! edits of single members ([`Splice`]).
+//!
+//! A gateway that decodes a message into types and encodes it again loses what it does not know: fields of
+//! newer protocol revisions, integers beyond 2^53, the sender's number format. So values stay the bytes they
+//! came in as, an object is looked at one level deep, and a change replaces the bytes of the member it concerns
+//! and no others.
+//!
+//! Looked-at names are compared after unescaping (`"na\u006de"` is `name`), a looked-at name that occurs twice
+//! is an error, and so is one that differs only in case: peers disagree about which one counts, and what a
+//! policy judged must be what the other side reads.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+mod depth;
+mod splice;
+#[cfg(test)]
+mod tests;
+
+pub use depth::{DEFAULT_MAX_DEPTH, check_depth};
+pub use splice::Splice;
+
+/// Why a piece of JSON text could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RawError {
+    /// The text is not one JSON value in UTF-8.
+    #[error("could not read the text as JSON (line {line}, column {column})")]
+    Syntax {
+        /// Line of the fault, from 1.
+        line: usize,
+        /// Column of the fault, from 1; 0 where it is at the start of the line.
+        column: usize,
+    },
+    /// Arrays and objects are nested deeper than allowed.
+    #[error("could not take JSON nested deeper than {max} levels")]
+    TooDeep {
+        /// The limit.
+        max: usize,
+    },
+    /// The text is JSON, but of another type than was asked for.
+    #[error("could not read `{what}`: expected {expected}")]
+    WrongType {
+        /// Name of the value that was looked at.
+        what: Cow<'static, str>,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// A looked-at member occurs more than once, or in spellings that differ only in case.
+    #[error(
+        "could not tell which member `{name}` is meant: it occurs more than once, or in another letter case"
+    )]
+    Ambiguous {
+        /// The name that was looked for.
+        name: String,
+    },
+    /// A member that must be there is not.
+    #[error("could not find the required member `{name}`")]
+    Missing {
+        /// The name that was looked for.
+        name: &'static str,
+    },
+}
+
+impl RawError {
+    pub(crate) fn syntax(error: &serde_json::Error) -> Self {
+        Self::Syntax { line: error.line(), column: error.column() }
+    }
+
+    pub(crate) fn wrong_type(what: impl Into<Cow<'static, str>>, expected: &'static str) -> Self {
+        Self::WrongType { what: what.into(), expected }
+    }
+}
+
+/// One JSON value as the UTF-8 text it was written in, without surrounding whitespace.
+///
+/// A value of this type always is valid JSON. Cloning is cheap: the bytes are shared. A `Raw` cut from a larger
+/// body keeps that body in memory; use [`Raw::detached`] for what is kept for long. `Debug` shows the length
+/// only, since the text may hold secrets. Equality compares the text.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Raw(Bytes);
+
+impl Raw {
+    /// The empty object, `{}`.
+    pub const EMPTY_OBJECT: Self = Self(Bytes::from_static(b"{}"));
+    /// The literal `null`.
+    pub const NULL: Self = Self(Bytes::from_static(b"null"));
+
+    /// Takes a text that must be one JSON value nested at most [`DEFAULT_MAX_DEPTH`] deep.
+    ///
+    /// # Errors
+    /// [`RawError::Syntax`] or [`RawError::TooDeep`].
+    pub fn parse(text: impl Into<Bytes>) -> Result<Self, RawError> {
+        let text = text.into();
+        check_depth(&text, DEFAULT_MAX_DEPTH)?;
+        let value = borrow(&text)?;
+        Ok(Self(text.slice_ref(value.get().as_bytes())))
+    }
+
+    /// Shares the part of `body` that `value` was borrowed from; copies where it was borrowed from elsewhere.
+    #[must_use]
+    pub fn within(body: &Bytes, value: &RawValue) -> Self {
+        let part = value.get().as_bytes();
+        if contains(body, part) { Self(body.slice_ref(part)) } else { Self(Bytes::copy_from_slice(part)) }
+    }
+
+    /// Writes any serialisable value as JSON.
+    ///
+    /// # Errors
+    /// [`RawError::WrongType`] where the value has no JSON form (a map with keys that are no strings).
+    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, RawError> {
+        serde_json::to_vec(value)
+            .map(|text| Self(text.into()))
+            .map_err(|_| RawError::wrong_type("value", "something JSON can express"))
+    }
+
+    /// A JSON string with this content.
+    #[must_use]
+    pub fn string(content: &str) -> Self {
+        let mut out = Vec::with_capacity(content.len() + 2);
+        write_string(&mut out, content);
+        Self(out.into())
+    }
+
+    /// A JSON number.
+    #[must_use]
+    pub fn integer(number: i64) -> Self {
+        Self(number.to_string().into())
+    }
+
+    /// For text made by this crate, which is JSON by construction.
+    pub(crate) fn trusted(text: Vec<u8>) -> Self {
+        debug_assert!(
+            serde_json::from_slice::<serde::de::IgnoredAny>(&text).is_ok(),
+            "text made by this crate must be JSON"
+        );
+        Self(text.into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The text as a string. Checks UTF-8 again, so prefer [`Raw::as_bytes`] where bytes do.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "every constructor checked that the text is UTF-8")]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("the text of a raw JSON value is UTF-8")
+    }
+
+    /// The text as shared bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
+    /// A copy of the text that does not keep the body in memory that it came from.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
+    /// Whether the value is an object.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.0.first() == Some(&b'{')
+    }
+
+    /// Looks at the value as an object, one level deep.
+    ///
+    /// # Errors
+    /// [`RawError::WrongType`] where it is none.
+    pub fn object(&self) -> Result<Object<'_>, RawError> {
+        Object::parse(&self.0)
+    }
+
+    /// Decodes the value into an owned type.
+    ///
+    /// # Errors
+    /// What serde_json says; its text may quote parts of the value.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(&self.0)
+    }
+}
+
+impl fmt::Debug for Raw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Raw({} bytes)", self.0.len())
+    }
+}
+
+impl Serialize for Raw {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let value: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        value.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Raw {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(Bytes::copy_from_slice(value.get().as_bytes())))
+    }
+}
+
+/// One member of an [`Object`].
+#[derive(Debug)]
+pub struct Member<'a> {
+    /// The name, unescaped.
+    pub name: Cow<'a, str>,
+    /// The value as text.
+    pub value: &'a RawValue,
+}
+
+/// An object of which only the names were read; values are text.
+///
+/// Parsing validates the whole text once and allocates nothing up to eight members.
+#[derive(Debug)]
+pub struct Object<'a> {
+    text: &'a [u8],
+    members: SmallVec<[Member<'a>; 8]>,
+}
+
+impl<'a> Object<'a> {
+    /// Reads the names of an object.
+    ///
+    /// # Errors
+    /// [`RawError::Syntax`] where the text is not JSON, [`RawError::WrongType`] where it is no object.
+    pub fn parse(text: &'a [u8]) -> Result<Self, RawError> {
+        let text = trim(text);
+        if text.first() != Some(&b'{') {
+            borrow(text)?;
+            return Err(RawError::wrong_type("value", "an object"));
+        }
+        let members =
+            serde_json::from_slice::<Members<'a>>(text).map_err(|error| RawError::syntax(&error))?;
+        Ok(Self { text, members: members.0 })
+    }
+
+    /// The same for a value that is raw already.
+    ///
+    /// # Errors
+    /// [`RawError::WrongType`] where it is no object.
+    pub fn of(value: &'a RawValue) -> Result<Self, RawError> {
+        Self::parse(value.get().as_bytes())
+    }
+
+    /// All members in the order they were written.
+    #[must_use]
+    pub fn members(&self) -> &[Member<'a>] {
+        &self.members
+    }
+
+    /// Finds a member by name.
+    ///
+    /// # Errors
+    /// [`RawError::Ambiguous`] where more than one member has this name, letter case aside.
+    pub fn get(&self, name: &str) -> Result<Option<&'a RawValue>, RawError> {
+        Ok(self.position(name)?.map(|at| self.members[at].value))
+    }
+
+    /// Finds a member that must be a string.
+    ///
+    /// # Errors
+    /// [`RawError::Ambiguous`], and [`RawError::WrongType`] where the member is no string.
+    pub fn get_str(&self, name: &'static str) -> Result<Option<Cow<'a, str>>, RawError> {
+        self.get(name)?
+            .map(|value| as_string(value).ok_or_else(|| RawError::wrong_type(name, "a string")))
+            .transpose()
+    }
+
+    /// Finds a member that must be an object.
+    ///
+    /// # Errors
+    /// [`RawError::Ambiguous`], and [`RawError::WrongType`] where the member is no object.
+    pub fn get_object(&self, name: &'static str) -> Result<Option<Object<'a>>, RawError> {
+        self.get(name)?
+            .map(|value| Object::of(value).map_err(|_| RawError::wrong_type(name, "an object")))
+            .transpose()
+    }
+
+    /// Starts an edit of this object.
+    pub fn splice(&self) -> Splice<'_, 'a> {
+        Splice::new(self)
+    }
+
+    fn position(&self, name: &str) -> Result<Option<usize>, RawError> {
+        let mut exact = None;
+        let mut alike = 0;
+        for (at, member) in self.members.iter().enumerate() {
+            if same_name_but_for_case(&member.name, name) {
+                alike += 1;
+                if member.name == name {
+                    exact = Some(at);
+                }
+            }
+        }
+        // A lone other spelling counts as well: a peer that ignores case would read what was not looked at.
+        if alike > 1 || (alike == 1 && exact.is_none()) {
+            return Err(RawError::Ambiguous { name: name.to_owned() });
+        }
+        Ok(exact)
+    }
+}
+
+/// Go's JSON decoder, which peers are written with, folds ASCII case and these two letters.
+fn same_name_but_for_case(left: &str, right: &str) -> bool {
+    if left.is_ascii() && right.is_ascii() {
+        return left.eq_ignore_ascii_case(right);
+    }
+    let fold = |letter: char| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        other => other.to_ascii_lowercase(),
+    };
+    left.chars().map(fold).eq(right.chars().map(fold))
+}
+
+struct Members<'a>(SmallVec<[Member<'a>; 8]>);
+
+/// A member name that borrows where it holds no escapes; serde's own `Cow` always copies.
+struct Name<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = SmallVec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    members.push(Member { name, value });
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+        impl<'de> Visitor<'de> for NameVisitor {
+            type Value = Name<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(NameVisitor)
+    }
+}
+
+/// The content of a raw JSON string; `None` where the value is no string or not valid Unicode.
+#[must_use]
+pub fn as_string(value: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str::<Name<'_>>(value.get()).ok().map(|name| name.0)
+}
+
+/// Appends a JSON string.
+pub fn write_string(out: &mut impl bytes::BufMut, content: &str) {
+    out.put_u8(b'"');
+    let plain = content.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    if plain {
+        out.put_slice(content.as_bytes());
+    } else {
+        write_escaped(out, content);
+    }
+    out.put_u8(b'"');
+}
+
+fn write_escaped(out: &mut impl bytes::BufMut, content: &str) {
+    let mut rest = content.as_bytes();
+    while let Some(at) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        out.put_slice(&rest[..at]);
+        match rest[at] {
+            b'"' => out.put_slice(b"\\\""),
+            b'\\' => out.put_slice(b"\\\\"),
+            b'\n' => out.put_slice(b"\\n"),
+            b'\r' => out.put_slice(b"\\r"),
+            b'\t' => out.put_slice(b"\\t"),
+            control => out.put_slice(format!("\\u{control:04x}").as_bytes()),
+        }
+        rest = &rest[at + 1..];
+    }
+    out.put_slice(rest);
+}
+
+/// Reads one JSON value without copying it.
+pub(crate) fn borrow(text: &[u8]) -> Result<&RawValue, RawError> {
+    serde_json::from_slice(text).map_err(|error| RawError::syntax(&error))
+}
+
+/// Removes the whitespace JSON allows around a value.
+pub(crate) fn trim(mut text: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\n' | b'\r'] = text {
+        text = rest;
+    }
+    text
+}
+
+/// Whether `part` lies within the memory of `whole`.
+fn contains(whole: &[u8], part: &[u8]) -> bool {
+    let whole = whole.as_ptr_range();
+    let part = part.as_ptr_range();
+    whole.start <= part.start && part.end <= whole.end
+}

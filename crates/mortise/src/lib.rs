@@ -1,0 +1,1 @@
+//! The mortise command: wiring of gateway, runtimes and built-in plugins.

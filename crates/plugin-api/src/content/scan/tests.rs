@@ -1,0 +1,146 @@
+use super::*;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn texts(json: &str, root: Select) -> Vec<String> {
+    let mut out = Vec::new();
+    strings(json.as_bytes(), root, &mut |found| {
+        out.push(found.text.into_owned());
+        ControlFlow::Continue(())
+    });
+    out
+}
+
+#[test]
+fn arguments_show_every_value_and_no_key() {
+    let json = r#"{"a":"one","b":{"c":["two",3,{"d":"three"}],"e":null},"f":"four"}"#;
+    assert_eq!(texts(json, Select::All), ["one", "two", "three", "four"]);
+    assert_eq!(texts(r#""bare""#, Select::All), ["bare"]);
+    assert_eq!(path(json.as_bytes(), Select::All, 2), "b.c[2].d");
+    assert_eq!(path(json.as_bytes(), Select::All, 3), "f");
+}
+
+#[test]
+fn tool_results_show_text_for_people_only() {
+    let json = r#"{"content":[{"type":"text","text":"hello"},
+        {"type":"image","data":"aGk=","mimeType":"image/png"},
+        {"type":"resource","resource":{"uri":"file:///x","mimeType":"text/plain","text":"inner"}},
+        {"type":"resource_link","uri":"file:///y","name":"n"}],
+        "structuredContent":{"k":"value","n":1},"isError":false,"_meta":{"x":"hidden"}}"#;
+    assert_eq!(texts(json, Select::Result), ["hello", "inner", "value"]);
+    assert_eq!(path(json.as_bytes(), Select::Result, 1), "content[2].resource.text");
+}
+
+#[test]
+fn prompt_results_and_resources_show_their_text() {
+    let prompt = r#"{"description":"d","messages":[{"role":"user","content":{"type":"text","text":"t"}}]}"#;
+    assert_eq!(texts(prompt, Select::Result), ["d", "t"]);
+    let resource =
+        r#"{"type":"resource","uri":"file:///a","mime_type":"text/plain","text":"body","blob":null}"#;
+    assert_eq!(texts(resource, Select::Resource), ["body"]);
+}
+
+#[test]
+fn llm_bodies_show_messages_and_tool_arguments() {
+    let json = r#"{"model":"m","messages":[{"role":"system","content":"s"},
+        {"role":"user","content":[{"type":"text","text":"u"},{"type":"image_url","image_url":{"url":"http://x"}}]},
+        {"role":"assistant","tool_calls":[{"id":"1","function":{"name":"f","arguments":"{\"a\":\"b\"}"}}]}]}"#;
+    assert_eq!(texts(json, Select::Llm), ["s", "u", r#"{"a":"b"}"#]);
+}
+
+#[test]
+fn escapes_in_names_and_values_do_not_hide_text() {
+    assert_eq!(texts(r#"{"te\u0078t":"a\n\"b\" \u00e9 \ud83d\ude00"}"#, Select::Result), ["a\n\"b\" é 😀"]);
+    assert_eq!(texts(r#"["\ud800 x","\q y"]"#, Select::All), ["\u{fffd} x", "\u{fffd} y"]);
+}
+
+#[test]
+fn hostile_text_shows_what_can_be_found() {
+    assert_eq!(texts(r#"{"a":"open"#, Select::All), ["open"]);
+    assert_eq!(texts(r#"{"a":"trailing\"#, Select::All), ["trailing\u{fffd}"]);
+    assert_eq!(texts("]]]}}}", Select::All), [""; 0]);
+    let deep = "[".repeat(100_000) + "\"x\"";
+    assert_eq!(texts(&deep, Select::All), ["x"]);
+}
+
+#[test]
+fn splicing_keeps_every_other_byte() {
+    let json = r#"{ "big": 123456789012345678901234567890, "s" : "call 123" , "t":"\u0041" }"#;
+    let mut edits = Edits::new();
+    edits.replace(TextId(0), 5..8, "\"*\"");
+    let out = splice(json.as_bytes(), Select::All, &edits).unwrap();
+    assert_eq!(out, json.replace("call 123", r#"call \"*\""#).as_bytes());
+}
+
+#[test]
+fn edits_of_text_that_is_not_there_are_refused() {
+    let mut edits = Edits::new();
+    edits.replace(TextId(1), 0..1, "x");
+    assert_eq!(splice(br#"["a"]"#, Select::All, &edits), Err(EditError::NoSuchText(1)));
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".*".prop_map(Value::from)
+    ];
+    leaf.prop_recursive(6, 64, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((".*", inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn values(value: &Value, out: &mut Vec<String>) {
+    match value {
+        Value::String(text) => out.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| values(item, out)),
+        Value::Object(members) => members.values().for_each(|member| values(member, out)),
+        _ => {}
+    }
+}
+
+fn replaced(value: &Value, with: &str) -> Value {
+    match value {
+        Value::String(_) => json!(with),
+        Value::Array(items) => items.iter().map(|item| replaced(item, with)).collect(),
+        Value::Object(members) => {
+            Value::Object(members.iter().map(|(k, v)| (k.clone(), replaced(v, with))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_scanner_finds_what_a_parser_finds(value in any_json(), pretty: bool) {
+        let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
+        let mut expected = Vec::new();
+        values(&value, &mut expected);
+        prop_assert_eq!(texts(&text.unwrap(), Select::All), expected);
+    }
+
+    #[test]
+    fn splicing_gives_the_same_tree_with_the_text_replaced(value in any_json(), with in ".*") {
+        let text = serde_json::to_vec(&value).unwrap();
+        let mut edits = Edits::new();
+        strings(&text, Select::All, &mut |found| {
+            edits.replace_all(TextId(found.number), found.text.len(), with.as_str());
+            ControlFlow::Continue(())
+        });
+        let out = splice(&text, Select::All, &edits).unwrap();
+        prop_assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), replaced(&value, &with));
+    }
+
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for root in [Select::All, Select::Result, Select::Resource, Select::Llm] {
+            let n = count(&bytes, root);
+            let _ = path(&bytes, root, n / 2);
+        }
+    }
+}

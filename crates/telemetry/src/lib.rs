@@ -1,0 +1,1 @@
+//! Names of metrics, spans and events, and redaction: one table.

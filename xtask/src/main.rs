@@ -1,0 +1,2 @@
+//! Chores of the workspace: generated files, direction of dependencies.
+fn main() {}
