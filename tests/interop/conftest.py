@@ -94,6 +94,7 @@ def stage(tmp_path_factory):
 
 
 KINDS = ["direct", "http", "stdio", "http-5-plugins", "stdio-5-plugins"]
+CLIENTS_OVER_STDIO = {"python-sdk-1", "fastmcp-4", "typescript"}
 UPSTREAM_OF_FIXTURE = {"target": "fastmcp", "everything": "everything", "modern": "fastmcp4", "raw": "raw"}
 
 
@@ -112,12 +113,23 @@ def pytest_generate_tests(metafunc):
             ]
             metafunc.parametrize(fixture, kinds, indirect=True, scope="session")
     if "peer" in metafunc.fixturenames:
-        names = getattr(metafunc.function, "clients", list(CLIENTS))
+        marker = metafunc.definition.get_closest_marker("clients")
+        names = list(marker.args if marker else CLIENTS)
         metafunc.parametrize("peer", names, indirect=True, scope="session")
+
+
+def is_wanted(item) -> bool:
+    """Whether this combination is worth its time: two clients suffice to tell stdio from HTTP upstreams."""
+    chosen = getattr(item, "callspec", None)
+    if chosen is None or "peer" not in chosen.params:
+        return True
+    over_stdio = any(str(value).startswith("stdio") for value in chosen.params.values())
+    return not over_stdio or chosen.params["peer"] in CLIENTS_OVER_STDIO
 
 
 def pytest_collection_modifyitems(items):
     """Direct first: where the test itself is wrong, that is said before anything else."""
+    items[:] = [item for item in items if is_wanted(item)]
     items.sort(key=lambda item: 0 if item.get_closest_marker("direct") else 1)
 
 

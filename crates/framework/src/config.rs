@@ -36,6 +36,7 @@ mod secret;
 mod settings;
 mod source;
 mod template;
+mod typed;
 mod yaml;
 
 #[cfg(test)]
@@ -44,7 +45,7 @@ mod tests;
 pub use check::{Checked, check};
 pub use diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice, Related};
 pub use entry::{
-    Condition, EntryRules, Mode, OnError, OneOrMany, PluginEntry, PluginPermission, Problem, ProblemKind,
+    Condition, EntryRules, Mode, OfferName, OnError, OneOrMany, PluginEntry, PluginPermission, Problem, ProblemKind,
     RawPluginEntry, duplicates, read_entries,
 };
 pub use environment::Environment;

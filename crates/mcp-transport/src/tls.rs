@@ -3,6 +3,9 @@
 //! Nothing here relies on a process-wide default provider: a library that needs one set first, or that
 //! sets one, surprises the program it is embedded in.
 
+#[cfg(test)]
+mod tests;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 //!
 //! A label is looked for only where a value that could belong to it stands, walking backwards over a bounded number of
 //! bytes. So text without such values costs nothing, and no automaton over all labels has to run over everything.
+//! A value that stands at the very beginning of its text is labelled by the member it is the value of.
 
 use super::category::{Categories, Category};
 
@@ -14,9 +15,20 @@ const MAX_GAP: usize = 8;
 /// No word of any label is longer.
 const MAX_WORD: usize = 24;
 
+/// A text, and the name of the member it is the value of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source<'a> {
+    /// The text.
+    pub(super) bytes: &'a [u8],
+    /// The name; empty where there is none.
+    pub(super) key: &'a [u8],
+}
+
 /// What a label promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Label {
+    /// First byte of its first word; the value's own where the label is the key.
+    pub(super) start: usize,
     /// Categories whose label this is.
     pub(super) categories: Categories,
     /// Whether it names an AWS secret access key (and not just any key).
@@ -25,7 +37,7 @@ pub(super) struct Label {
 
 impl Label {
     const fn of(category: Category) -> Self {
-        Self { categories: Categories::of(&[category]), aws_secret: false }
+        Self { start: 0, categories: Categories::of(&[category]), aws_secret: false }
     }
 }
 
@@ -45,21 +57,28 @@ enum Tail {
     Date,
     License,
     Record,
+    /// The last letter of "D.O.B.".
+    B,
     Key,
     Token,
     Secret,
 }
 
 /// The label directly before `at`.
-pub(super) fn before(bytes: &[u8], at: usize) -> Label {
-    let mut words = Words::new(bytes, at);
+pub(super) fn before(source: Source<'_>, at: usize) -> Label {
+    let mut words = Words::new(source, at);
+    let label = read(&mut words);
+    Label { start: if words.in_key { at } else { words.at }, ..label }
+}
+
+fn read(words: &mut Words<'_>) -> Label {
     let mut buffer = [0; MAX_WORD];
     for _ in 0..MAX_WORDS {
         let Some(word) = words.previous(&mut buffer) else { break };
         match classify(word) {
             Word::Filler => {}
             Word::Label(label) => return label,
-            Word::Tail(tail) => return two_words(tail, &mut words),
+            Word::Tail(tail) => return two_words(tail, words),
             Word::Other => break,
         }
     }
@@ -69,8 +88,9 @@ pub(super) fn before(bytes: &[u8], at: usize) -> Label {
 fn classify(word: &[u8]) -> Word {
     let label = |category| Word::Label(Label::of(category));
     match word {
-        b"number" | b"no" | b"num" | b"nr" | b"id" | b"is" | b"was" | b"on" | b"value" | b"code" | b"the" | b"my"
-        | b"o" | b"b" => Word::Filler,
+        b"number" | b"no" | b"num" | b"nr" | b"id" | b"is" | b"was" | b"on" | b"value" | b"code" | b"the" => {
+            Word::Filler
+        }
         b"ssn" | b"socialsecurity" | b"socialsecuritynumber" => label(Category::Ssn),
         b"bsn" | b"burgerservicenummer" | b"sofinummer" => label(Category::Bsn),
         b"phone" | b"telephone" | b"tel" | b"mobile" | b"cell" | b"cellphone" | b"phonenumber" | b"fax" => {
@@ -90,6 +110,7 @@ fn classify(word: &[u8]) -> Word {
         b"date" => Word::Tail(Tail::Date),
         b"license" | b"licence" | b"lic" => Word::Tail(Tail::License),
         b"record" | b"records" => Word::Tail(Tail::Record),
+        b"b" => Word::Tail(Tail::B),
         b"key" => Word::Tail(Tail::Key),
         b"token" => Word::Tail(Tail::Token),
         b"secret" => Word::Tail(Tail::Secret),
@@ -109,6 +130,10 @@ fn two_words(tail: Tail, words: &mut Words<'_>) -> Label {
             Some(b"driver") => Category::DriverLicense,
             _ => return Label::default(),
         },
+        (Tail::B, b"o") => match words.previous(&mut buffer) {
+            Some(b"d") => Category::DateOfBirth,
+            _ => return Label::default(),
+        },
         (Tail::Record, b"medical" | b"health" | b"patient") => Category::MedicalRecord,
         (Tail::Key, b"access") => return access_key(words),
         (Tail::Key, b"api" | b"secret") => Category::ApiKey,
@@ -124,22 +149,26 @@ fn access_key(words: &mut Words<'_>) -> Label {
     let mut buffer = [0; MAX_WORD];
     match words.previous(&mut buffer) {
         Some(b"secret") => {
-            Label { categories: Categories::of(&[Category::AwsKey, Category::ApiKey]), aws_secret: true }
+            let categories = Categories::of(&[Category::AwsKey, Category::ApiKey]);
+            Label { start: 0, categories, aws_secret: true }
         }
         _ => Label::of(Category::ApiKey),
     }
 }
 
-/// The words before a place, last one first.
+/// The words before a place, last one first; when the text has no more, those of the key.
 struct Words<'a> {
     bytes: &'a [u8],
     at: usize,
     floor: usize,
+    key: &'a [u8],
+    in_key: bool,
 }
 
 impl<'a> Words<'a> {
-    fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at, floor: at.saturating_sub(LABEL_REACH) }
+    fn new(source: Source<'a>, at: usize) -> Self {
+        let floor = at.saturating_sub(LABEL_REACH);
+        Self { bytes: source.bytes, at, floor, key: source.key, in_key: false }
     }
 
     /// The word before the current place, in lower case, in `buffer`. A change from lower to upper case begins a word.
@@ -150,6 +179,11 @@ impl<'a> Words<'a> {
             if gap_end - self.at > MAX_GAP {
                 return None;
             }
+        }
+        if self.at == 0 && !self.in_key {
+            *self = Self { at: self.key.len(), bytes: self.key, key: b"", in_key: true, floor: 0 };
+            self.floor = self.at.saturating_sub(LABEL_REACH);
+            return self.previous(buffer);
         }
         let mut free = MAX_WORD;
         while self.at > self.floor && self.bytes[self.at - 1].is_ascii_alphabetic() {
@@ -201,7 +235,7 @@ mod tests {
     use super::*;
 
     fn label(text: &str) -> Categories {
-        before(text.as_bytes(), text.len()).categories
+        before(Source { bytes: text.as_bytes(), key: b"" }, text.len()).categories
     }
 
     #[test]
@@ -236,8 +270,18 @@ mod tests {
 
     #[test]
     fn an_aws_secret_is_told_from_other_keys() {
-        assert!(before(b"AWS_SECRET_ACCESS_KEY=", 22).aws_secret);
-        assert!(!before(b"access key: ", 12).aws_secret);
+        let label = |bytes: &'static [u8]| before(Source { bytes, key: b"" }, bytes.len());
+        assert!(label(b"AWS_SECRET_ACCESS_KEY=").aws_secret);
+        assert!(!label(b"access key: ").aws_secret);
+    }
+
+    #[test]
+    fn the_key_labels_what_begins_the_text() {
+        let label = before(Source { bytes: b" (123", key: b"socialSecurity" }, 2);
+        assert_eq!((label.categories, label.start), (Categories::of(&[Category::Ssn]), 2));
+        let label = before(Source { bytes: b"number 1", key: b"passport" }, 7);
+        assert_eq!(label.categories, Categories::of(&[Category::Passport]));
+        assert!(before(Source { bytes: b"other 1", key: b"ssn" }, 6).categories.is_empty());
     }
 
     #[test]

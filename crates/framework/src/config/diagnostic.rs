@@ -253,6 +253,12 @@ impl Errors {
     }
 }
 
+impl From<Diagnostic> for Vec<Diagnostic> {
+    fn from(one: Diagnostic) -> Self {
+        vec![one]
+    }
+}
+
 impl From<Diagnostic> for Errors {
     fn from(one: Diagnostic) -> Self {
         Self(vec![one])

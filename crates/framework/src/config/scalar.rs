@@ -90,13 +90,14 @@ fn radix(digits: &str, radix: u32, negative: bool) -> Option<Number> {
     0i64.checked_sub_unsigned(value).map(Number::from)
 }
 
-/// A finite decimal; infinities and not-a-number have no place in JSON and stay text.
+/// A finite decimal; infinities, not-a-number and integers too long for 64 bits have no place in JSON and stay
+/// text.
 fn float(text: &str, needs_point: bool) -> Option<Number> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let shape_holds = unsigned.bytes().any(|b| b.is_ascii_digit())
         && unsigned.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
         && unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-        && (!needs_point || unsigned.contains('.'));
+        && unsigned.contains(if needs_point { &['.'][..] } else { &['.', 'e', 'E'][..] });
     if !shape_holds { None } else { text.parse::<f64>().ok().and_then(Number::from_f64) }
 }
 
@@ -127,14 +128,11 @@ mod tests {
             ("1.2.3", "\"1.2.3\""),
             ("-", "\"-\""),
             (".inf", "\".inf\""),
-            ("99999999999999999999999", "1e23"),
+            ("99999999999999999999999", "\"99999999999999999999999\""),
             ("~", "null"),
             ("TRUE", "true"),
         ];
         for (text, expected) in cases {
-            if text.len() == 23 {
-                continue;
-            }
             assert_eq!(shown(text, Flavour::Core), expected, "{text}");
         }
     }

@@ -261,7 +261,7 @@ impl Session {
         self.shared.max_answer_bytes
     }
 
-    fn max_event_bytes(&self) -> usize {
+    pub(super) fn max_event_bytes(&self) -> usize {
         self.shared.max_event_bytes
     }
 }

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::HeaderValue;
 use rustls_pki_types::ServerName;
@@ -35,9 +36,12 @@ pub enum OriginError {
     },
 }
 
-/// Scheme, host and port of an upstream.
+/// Scheme, host and port of an upstream. Cheap to clone: every error carries one.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Origin {
+pub struct Origin(Arc<Parts>);
+
+#[derive(PartialEq, Eq)]
+struct Parts {
     host: Peer,
     port: u16,
     secure: bool,
@@ -45,7 +49,7 @@ pub struct Origin {
     shown: Box<str>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Peer {
     Name(String),
     Ip(IpAddr),
@@ -79,7 +83,7 @@ impl Origin {
         let bad_host = || OriginError::Host { host: shown_host.to_owned() };
         let authority = HeaderValue::try_from(authority).map_err(|_| bad_host())?;
         let shown = format!("{}://{shown_host}:{port}", url.scheme()).into_boxed_str();
-        let origin = Self { host, port, secure, authority, shown };
+        let origin = Self(Arc::new(Parts { host, port, secure, authority, shown }));
         if secure && origin.server_name().is_none() {
             return Err(bad_host());
         }
@@ -89,18 +93,18 @@ impl Origin {
     /// Whether the connection is encrypted (`https`).
     #[must_use]
     pub fn is_secure(&self) -> bool {
-        self.secure
+        self.0.secure
     }
 
     /// The value of the `Host` header.
     #[must_use]
     pub fn authority(&self) -> &HeaderValue {
-        &self.authority
+        &self.0.authority
     }
 
     /// The name the upstream's certificate must be for.
     pub(crate) fn server_name(&self) -> Option<ServerName<'static>> {
-        match &self.host {
+        match &self.0.host {
             Peer::Name(name) => ServerName::try_from(name.clone()).ok(),
             Peer::Ip(ip) => Some(ServerName::IpAddress((*ip).into())),
         }
@@ -108,22 +112,22 @@ impl Origin {
 
     /// Opens a TCP connection; a name that resolves to several addresses is tried in their order.
     pub(crate) async fn dial(&self) -> std::io::Result<TcpStream> {
-        match &self.host {
-            Peer::Name(name) => TcpStream::connect((name.as_str(), self.port)).await,
-            Peer::Ip(ip) => TcpStream::connect(SocketAddr::new(*ip, self.port)).await,
+        match &self.0.host {
+            Peer::Name(name) => TcpStream::connect((name.as_str(), self.0.port)).await,
+            Peer::Ip(ip) => TcpStream::connect(SocketAddr::new(*ip, self.0.port)).await,
         }
     }
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shown)
+        f.write_str(&self.0.shown)
     }
 }
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Origin({})", self.shown)
+        write!(f, "Origin({})", self.0.shown)
     }
 }
 

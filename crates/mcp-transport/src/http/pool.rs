@@ -270,7 +270,7 @@ impl Shared {
         loop {
             let mut idle = self.idle().pop_back()?;
             if idle.since.elapsed() < self.config.idle_timeout
-                && idle.tail.take().is_none_or(|tail| tail.is_at_end(&mut idle.link))
+                && idle.tail.take().is_none_or(|tail| tail.ends(&mut idle.link))
                 && idle.link.is_reusable()
             {
                 return Some(idle.link);

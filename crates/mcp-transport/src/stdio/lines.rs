@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     async fn lines(chunks: &[&[u8]], limit: usize) -> Vec<Line> {
-        let mut mock = tokio_test_reader(chunks);
+        let mut mock = chunked(chunks);
         let mut reader = LineReader::new(&mut mock, limit);
         let mut found = Vec::new();
         while let Some(line) = reader.next().await.unwrap() {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     /// A reader that yields one chunk a read.
-    fn tokio_test_reader(chunks: &[&[u8]]) -> impl AsyncRead + Unpin {
+    fn chunked(chunks: &[&[u8]]) -> Chunks {
         let chunks: std::collections::VecDeque<Vec<u8>> = chunks.iter().map(|chunk| chunk.to_vec()).collect();
         Chunks(chunks)
     }
@@ -157,7 +157,7 @@ mod tests {
         let found = lines(&[&long, &long, b"xx\nnext\n"], 1000).await;
         assert_eq!(found[0], Line::TooLong(Bytes::copy_from_slice(&long[..KEPT])));
         assert_eq!(found[1], whole("next"));
-        let mut source = tokio_test_reader(&[&long, &long, &long]);
+        let mut source = chunked(&[&long, &long, &long]);
         let mut reader = LineReader::new(&mut source, 1000);
         reader.next().await.unwrap();
         assert!(reader.buffer.capacity() < 64 * 1024);

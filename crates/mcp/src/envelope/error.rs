@@ -20,6 +20,12 @@ pub mod code {
     pub const RESOURCE_NOT_FOUND: i64 = -32002;
     /// The user must visit a URL first, 2025-11-25.
     pub const URL_ELICITATION_REQUIRED: i64 = -32042;
+    /// HTTP headers and body disagree, from 2026-07-28.
+    pub const HEADER_MISMATCH: i64 = -32020;
+    /// The client lacks what the request needs, from 2026-07-28.
+    pub const MISSING_CLIENT_CAPABILITY: i64 = -32021;
+    /// The revision of the request is not spoken here, from 2026-07-28.
+    pub const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;
     /// First of the range free for implementations; used here for an upstream that cannot be reached.
     pub const SERVER_ERROR: i64 = -32000;
 }

@@ -94,7 +94,7 @@ impl<'o, 'a> Splice<'o, 'a> {
                 Some(Edit::Replace(new)) => new,
                 None => value,
             };
-            out.extend_from_slice(if empty { without_comma(lead) } else { lead });
+            out.extend_from_slice(if empty && at > 0 { without_comma(lead) } else { lead });
             out.extend_from_slice(value);
             empty = false;
         }

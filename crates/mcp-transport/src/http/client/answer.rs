@@ -28,7 +28,7 @@ pub enum Answer {
     /// One JSON body, within the limit.
     Json(Bytes),
     /// Messages as they come.
-    Events(EventStream),
+    Events(Box<EventStream>),
     /// Taken, nothing to say (202, or an empty body).
     Accepted,
 }
@@ -77,7 +77,7 @@ pub(super) async fn read(session: &Session, mut head: Parts, body: PooledBody) -
     } else {
         match kind(session, &head)? {
             Kind::Json => Answer::Json(collect(session, body, session.max_answer_bytes()).await?),
-            Kind::Events => Answer::Events(EventStream::new(session, body)),
+            Kind::Events => Answer::Events(Box::new(EventStream::new(session, body))),
         }
     };
     Ok(Posted { answer, session_id, headers: head.headers })

@@ -95,7 +95,7 @@ pub(super) struct Tail(Incoming);
 
 impl Tail {
     /// Whether nothing but the end is left. Looks once, does not wait.
-    pub(super) fn is_at_end(mut self, link: &mut Link) -> bool {
+    pub(super) fn ends(mut self, link: &mut Link) -> bool {
         let cx = &mut Context::from_waker(Waker::noop());
         for _ in 0..TAIL_FRAMES {
             link.drive(cx);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use mortise_mcp::framing::end_line;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
@@ -11,15 +12,9 @@ use super::{PipeError, Shared};
 /// Bytes put together for one write; more small messages go into the next.
 const BATCH: usize = 64 * 1024;
 
-/// Makes a line of a message. Line ends between its tokens become blanks; within JSON strings there are
-/// none, they are escaped there.
+/// Makes a line of a message.
 pub(super) fn frame(mut message: Vec<u8>) -> Bytes {
-    let mut from = 0;
-    while let Some(at) = memchr::memchr2(b'\n', b'\r', &message[from..]) {
-        message[from + at] = b' ';
-        from += at + 1;
-    }
-    message.push(b'\n');
+    end_line(&mut message);
     message.into()
 }
 
@@ -66,14 +61,5 @@ where
             }
         }
         writer.flush().await?;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_pretty_printed_message_becomes_one_line() {
-        let framed = super::frame(b"{\n  \"a\":\r\n 1\n}".to_vec());
-        assert_eq!(&framed[..], b"{   \"a\":   1 }\n");
     }
 }

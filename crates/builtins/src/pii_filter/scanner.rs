@@ -1,0 +1,418 @@
+//! Finds personal data in a text, in one pass.
+//!
+//! Blocks of 64 bytes become masks ([`super::blocks`]); only at a digit run, an `@`, a colon or a long token does the
+//! scanner look closer, with matchers written by hand that read a bounded number of bytes around the place. So the time
+//! is linear in the text whatever is in it. Patterns from the configuration are matched by the regex crate, one pass
+//! each.
+//!
+//! Where matches overlap, the leftmost wins, of two with the same start the longer, of two with the same place the
+//! category that is declared first. That order depends on nothing but the text around a match, and this is what makes
+//! streams safe: cut a text into windows anywhere, and the matches stay the same, as long as [`Scanner::reach`] bytes
+//! are held back. For that, a match knows its [`anchor`](Finding::anchor): where the label it depends on begins. A
+//! window may only let the match go together with its anchor.
+
+use regex::Regex;
+
+use super::{
+    address::{self, EMAIL_MAX, IPV6_MAX},
+    blocks::{self, BLOCK, LongRuns},
+    category::{Categories, Category},
+    checks::IBAN_MAX,
+    labelled,
+    labels::{self, LABEL_REACH, Source, is_month},
+    numbers::{self, byte, prev, run_end, starts_clean},
+    tokens::{self, KEY_MAX},
+};
+use crate::pattern::{self, Case, PatternError};
+
+/// Bytes that a custom pattern without a bound is trusted to match at most, in streams. Texts that are shown whole are
+/// matched without this bound.
+pub const CUSTOM_MATCH_CAP: usize = 1024;
+/// Longest number with separators, in bytes.
+const NUMBER_MAX: usize = IBAN_MAX * 2;
+
+/// A match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finding {
+    /// First byte of the label it depends on, or two bytes before the match, which are its boundary.
+    pub anchor: usize,
+    /// First byte.
+    pub start: usize,
+    /// Byte after the last.
+    pub end: usize,
+    /// What it is.
+    pub category: Category,
+    /// Which custom pattern found it, by its place in the configuration.
+    pub custom: Option<u16>,
+}
+
+/// A pattern from the configuration, to be compiled.
+#[derive(Debug, Clone)]
+pub struct CustomPattern {
+    /// The entry, for error messages.
+    pub owner: String,
+    /// Place in the configuration.
+    pub index: u16,
+    /// What a match counts as.
+    pub category: Category,
+    /// The regular expression; letters match whatever their case.
+    pub pattern: String,
+}
+
+#[derive(Debug)]
+struct Custom {
+    regex: Regex,
+    index: u16,
+    category: Category,
+}
+
+/// A compiled set of categories and patterns.
+#[derive(Debug)]
+pub struct Scanner {
+    on: Categories,
+    custom: Vec<Custom>,
+    allowed: Vec<Regex>,
+    span: usize,
+}
+
+impl Scanner {
+    /// Compiles the scanner. Matches in which one of the `allowed` patterns is found are left alone.
+    ///
+    /// # Errors
+    /// A pattern does not compile; the error names it.
+    pub fn new(on: Categories, custom: &[CustomPattern], allowed: &[String]) -> Result<Self, PatternError> {
+        let custom = custom
+            .iter()
+            .map(|c| {
+                let regex = pattern::compile(&c.pattern, Case::Insensitive, &c.owner)?;
+                Ok(Custom { regex, index: c.index, category: c.category })
+            })
+            .collect::<Result<Vec<_>, PatternError>>()?;
+        let allowed = allowed
+            .iter()
+            .enumerate()
+            .map(|(i, p)| pattern::compile(p, Case::Insensitive, &format!("whitelist_patterns[{i}]")))
+            .collect::<Result<Vec<_>, PatternError>>()?;
+        let span = span(on, &custom);
+        Ok(Self { on, custom, allowed, span })
+    }
+
+    /// Bytes that the end of a window must be held back so that no match is missed at its border: the longest match,
+    /// what follows it and the label before it. Custom patterns without a bound count as [`CUSTOM_MATCH_CAP`].
+    #[must_use]
+    pub fn reach(&self) -> usize {
+        self.span + LABEL_REACH
+    }
+
+    /// Whether nothing is looked for.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.on.is_empty() && self.custom.is_empty()
+    }
+
+    /// All matches of a text, in order and without overlap. `key` is the name of the member whose value the text is;
+    /// it counts as the label of what begins the text. Empty where there is none.
+    #[must_use]
+    pub fn find(&self, text: &str, key: &str) -> Vec<Finding> {
+        let mut found = Vec::new();
+        if !self.on.is_empty() {
+            let source = Source { bytes: text.as_bytes(), key: key.as_bytes() };
+            let bytes = source.bytes;
+            Sweep { source, bytes, on: self.on, covered: 0, colons: 0, found: &mut found }.run();
+        }
+        for custom in &self.custom {
+            found.extend(custom.regex.find_iter(text).filter(|m| !m.is_empty()).map(|m| Finding {
+                anchor: m.start(),
+                start: m.start(),
+                end: m.end(),
+                category: custom.category,
+                custom: Some(custom.index),
+            }));
+        }
+        if !found.is_empty() {
+            found.retain(|f| !self.allowed.iter().any(|a| a.is_match(&text[f.start..f.end])));
+            resolve(&mut found);
+        }
+        found
+    }
+}
+
+/// Longest match with what must be seen after it.
+fn span(on: Categories, custom: &[Custom]) -> usize {
+    /// Bytes looked at after the end of a match.
+    const AFTER: usize = 4;
+    let builtin = [
+        (Category::Email, EMAIL_MAX),
+        (Category::IpAddress, IPV6_MAX),
+        (Category::AwsKey, KEY_MAX),
+        (Category::ApiKey, KEY_MAX),
+    ]
+    .into_iter()
+    .filter(|(category, _)| on.has(*category))
+    .map(|(_, length)| length);
+    let own = custom.iter().map(|c| {
+        pattern::longest_match(&c.regex, Case::Insensitive).unwrap_or(CUSTOM_MATCH_CAP).min(CUSTOM_MATCH_CAP)
+    });
+    let number = if on.is_empty() { 0 } else { NUMBER_MAX };
+    builtin.chain(own).fold(number, usize::max) + AFTER
+}
+
+/// Leftmost, then longest, then first category; overlapping others are dropped.
+fn resolve(found: &mut Vec<Finding>) {
+    found.sort_unstable_by_key(|f| (f.start, std::cmp::Reverse(f.end), f.category, f.custom));
+    let mut end = 0;
+    found.retain(|f| {
+        let keep = f.start >= end;
+        if keep {
+            end = f.end;
+        }
+        keep
+    });
+}
+
+/// One pass over one text.
+struct Sweep<'a> {
+    source: Source<'a>,
+    bytes: &'a [u8],
+    on: Categories,
+    /// Numbers before this place are part of a match already.
+    covered: usize,
+    /// Colons before this place were looked at.
+    colons: usize,
+    found: &'a mut Vec<Finding>,
+}
+
+/// Categories whose values are known by shape or label and begin with, or shortly before, a digit.
+const NUMERIC: Categories = Categories::of(&[
+    Category::Ssn,
+    Category::Bsn,
+    Category::CreditCard,
+    Category::Phone,
+    Category::IpAddress,
+    Category::DateOfBirth,
+    Category::Passport,
+    Category::DriverLicense,
+    Category::BankAccount,
+    Category::MedicalRecord,
+]);
+const KEYS: Categories = Categories::of(&[Category::AwsKey, Category::ApiKey]);
+/// Those that are looked for by their label.
+const LABELLED: [Category; 8] = [
+    Category::Ssn,
+    Category::Bsn,
+    Category::Phone,
+    Category::DateOfBirth,
+    Category::Passport,
+    Category::DriverLicense,
+    Category::BankAccount,
+    Category::MedicalRecord,
+];
+
+impl Sweep<'_> {
+    fn run(&mut self) {
+        let bytes = self.bytes;
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        let mut borders = Borders::default();
+        for (n, block) in blocks.iter().enumerate() {
+            self.block(block, n * BLOCK, &mut borders);
+        }
+        if !rest.is_empty() {
+            let mut block = [0; BLOCK];
+            block[..rest.len()].copy_from_slice(rest);
+            self.block(&block, blocks.len() * BLOCK, &mut borders);
+        }
+    }
+
+    #[inline]
+    fn block(&mut self, block: &[u8; BLOCK], base: usize, borders: &mut Borders) {
+        let keys = self.on.intersects(KEYS);
+        let masks = blocks::classify(block, self.on.has(Category::IpAddress), keys);
+        let runs = if self.on.intersects(NUMERIC) { borders.run_starts(masks.digit) } else { 0 };
+        let long = if keys { borders.tokens.next(masks.token) } else { 0 };
+        let at = if self.on.has(Category::Email) { masks.at } else { 0 };
+        let mut anchors = runs | long | at | masks.colon;
+        while anchors != 0 {
+            let bit = anchors & anchors.wrapping_neg();
+            let i = base + bit.trailing_zeros() as usize;
+            anchors ^= bit;
+            if at & bit != 0 {
+                self.at_sign(i);
+            } else if masks.colon & bit != 0 {
+                self.colon(i);
+            } else {
+                if runs & bit != 0 && i >= self.covered {
+                    self.digits(i);
+                }
+                if long & bit != 0 {
+                    tokens::keys(self.source, i, self.on, |(category, anchor, start, end)| {
+                        self.found.push(Finding { anchor, start, end, category, custom: None });
+                    });
+                }
+            }
+        }
+    }
+
+    fn at_sign(&mut self, i: usize) {
+        if let Some((start, end)) = address::email(self.bytes, i) {
+            push(self.found, Category::Email, start, end);
+        }
+    }
+
+    fn colon(&mut self, i: usize) {
+        if let Some((start, end)) = address::ipv6(self.bytes, i, &mut self.colons) {
+            push(self.found, Category::IpAddress, start, end);
+            self.covered = end;
+        }
+    }
+
+    /// Notes a match of `category` if it is one, and says whether it was.
+    fn try_push(&mut self, category: Category, start: usize, end: Option<usize>) -> bool {
+        let Some(end) = end else { return false };
+        push(self.found, category, start, end);
+        self.covered = self.covered.max(end);
+        true
+    }
+
+    /// The same for a match that depends on the label before it.
+    fn try_push_labelled(&mut self, category: Category, anchor: usize, start: usize, end: Option<usize>) -> bool {
+        let Some(end) = end else { return false };
+        self.found.push(Finding { anchor, start, end, category, custom: None });
+        self.covered = self.covered.max(end);
+        true
+    }
+
+    /// Looks at the run of digits that begins at `i`.
+    fn digits(&mut self, i: usize) {
+        let bytes = self.bytes;
+        let end = run_end(bytes, i);
+        if prev(bytes, i).is_ascii_alphabetic() && !numbers::after_escape(bytes, i) {
+            return self.after_letters(i, end);
+        }
+        let len = end - i;
+        let next = byte(bytes, end);
+        if len <= 3 && next == b'.' && self.on.has(Category::IpAddress) {
+            let address = numbers::ipv4(bytes, i);
+            if self.try_push(Category::IpAddress, i, address) {
+                return;
+            }
+        }
+        if self.phone(i, len) || !starts_clean(bytes, i) {
+            return;
+        }
+        self.shapes(i, end);
+        // A short number can only be a labelled value when it goes on after a separator.
+        if len >= 5 || matches!(next, b'-' | b'/' | b'.' | b' ' | b',' | b's' | b'n' | b'r' | b't' | b'A'..=b'Z') {
+            self.labelled(i);
+        }
+    }
+
+    fn shapes(&mut self, i: usize, end: usize) {
+        let bytes = self.bytes;
+        match end - i {
+            3 if self.on.has(Category::Ssn) => {
+                self.try_push(Category::Ssn, i, numbers::ssn(bytes, i));
+            }
+            4 if self.on.has(Category::CreditCard) => {
+                self.try_push(Category::CreditCard, i, numbers::grouped_card(bytes, i));
+            }
+            13..=19 if self.on.has(Category::CreditCard) => {
+                self.try_push(Category::CreditCard, i, numbers::plain_card(bytes, i, end));
+            }
+            _ => {}
+        }
+    }
+
+    fn phone(&mut self, i: usize, len: usize) -> bool {
+        if !self.on.has(Category::Phone) {
+            return false;
+        }
+        let bytes = self.bytes;
+        match (prev(bytes, i), len) {
+            (b'+', _) => self.try_push(Category::Phone, i - 1, numbers::international_phone(bytes, i)),
+            (b'(', 3) => self.try_push(Category::Phone, i - 1, numbers::us_phone(bytes, i, true)),
+            (_, 3) if starts_clean(bytes, i) => {
+                self.try_push(Category::Phone, i, numbers::us_phone(bytes, i, false))
+            }
+            (_, 1) if bytes[i] == b'1' && starts_clean(bytes, i) => {
+                self.try_push(Category::Phone, i, numbers::us_phone_with_one(bytes, i))
+            }
+            _ => false,
+        }
+    }
+
+    /// Looks for the label of a value that begins at `start`.
+    fn labelled(&mut self, start: usize) {
+        let bytes = self.bytes;
+        if self.on.has(Category::DateOfBirth) && self.month_before(start) {
+            return;
+        }
+        let label = labels::before(self.source, start);
+        let wanted = label.categories.and(self.on);
+        if wanted.is_empty() {
+            return;
+        }
+        for category in LABELLED.into_iter().filter(|c| wanted.has(*c)) {
+            self.try_push_labelled(category, label.start, start, labelled::value(category, bytes, start));
+        }
+    }
+
+    /// `March 12, 1980`, where the day stands at `i`.
+    fn month_before(&mut self, i: usize) -> bool {
+        let bytes = self.bytes;
+        let mut end = i;
+        while end > 0 && i - end < 2 && matches!(bytes[end - 1], b' ' | b'.') {
+            end -= 1;
+        }
+        let letters = bytes[..end].iter().rev().take(10).take_while(|b| b.is_ascii_alphabetic()).count();
+        let start = end - letters;
+        if end == i || !is_month(&bytes[start..end]) {
+            return false;
+        }
+        let label = labels::before(self.source, start);
+        let end = label.categories.has(Category::DateOfBirth).then(|| labelled::day_then_year(bytes, i)).flatten();
+        self.try_push_labelled(Category::DateOfBirth, label.start, start, end)
+    }
+
+    /// Digits right after letters: an IBAN, a number with a letter prefix, or a label without a space.
+    fn after_letters(&mut self, i: usize, end: usize) {
+        let bytes = self.bytes;
+        let letters = bytes[..i].iter().rev().take(4).take_while(|b| b.is_ascii_alphabetic()).count();
+        let mut start = i - letters;
+        if numbers::after_escape(bytes, start + 1) {
+            start += 1;
+        }
+        let clean = starts_clean(bytes, start) && start < i;
+        if clean && i - start == 2 && end - i >= 2 && self.on.has(Category::BankAccount) {
+            let iban = numbers::iban(bytes, start);
+            if self.try_push(Category::BankAccount, start, iban) {
+                return;
+            }
+        }
+        if clean && i - start <= 3 {
+            self.labelled(start);
+        }
+        if letters >= 2 && end - i >= 5 && i >= self.covered {
+            self.labelled(i);
+        }
+    }
+}
+
+fn push(found: &mut Vec<Finding>, category: Category, start: usize, end: usize) {
+    found.push(Finding { anchor: start.saturating_sub(2), start, end, category, custom: None });
+}
+
+/// What a block must know of the one before it.
+#[derive(Default)]
+struct Borders {
+    digit: u64,
+    tokens: LongRuns,
+}
+
+impl Borders {
+    /// Marks the digits that have no digit before them.
+    fn run_starts(&mut self, digit: u64) -> u64 {
+        let starts = digit & !(digit << 1 | self.digit);
+        self.digit = digit >> 63;
+        starts
+    }
+}

@@ -1,0 +1,161 @@
+//! Plugin entries: the unit of `plugins:` in both kinds of file.
+//!
+//! Three states as everywhere: [`RawPluginEntry`] is what may be written (its JSON Schema is the reference),
+//! [`PluginEntry`] is what is meant (defaults applied, names checked, places kept). What makes one entry unusable
+//! without making the file wrong, such as an unset `${NAME}` in a foreign file, is a [`Problem`]: the plugin is
+//! listed as unavailable and the rest runs.
+
+mod raw;
+mod read;
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use super::Dialect;
+use super::check::{Checked, check};
+use super::diagnostic::Errors;
+use super::expand::Unset;
+use super::node::Node;
+use super::source::Span;
+
+pub use raw::{Condition, Mode, OfferName, OnError, OneOrMany, PluginPermission, RawPluginEntry};
+pub use read::{duplicates, read_entries};
+pub(super) use read::{duplicate_names, strip};
+
+/// What [`read_entries`] goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct EntryRules<'a> {
+    /// All hook names that exist, aliases included; an empty list lets any name pass.
+    pub known_hooks: &'a [&'a str],
+    /// Whose file the entries are from.
+    pub dialect: Dialect,
+    /// The unset `${NAME}`s of the load, as in [`super::Loaded::unset`].
+    pub unset: &'a [Unset],
+}
+
+/// A validated plugin entry.
+#[derive(Clone)]
+pub struct PluginEntry {
+    /// The unique name.
+    pub name: String,
+    /// Which code: `builtin.NAME`, a dotted class path, `external`, `process`, `wasm`.
+    pub kind: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Who wrote it.
+    pub author: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// A namespace, for display.
+    pub namespace: Option<String>,
+    /// The hooks it runs at, each once, in the order given.
+    pub hooks: Vec<String>,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// What its verdicts and failures mean.
+    pub mode: Mode,
+    /// What a failure means, where that differs from its mode.
+    pub on_error: Option<OnError>,
+    /// Lower runs first. Default 100.
+    pub priority: i64,
+    /// Where it runs: any of these; everywhere when empty.
+    pub conditions: Vec<Condition>,
+    /// Fields it applies to, interpreted by the plugin itself.
+    pub applied_to: Option<Map<String, Json>>,
+    /// Its own configuration with places; an empty map when there is none.
+    pub config: Node,
+    /// Its own configuration as JSON, before a schema of the plugin has re-typed anything.
+    pub config_json: Map<String, Json>,
+    /// Transport of an external plugin over MCP, as written.
+    pub mcp: Option<Map<String, Json>>,
+    /// Transport of an external plugin over gRPC, as written.
+    pub grpc: Option<Map<String, Json>>,
+    /// Transport of an external plugin over a Unix socket, as written.
+    pub unix_socket: Option<Map<String, Json>>,
+    /// What it may see and change of a call (`capabilities` in the file).
+    pub permissions: Vec<PluginPermission>,
+    /// Largest message to an isolated plugin, in bytes. Default 10,000,000.
+    pub max_content_size: u64,
+    /// How its process is started, or where its code is: `file://plugins/echo`.
+    pub command: Vec<String>,
+    /// What it offers beside hooks.
+    pub offers: Vec<OfferName>,
+    /// The keys that the entry names itself, for laying it over a remote configuration.
+    pub given: Vec<String>,
+    /// Where it was written.
+    pub span: Span,
+    /// Its dotted path: `plugins[3]`.
+    pub path: String,
+    /// Whose file it is from.
+    pub dialect: Dialect,
+    /// Why it cannot run; empty when it can.
+    pub problems: Vec<Problem>,
+}
+
+impl PluginEntry {
+    /// Whether nothing known so far keeps it from running.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// Whether its code is elsewhere, behind a transport.
+    #[must_use]
+    pub fn is_external(&self) -> bool {
+        self.kind == "external"
+    }
+
+    /// Checks `config` against the plugin's own schema and re-types scalars as that wants. Unknown keys are errors
+    /// or notices as for the file.
+    ///
+    /// # Errors
+    ///
+    /// Everything that does not fit the schema.
+    pub fn check_config(&self, schema: &schemars::Schema) -> Result<Checked, Errors> {
+        check(self.config.clone(), schema, &format!("{}.config", self.path), self.dialect)
+    }
+}
+
+/// Shows what identifies an entry; never its configuration or transports, which may hold secrets.
+impl fmt::Debug for PluginEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PluginEntry")
+            .field("name", &self.name)
+            .field("kind", &self.kind)
+            .field("hooks", &self.hooks)
+            .field("mode", &self.mode)
+            .field("priority", &self.priority)
+            .field("config", &self.config)
+            .field("problems", &self.problems)
+            .field("span", &self.span)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why one entry cannot run although the file is right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// What sort of reason.
+    pub kind: ProblemKind,
+    /// The reason for a person, without secrets.
+    pub reason: String,
+}
+
+/// Sorts of [`Problem`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// A `${NAME}` in the entry is not set.
+    Unset,
+    /// `kind: external` without `mcp`, `grpc` or `unix_socket`.
+    NoTransport,
+    /// Nothing here runs this kind.
+    UnknownKind,
+    /// Its own configuration does not fit.
+    Config,
+    /// Any other reason.
+    Other,
+}

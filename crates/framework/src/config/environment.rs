@@ -1,0 +1,64 @@
+//! The environment variables a configuration may look at.
+//!
+//! Handed in as a map instead of read from the process, so that a test says what is there and two gateways in one
+//! process can differ. A `.env` file lies below: what the real environment has, wins.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use super::diagnostic::Notice;
+use super::dotenv;
+
+/// Environment variables by name. Its debug output shows names only.
+#[derive(Clone, Default)]
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+}
+
+impl Environment {
+    /// An environment of exactly these variables.
+    #[must_use]
+    pub fn new<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self { variables: variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect() }
+    }
+
+    /// The environment of this process; variables that are not UTF-8 are left out.
+    #[must_use]
+    pub fn from_process() -> Self {
+        Self::new(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
+    }
+
+    /// Adds the variables of the `.env` file in `directory` that are not set yet, and tells of lines it could not
+    /// read. A file that is not there adds nothing.
+    pub fn add_dotenv(&mut self, directory: &Path) -> Vec<Notice> {
+        let (variables, notices) = dotenv::read(&directory.join(".env"));
+        for (name, value) in variables {
+            self.variables.entry(name).or_insert(value);
+        }
+        notices
+    }
+
+    /// The value of a variable.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
+    /// The value of a variable, where an empty one counts as not set.
+    #[must_use]
+    pub fn non_empty(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|value| !value.trim().is_empty())
+    }
+
+    /// All variables in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.variables.keys()).finish()
+    }
+}

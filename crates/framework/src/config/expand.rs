@@ -1,0 +1,194 @@
+//! `${NAME}`, `${NAME:-default}` and `${file:/path}` inside values.
+//!
+//! Done on the tree and not on the text, so a value can never turn into structure. Only identifiers expand
+//! (`${1}` and `${a b}` stay), `$${` is a literal `${`. What came from an expansion is marked and never shown.
+
+use std::path::Path;
+
+use super::diagnostic::{Diagnostic, DiagnosticKind};
+use super::environment::Environment;
+use super::node::{Flags, Node, Value};
+use super::path;
+use super::source::{Span, read_bounded};
+
+const MOST_FILE_BYTES: usize = 1 << 20;
+const DEEPEST_DEFAULT: usize = 8;
+
+/// A `${...}` that nothing resolves.
+#[derive(Debug, Clone)]
+pub struct Unset {
+    /// What is missing: a variable's name, or `file:/path`.
+    pub name: String,
+    /// Why, for example "is not set".
+    pub reason: String,
+    /// The dotted path of the value it stands in.
+    pub path: String,
+    /// Where that value was written.
+    pub span: Span,
+}
+
+impl Unset {
+    /// The same as an error.
+    pub(super) fn to_error(&self) -> Diagnostic {
+        Diagnostic::new(DiagnosticKind::Unset, format!("`${{{}}}` {}", self.name, self.reason))
+            .at(self.span.clone())
+            .path(self.path.clone())
+            .help("set it, give a default with `${NAME:-default}`, or write `$${` for a literal `${`")
+    }
+}
+
+/// Expands every value of a tree in place. A value with something unset stays as written, is marked so, and is
+/// returned.
+pub(super) fn expand(root: &mut Node, env: &Environment) -> Vec<Unset> {
+    let mut unset = Vec::new();
+    walk(root, String::new(), env, &mut unset);
+    unset
+}
+
+fn walk(node: &mut Node, at: String, env: &Environment, unset: &mut Vec<Unset>) {
+    match node.value_mut() {
+        Value::List(items) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                walk(item, path::with_index(&at, index), env, unset);
+            }
+        }
+        Value::Map(map) => {
+            for (key, entry) in map.iter_mut() {
+                walk(&mut entry.node, path::with_key(&at, key), env, unset);
+            }
+        }
+        Value::String(text) if text.contains("${") => {
+            let text = std::mem::take(text);
+            scalar(node, text, at, env, unset);
+        }
+        _ => {}
+    }
+}
+
+fn scalar(node: &mut Node, text: String, at: String, env: &Environment, unset: &mut Vec<Unset>) {
+    // A `${` that a template printed is a value, not a reference.
+    let from_template = node.is_expanded() && !node.span().source().text().contains("${");
+    if from_template {
+        node.set(Value::String(text));
+        return;
+    }
+    let base = Path::new(node.span().file()).parent().map(Path::to_path_buf).unwrap_or_default();
+    let mut expansion = Expansion { env, base: &base, expanded: false, missing: Vec::new() };
+    let result = expansion.text(&text, 0);
+    if expansion.missing.is_empty() {
+        if expansion.expanded {
+            node.flag(Flags::EXPANDED);
+        }
+        node.set(Value::String(result));
+        return;
+    }
+    node.flag(Flags::UNSET);
+    node.set(Value::String(text));
+    for (name, reason) in expansion.missing {
+        unset.push(Unset { name, reason, path: at.clone(), span: node.span().clone() });
+    }
+}
+
+struct Expansion<'a> {
+    env: &'a Environment,
+    base: &'a Path,
+    expanded: bool,
+    missing: Vec<(String, String)>,
+}
+
+impl Expansion<'_> {
+    fn text(&mut self, text: &str, depth: usize) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find("${") {
+            let (before, tail) = rest.split_at(at);
+            let body = tail.get(2..).unwrap_or_default();
+            if let Some(escaped) = before.strip_suffix('$') {
+                out.push_str(escaped);
+                out.push_str("${");
+                rest = body;
+                continue;
+            }
+            out.push_str(before);
+            match closing(body).and_then(|end| Some((self.reference(body.get(..end)?, depth)?, end))) {
+                Some((value, end)) => {
+                    out.push_str(&value);
+                    rest = body.get(end + 1..).unwrap_or_default();
+                }
+                None => {
+                    out.push_str("${");
+                    rest = body;
+                }
+            }
+        }
+        out.push_str(rest);
+        out
+    }
+
+    /// The value of what stands between the braces; none when that is no reference and stays as it is.
+    fn reference(&mut self, inner: &str, depth: usize) -> Option<String> {
+        if let Some(file) = inner.strip_prefix("file:") {
+            return Some(self.file(file));
+        }
+        let (name, default) = match inner.split_once(":-") {
+            Some((name, default)) => (name, Some(default)),
+            None => (inner, None),
+        };
+        if !is_identifier(name) || depth > DEEPEST_DEFAULT {
+            return None;
+        }
+        self.expanded = true;
+        let value = match default {
+            None => self.env.get(name),
+            Some(_) => self.env.get(name).filter(|value| !value.is_empty()),
+        };
+        Some(match (value, default) {
+            (Some(value), _) => value.to_owned(),
+            (None, Some(default)) => self.text(default, depth + 1),
+            (None, None) => {
+                self.missing.push((name.to_owned(), "is not set".to_owned()));
+                String::new()
+            }
+        })
+    }
+
+    fn file(&mut self, name: &str) -> String {
+        self.expanded = true;
+        let read = read_bounded(&self.base.join(name), MOST_FILE_BYTES).map_err(|error| error.message);
+        let text = read.and_then(|bytes| String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned()));
+        match text {
+            Ok(text) => {
+                let text = text.strip_suffix('\n').unwrap_or(&text);
+                text.strip_suffix('\r').unwrap_or(text).to_owned()
+            }
+            Err(reason) => {
+                self.missing.push((format!("file:{name}"), format!("has no value: {reason}")));
+                String::new()
+            }
+        }
+    }
+}
+
+/// Offset of the brace that closes a reference, nested references in its default passed over.
+fn closing(body: &str) -> Option<usize> {
+    let (bytes, mut depth, mut at) = (body.as_bytes(), 0usize, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'$' if bytes.get(at + 1) == Some(&b'{') => {
+                depth += 1;
+                at += 1;
+            }
+            b'}' if depth == 0 => return Some(at),
+            b'}' => depth -= 1,
+            b'\n' => return None,
+            _ => {}
+        }
+        at += 1;
+    }
+    None
+}
+
+fn is_identifier(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}

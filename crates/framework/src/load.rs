@@ -1,0 +1,393 @@
+//! From validated entries to running pipelines.
+//!
+//! [`Framework`] is what a program that embeds plugins holds: the hook table, the runtimes it was built with, and the
+//! current [`Pipelines`]. Building is aside and side-effect free up to the start of the plugins; a set of entries
+//! with errors is refused whole, with all errors, and what runs goes on. An entry that is right but cannot run (an
+//! absent service, a class that is not there) becomes an unavailable instance: it is listed, and calls it guards are
+//! decided by its mode.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use futures_util::future::join_all;
+use mortise_plugin_api::{HookId, HookTable, Host, Plugin};
+use serde_json::Value;
+
+use crate::{
+    background::Background,
+    config::{Diagnostic, DiagnosticKind, Errors, Mode, Notice, PluginEntry, nearest},
+    host::LocalHost,
+    instance::{Instance, State},
+    pipeline::{self, Member, Pipelines, scope::Binding},
+    runtime::Runtime,
+    stats::Stats,
+};
+
+/// Longest time a plugin may take to start or stop.
+const LIFECYCLE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Background tasks at a time: background plugins and post hooks of cancelled calls.
+const BACKGROUND_TASKS: usize = 1024;
+
+/// What pipelines are made of.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// Validated entries, in file order.
+    pub entries: Vec<PluginEntry>,
+    /// Bindings, in file order.
+    pub bindings: Vec<Binding>,
+    /// What holds for all chains.
+    pub settings: pipeline::Settings,
+    /// Whether plugins are to run at all.
+    pub enabled: bool,
+}
+
+type HostOf = Box<dyn Fn(&Arc<str>) -> Arc<dyn Host> + Send + Sync>;
+type Awaited = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+struct Inner {
+    hooks: Arc<HookTable>,
+    runtimes: Vec<Arc<dyn Runtime>>,
+    stats: Stats,
+    background: Background,
+    current: ArcSwap<Pipelines>,
+    host_of: HostOf,
+    awaited: Awaited,
+}
+
+/// The plugins of a program.
+#[derive(Clone)]
+pub struct Framework(Arc<Inner>);
+
+/// What a framework is put together from.
+pub struct FrameworkBuilder {
+    hooks: HookTable,
+    runtimes: Vec<Arc<dyn Runtime>>,
+    host_of: HostOf,
+    awaited: Awaited,
+}
+
+impl FrameworkBuilder {
+    /// Uses this hook table instead of the standard one.
+    #[must_use]
+    pub fn hooks(mut self, hooks: HookTable) -> Self {
+        self.hooks = hooks;
+        self
+    }
+
+    /// Adds a runtime. The first that claims a kind gets it.
+    #[must_use]
+    pub fn runtime(mut self, runtime: impl Runtime + 'static) -> Self {
+        self.runtimes.push(Arc::new(runtime));
+        self
+    }
+
+    /// Gives plugins these host services, by plugin name.
+    #[must_use]
+    pub fn host(mut self, host_of: impl Fn(&Arc<str>) -> Arc<dyn Host> + Send + Sync + 'static) -> Self {
+        self.host_of = Box::new(host_of);
+        self
+    }
+
+    /// Explains kinds that no runtime claims: what such an entry waits for.
+    #[must_use]
+    pub fn awaited(mut self, awaited: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        self.awaited = Box::new(awaited);
+        self
+    }
+
+    /// The framework, without plugins yet.
+    pub fn build(self) -> Framework {
+        let hooks = Arc::new(self.hooks);
+        let background = Background::new(BACKGROUND_TASKS);
+        let current = ArcSwap::from_pointee(Pipelines::empty(hooks.clone(), background.clone()));
+        Framework(Arc::new(Inner {
+            hooks,
+            runtimes: self.runtimes,
+            stats: Stats::default(),
+            background,
+            current,
+            host_of: self.host_of,
+            awaited: self.awaited,
+        }))
+    }
+}
+
+/// An entry together with what claims it.
+struct Prepared {
+    entry: Arc<PluginEntry>,
+    runtime: Option<Arc<dyn Runtime>>,
+    hooks: Vec<HookId>,
+    config: Value,
+}
+
+impl Framework {
+    /// Starts putting a framework together.
+    pub fn builder() -> FrameworkBuilder {
+        FrameworkBuilder {
+            hooks: HookTable::standard(),
+            runtimes: Vec::new(),
+            host_of: Box::new(|name| Arc::new(LocalHost::new(name.clone()))),
+            awaited: Box::new(|_| None),
+        }
+    }
+
+    /// The hook table.
+    pub fn hooks(&self) -> &Arc<HookTable> {
+        &self.0.hooks
+    }
+
+    /// The current pipelines: taken once at the start of a request and kept to its end.
+    #[inline]
+    pub fn pipelines(&self) -> Arc<Pipelines> {
+        self.0.current.load_full()
+    }
+
+    /// Counters of all plugins.
+    pub fn stats(&self) -> &Stats {
+        &self.0.stats
+    }
+
+    /// Work that outlives its call.
+    pub fn background(&self) -> &Background {
+        &self.0.background
+    }
+
+    /// Checks a plan without starting anything.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn check(&self, plan: &Plan) -> Result<Vec<Notice>, Errors> {
+        self.prepare(plan).map(|(_, notices)| notices)
+    }
+
+    /// Why an entry of this kind cannot run here; `None` when it can.
+    pub fn waits_for(&self, entry: &PluginEntry) -> Option<String> {
+        if let Some(problem) = entry.problems.first() {
+            return Some(problem.reason.clone());
+        }
+        if self.0.runtimes.iter().any(|runtime| runtime.claims(&entry.kind)) {
+            return None;
+        }
+        Some((self.0.awaited)(&entry.kind).unwrap_or_else(|| match entry.kind.as_str() {
+            "external" => "waits for external plugin servers, which this build cannot reach".to_owned(),
+            kind if kind.contains('.') => format!("waits for a runtime that can load the class {kind}"),
+            kind => format!("waits for a runtime of kind {kind}"),
+        }))
+    }
+
+    /// Builds pipelines of a plan and starts its plugins, beside those that run.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the plan; nothing has been started then.
+    pub async fn build(&self, plan: &Plan) -> Result<(Arc<Pipelines>, Vec<Notice>), Errors> {
+        let (prepared, notices) = self.prepare(plan)?;
+        let mut members = Vec::new();
+        let mut listed = Vec::new();
+        let mut starting = Vec::new();
+        for prepared in &prepared {
+            let bindings: Vec<_> =
+                plan.bindings.iter().filter(|binding| binding.plugin == prepared.entry.name).collect();
+            let mut scopes: Vec<_> = bindings.iter().map(|binding| binding.scope.clone()).collect();
+            scopes.sort_by_key(|scope| std::cmp::Reverse(scope.rank()));
+            let base = self.instance(prepared);
+            let wanted = |mode: Mode| plan.enabled && mode != Mode::Disabled;
+            let shared_by_binding = bindings
+                .iter()
+                .any(|b| b.config.is_none() && wanted(b.mode.unwrap_or(prepared.entry.mode)));
+            if wanted(prepared.entry.mode) || shared_by_binding {
+                starting.push(self.start(base.clone(), prepared, prepared.config.clone()));
+            } else {
+                base.set_state(State::Disabled);
+            }
+            listed.push(base.clone());
+            if wanted(prepared.entry.mode) {
+                members.push(Member {
+                    instance: base.clone(),
+                    hooks: prepared.hooks.clone(),
+                    mode: prepared.entry.mode,
+                    on_error: prepared.entry.on_error,
+                    priority: prepared.entry.priority,
+                    scope: None,
+                    unless: scopes.clone(),
+                });
+            }
+            for binding in bindings {
+                let mode = binding.mode.unwrap_or(prepared.entry.mode);
+                if !wanted(mode) {
+                    continue;
+                }
+                let instance = match &binding.config {
+                    None => base.clone(),
+                    Some(over) => {
+                        let own = self.instance(prepared);
+                        starting.push(self.start(own.clone(), prepared, merged(&prepared.config, over)));
+                        own
+                    }
+                };
+                members.push(Member {
+                    instance,
+                    hooks: prepared.hooks.clone(),
+                    mode,
+                    on_error: binding.on_error.or(prepared.entry.on_error),
+                    priority: binding.order.unwrap_or(prepared.entry.priority),
+                    scope: Some(binding.scope.clone()),
+                    unless: scopes.iter().take_while(|s| s.rank() > binding.scope.rank()).cloned().collect(),
+                });
+            }
+        }
+        join_all(starting).await;
+        let (hooks, background) = (self.0.hooks.clone(), self.0.background.clone());
+        let pipelines = pipeline::compile(hooks, members, listed, plan.settings.clone(), background);
+        Ok((Arc::new(pipelines), notices))
+    }
+
+    /// Puts pipelines in place: requests that start from now on use them. Returns those that were there.
+    pub fn swap(&self, pipelines: Arc<Pipelines>) -> Arc<Pipelines> {
+        self.0.current.swap(pipelines)
+    }
+
+    /// Stops every plugin of pipelines that are no longer used, in reverse order.
+    pub async fn stop(&self, pipelines: &Pipelines) {
+        for instance in pipelines.instances().iter().rev() {
+            instance.stop(LIFECYCLE_PATIENCE).await;
+        }
+    }
+
+    /// Waits for background work, then stops all plugins.
+    pub async fn shutdown(&self, patience: Duration) {
+        let left = self.0.background.drain(patience).await;
+        if left > 0 {
+            tracing::warn!(left, "background work did not end in time");
+        }
+        self.stop(&self.pipelines()).await;
+    }
+
+    fn instance(&self, prepared: &Prepared) -> Arc<Instance> {
+        let name: Arc<str> = prepared.entry.name.as_str().into();
+        let runtime = prepared.runtime.as_ref();
+        Arc::new(Instance::new(
+            prepared.entry.clone(),
+            runtime.map_or("", |runtime| runtime.name()),
+            runtime.is_some_and(|runtime| runtime.foreign()),
+            self.0.stats.of(&name),
+            (self.0.host_of)(&name),
+        ))
+    }
+
+    /// Starts an instance, or says why it cannot run. Never fails: an unavailable plugin is a state.
+    async fn start(&self, instance: Arc<Instance>, prepared: &Prepared, config: Value) {
+        if let Some(reason) = self.waits_for(&prepared.entry) {
+            tracing::warn!(plugin = &*instance.name, kind = prepared.entry.kind, reason, "plugin cannot run");
+            instance.set_state(State::Unavailable(reason.into()));
+            return;
+        }
+        let created = match &prepared.runtime {
+            Some(runtime) => runtime.create(&prepared.entry, &config),
+            None => return,
+        };
+        match created {
+            Ok(plugin) => instance.start(plugin, None, LIFECYCLE_PATIENCE).await,
+            Err(error) => instance.set_state(State::Unavailable(error.to_string().into())),
+        }
+    }
+
+    fn prepare(&self, plan: &Plan) -> Result<(Vec<Prepared>, Vec<Notice>), Errors> {
+        let (mut errors, mut notices, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in &plan.entries {
+            if let Some(prepared) = self.prepare_entry(entry, &mut errors, &mut notices) {
+                self.check_bindings(plan, &prepared, &mut errors);
+                all.push(prepared);
+            }
+        }
+        let names: BTreeMap<&str, ()> = plan.entries.iter().map(|e| (e.name.as_str(), ())).collect();
+        for binding in plan.bindings.iter().filter(|b| !names.contains_key(b.plugin.as_str())) {
+            let near = nearest(&binding.plugin, names.keys().copied());
+            let message = format!("binding names the plugin `{}`, which is not configured", binding.plugin);
+            let error = Diagnostic::new(DiagnosticKind::InvalidValue, message).path("bindings");
+            errors.push(if near.is_empty() { error } else { error.help(format!("did you mean `{}`?", near[0])) });
+        }
+        match Errors::from_list(errors) {
+            Some(errors) => Err(errors),
+            None => Ok((all, notices)),
+        }
+    }
+
+    fn prepare_entry(
+        &self,
+        entry: &PluginEntry,
+        errors: &mut Vec<Diagnostic>,
+        notices: &mut Vec<Notice>,
+    ) -> Option<Prepared> {
+        let runtime = self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind)).cloned();
+        let mut config = Value::Object(entry.config_json.clone());
+        if runtime.is_none() && entry.kind.starts_with("builtin.") {
+            let message = format!("there is no built-in plugin `{}`", entry.kind);
+            errors.push(
+                Diagnostic::new(DiagnosticKind::InvalidValue, message)
+                    .at(entry.span.clone())
+                    .path(format!("{}.kind", entry.path))
+                    .help("`mortise plugins kinds` lists what is built in"),
+            );
+        }
+        let schema = runtime.as_ref().and_then(|runtime| runtime.config_schema(&entry.kind));
+        if let (Some(schema), true) = (schema, entry.problems.is_empty()) {
+            match entry.check_config(&schema) {
+                Ok(checked) => {
+                    config = checked.node.to_json();
+                    notices.extend(checked.notices);
+                }
+                Err(found) => {
+                    errors.extend(found.into_list());
+                    return None;
+                }
+            }
+        }
+        if let (Some(runtime), true) = (&runtime, entry.problems.is_empty())
+            && let Err(error) = runtime.create(entry, &config)
+        {
+            errors.push(config_error(entry, &error.field, &error.message));
+            return None;
+        }
+        let mut hooks: Vec<HookId> = entry.hooks.iter().filter_map(|name| self.0.hooks.id(name)).collect();
+        if hooks.is_empty() {
+            hooks = runtime.as_ref().map(|r| r.default_hooks(&entry.kind).to_vec()).unwrap_or_default();
+        }
+        Some(Prepared { entry: Arc::new(entry.clone()), runtime, hooks, config })
+    }
+
+    fn check_bindings(&self, plan: &Plan, prepared: &Prepared, errors: &mut Vec<Diagnostic>) {
+        let Some(runtime) = prepared.runtime.as_ref().filter(|_| prepared.entry.problems.is_empty()) else {
+            return;
+        };
+        for binding in plan.bindings.iter().filter(|binding| binding.plugin == prepared.entry.name) {
+            let Some(over) = &binding.config else { continue };
+            let config = merged(&prepared.config, over);
+            let created: Result<Arc<dyn Plugin>, _> = runtime.create(&prepared.entry, &config);
+            if let Err(error) = created {
+                let message = format!("binding of `{}`: {}", binding.plugin, error.message);
+                errors.push(Diagnostic::new(DiagnosticKind::InvalidValue, message).path(format!("bindings.{}", error.field)));
+            }
+        }
+    }
+}
+
+/// An error inside an entry's `config:`, at the place of the field where that is known.
+fn config_error(entry: &PluginEntry, field: &str, message: &str) -> Diagnostic {
+    let at = entry.config.at(field).unwrap_or(&entry.config);
+    let path = if field.is_empty() { format!("{}.config", entry.path) } else { format!("{}.config.{field}", entry.path) };
+    Diagnostic::new(DiagnosticKind::InvalidValue, message.to_owned()).at(at.span().clone()).path(path)
+}
+
+/// A binding's keys over a plugin's own.
+fn merged(config: &Value, over: &serde_json::Map<String, Value>) -> Value {
+    let mut merged = config.as_object().cloned().unwrap_or_default();
+    merged.extend(over.clone());
+    Value::Object(merged)
+}
+
+impl std::fmt::Debug for Framework {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Framework").field("pipelines", &self.pipelines()).finish_non_exhaustive()
+    }
+}

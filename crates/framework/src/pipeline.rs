@@ -1,0 +1,112 @@
+//! Pipelines: which plugins run at which hook, in which order, for which calls, and what becomes of their answers.
+//!
+//! Compiled ahead and immutable. A hook without plugins costs a null check; a plugin whose conditions do not match
+//! costs the match. [`chain`] runs one hook; [`pair`] runs the hook before and the hook after one event and sees to
+//! it that every pre hook that ran gets its post hook, however the call ends.
+
+use std::{sync::Arc, time::Duration};
+
+use mortise_plugin_api::{HookId, HookTable, Limit};
+
+use crate::{background::Background, instance::Instance};
+
+pub mod chain;
+pub mod condition;
+pub mod context;
+pub mod isolate;
+pub mod outcome;
+pub mod pair;
+pub mod policy;
+pub mod scope;
+
+mod compile;
+mod run;
+
+pub use compile::{Member, compile};
+
+/// What holds for all chains.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Longest time a plugin may take for one call.
+    pub plugin_timeout: Duration,
+    /// Whether an error of any plugin blocks, whatever its mode.
+    pub fail_on_plugin_error: bool,
+    /// Whether conditions match literally only.
+    pub exact_conditions: bool,
+    /// Largest raw JSON of arguments and of tool and prompt results, in bytes.
+    pub max_arguments: usize,
+    /// Largest raw JSON of resources and LLM bodies, in bytes.
+    pub max_content: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            plugin_timeout: Duration::from_secs(30),
+            fail_on_plugin_error: false,
+            exact_conditions: false,
+            max_arguments: 1_000_000,
+            max_content: 32 << 20,
+        }
+    }
+}
+
+impl Settings {
+    pub(crate) fn limit(&self, limit: Limit) -> usize {
+        match limit {
+            Limit::Arguments => self.max_arguments,
+            Limit::Content => self.max_content,
+        }
+    }
+}
+
+/// The compiled chains of one configuration.
+pub struct Pipelines {
+    pub(crate) hooks: Arc<HookTable>,
+    pub(crate) chains: Vec<Option<chain::Chain>>,
+    pub(crate) instances: Vec<Arc<Instance>>,
+    pub(crate) settings: Settings,
+    pub(crate) background: Background,
+}
+
+impl Pipelines {
+    /// Pipelines without plugins.
+    pub fn empty(hooks: Arc<HookTable>, background: Background) -> Self {
+        compile(hooks, Vec::new(), Vec::new(), Settings::default(), background)
+    }
+
+    /// The chain of a hook, or `None` when no plugin is there.
+    #[inline]
+    pub fn chain(&self, hook: HookId) -> Option<&chain::Chain> {
+        self.chains.get(hook.index())?.as_ref()
+    }
+
+    /// All instances: those that run, those that cannot, and those that are disabled, in file order.
+    pub fn instances(&self) -> &[Arc<Instance>] {
+        &self.instances
+    }
+
+    /// The hook table these were compiled for.
+    pub fn hooks(&self) -> &Arc<HookTable> {
+        &self.hooks
+    }
+
+    /// What holds for all chains.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Where work goes that outlives its call.
+    pub fn background(&self) -> &Background {
+        &self.background
+    }
+}
+
+impl std::fmt::Debug for Pipelines {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipelines").field("instances", &self.instances).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! The compiled chain of one hook.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use mortise_plugin_api::{Body, HookId, HookSpec, Needs, Payload, Request};
+
+use super::{condition::Conditions, context::InstanceIx, policy::Policy, scope::Scope};
+use crate::{instance::Instance, stats::HookStats};
+
+/// The plugins of one hook, in the order they run.
+#[derive(Debug)]
+pub struct Chain {
+    pub(crate) spec: HookSpec,
+    /// Groups that run one after another, in order.
+    pub(crate) serial: Vec<Step>,
+    /// The group that runs at the same time.
+    pub(crate) concurrent: Vec<Step>,
+    /// The group that runs in the background.
+    pub(crate) background: Vec<Step>,
+    /// Largest payload in bytes.
+    pub(crate) limit: usize,
+}
+
+/// One plugin in one chain.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) ix: InstanceIx,
+    pub(crate) policy: Policy,
+    /// `None` where the plugin turned out not to have this hook.
+    pub(crate) needs: Option<Needs>,
+    pub(crate) timeout: Duration,
+    pub(crate) stats: Arc<HookStats>,
+    pub(crate) conditions: Conditions,
+    /// The binding's scope, for a step made by a binding.
+    pub(crate) scope: Option<Scope>,
+    /// Scopes of more specific bindings of the same plugin, whose steps run instead.
+    pub(crate) unless: Vec<Scope>,
+    /// Set by an error under `on_error: disable`.
+    pub(crate) off: AtomicBool,
+}
+
+impl Step {
+    /// Whether it runs for a call.
+    #[inline]
+    pub(crate) fn applies(&self, request: &Request, payload: &dyn Payload) -> bool {
+        !self.off.load(Relaxed)
+            && self.scope.as_ref().is_none_or(|scope| scope.holds(request, payload))
+            && !self.unless.iter().any(|scope| scope.holds(request, payload))
+            && self.conditions.match_call(request, payload)
+    }
+}
+
+impl Chain {
+    /// The hook.
+    pub fn hook(&self) -> HookId {
+        self.spec.id
+    }
+
+    /// The hook's row.
+    pub fn spec(&self) -> &HookSpec {
+        &self.spec
+    }
+
+    /// Whether a plugin that would run for this call looks at the body. Where none does, nobody need parse it.
+    pub fn needs_body(&self) -> bool {
+        self.steps().any(|step| step.needs.is_none_or(|needs| needs.body == Body::Whole))
+    }
+
+    /// The instances in it, in the order they run.
+    pub fn instances(&self) -> impl Iterator<Item = &Arc<Instance>> {
+        self.steps().map(|step| &step.instance)
+    }
+
+    pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
+        self.serial.iter().chain(&self.concurrent).chain(&self.background)
+    }
+}

@@ -1,0 +1,182 @@
+//! Conditions: for which calls a plugin runs.
+//!
+//! Condition objects are alternatives; inside one, every field that is present must match; an empty list counts as
+//! absent, and so does a field of another hook family. A value matches by **superset**: when it equals a listed
+//! word, or matches it as a glob (`*` crosses `/`), or as an anchored regular expression; user patterns also when
+//! they are contained. A guard that runs once too often is safe, one that silently never runs is not. A value that
+//! the call does not have never matches.
+//!
+//! Compiled ahead: plain words into sets, patterns into one automaton, so a call pays a hash look-up for each field.
+
+use std::collections::HashSet;
+
+use mortise_plugin_api::{Family, Payload, Request};
+use regex::{RegexSet, RegexSetBuilder};
+
+use crate::config::Condition;
+
+/// The conditions of one plugin, compiled for one hook family.
+#[derive(Debug, Default)]
+pub struct Conditions(Vec<All>);
+
+/// One condition object: everything in it must match.
+#[derive(Debug, Default)]
+struct All {
+    servers: Option<Words>,
+    tenants: Option<Words>,
+    subjects: Option<Words>,
+    users: Option<Words>,
+    content_types: Option<HashSet<String>>,
+}
+
+/// Listed words of one field.
+#[derive(Debug)]
+struct Words {
+    exact: HashSet<Box<str>>,
+    patterns: Option<RegexSet>,
+    contained: Vec<Box<str>>,
+}
+
+/// Most memory one field's patterns may compile to.
+const PATTERN_BYTES: usize = 4 << 20;
+
+impl Words {
+    fn compile(words: &[String], exact_only: bool, contained: bool) -> Option<Self> {
+        if words.is_empty() {
+            return None;
+        }
+        let patterns: Vec<String> =
+            if exact_only { Vec::new() } else { words.iter().flat_map(|word| patterns(word)).collect() };
+        Some(Self {
+            exact: words.iter().map(|word| word.as_str().into()).collect(),
+            patterns: (!patterns.is_empty())
+                .then(|| RegexSetBuilder::new(&patterns).size_limit(PATTERN_BYTES).build().ok())
+                .flatten(),
+            contained: if contained { words.iter().map(|word| word.as_str().into()).collect() } else { Vec::new() },
+        })
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        self.exact.contains(value)
+            || self.contained.iter().any(|word| value.contains(&**word))
+            || self.patterns.as_ref().is_some_and(|patterns| patterns.is_match(value))
+    }
+
+    fn matches_any<'a>(&self, values: impl IntoIterator<Item = Option<&'a str>>) -> bool {
+        values.into_iter().flatten().any(|value| self.matches(value))
+    }
+}
+
+/// The readings of a word as a pattern: as glob and as anchored regular expression, where it can be one.
+pub(crate) fn patterns(word: &str) -> Vec<String> {
+    let mut readings = Vec::new();
+    if word.contains(['*', '?', '[']) {
+        readings.push(glob(word));
+    }
+    if word.contains(['.', '*', '+', '?', '[', '(', '{', '|', '^', '$', '\\']) {
+        let anchored = format!("^(?:{word})$");
+        if regex::RegexBuilder::new(&anchored).size_limit(PATTERN_BYTES / 16).build().is_ok() {
+            readings.push(anchored);
+        }
+    }
+    readings.retain(|reading| regex::RegexBuilder::new(reading).size_limit(PATTERN_BYTES / 16).build().is_ok());
+    readings
+}
+
+/// A glob as a regular expression. `*` is anything, `?` one character, `[…]` a class.
+fn glob(word: &str) -> String {
+    let mut regex = String::from("(?s)^");
+    let mut rest = word.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '*' => regex.push_str(".*"),
+            '?' => regex.push('.'),
+            '[' => match rest.as_str().find(']') {
+                Some(end) if end > 0 => {
+                    let class = &rest.as_str()[..end];
+                    let (not, class) =
+                        class.strip_prefix(['!', '^']).map_or(("", class), |class| ("^", class));
+                    regex.push_str(&format!("[{not}{}]", class.replace('\\', "\\\\").replace('[', "\\[")));
+                    rest = rest.as_str()[end + 1..].chars();
+                }
+                _ => regex.push_str("\\["),
+            },
+            c => regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+        }
+    }
+    regex.push('$');
+    regex
+}
+
+impl Conditions {
+    /// Compiles conditions for the hooks of one family.
+    pub fn compile(conditions: &[Condition], family: Family, exact: bool) -> Self {
+        let one = |condition: &Condition| {
+            let subjects = match family {
+                Family::Tool => &condition.tools,
+                Family::Prompt => &condition.prompts,
+                Family::Resource => &condition.resources,
+                Family::Agent => &condition.agents,
+                _ => &Vec::new(),
+            };
+            let content_types: HashSet<String> =
+                condition.content_types.iter().map(|word| normalised(word)).collect();
+            All {
+                servers: Words::compile(&condition.server_ids, exact, false),
+                tenants: Words::compile(&condition.tenant_ids, exact, false),
+                subjects: Words::compile(subjects, exact, false),
+                users: Words::compile(&condition.user_patterns, exact, true),
+                content_types: (!content_types.is_empty()).then_some(content_types),
+            }
+        };
+        Self(conditions.iter().map(one).collect())
+    }
+
+    /// Whether the plugin runs for this call.
+    #[inline]
+    pub fn match_call(&self, request: &Request, payload: &dyn Payload) -> bool {
+        self.0.is_empty() || self.0.iter().any(|all| all.matches(request, payload))
+    }
+
+    /// Whether there is nothing to match.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl All {
+    fn matches(&self, request: &Request, payload: &dyn Payload) -> bool {
+        let holds = |words: &Option<Words>, test: &dyn Fn(&Words) -> bool| words.as_ref().is_none_or(test);
+        holds(&self.servers, &|words| {
+            words.matches_any([request.server_id.as_deref(), request.upstream.as_deref()])
+        }) && holds(&self.tenants, &|words| words.matches_any([request.caller.tenant.as_deref()]))
+            && holds(&self.users, &|words| words.matches_any([request.caller.user.as_deref()]))
+            && holds(&self.subjects, &|words| subject_matches(words, request, payload))
+            && self.content_types.as_ref().is_none_or(|types| {
+                let of_request = request.content_type.as_deref().map(normalised);
+                let of_payload = payload.content_type().map(|word| normalised(&word));
+                [of_request, of_payload].into_iter().flatten().any(|word| types.contains(&word))
+            })
+    }
+}
+
+/// Tools match by their exposed name, the name at the upstream, and `upstream-tool`.
+fn subject_matches(words: &Words, request: &Request, payload: &dyn Payload) -> bool {
+    let subject = payload.subject();
+    let original = request.original_name.as_deref();
+    if words.matches_any([subject, original]) {
+        return true;
+    }
+    match (request.upstream.as_deref(), original.or(subject)) {
+        (Some(upstream), Some(name)) => words.matches(&format!("{upstream}-{name}")),
+        _ => false,
+    }
+}
+
+/// A content type without parameters, in lower case.
+fn normalised(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! The memory of one request: what each plugin keeps for itself and what all share.
+
+use mortise_plugin_api::{Context, Shared, State};
+
+/// Number of an instance within its pipelines.
+pub(crate) type InstanceIx = u32;
+
+/// The contexts of one request, carried from hook to hook and dropped with it.
+///
+/// Keyed by instance, so plugins never see each other's; owned by the request, so requests never mix. Holds
+/// nothing until a plugin writes something.
+#[derive(Debug, Default)]
+pub struct Contexts {
+    shared: Shared,
+    own: Vec<(InstanceIx, Box<State>)>,
+}
+
+impl Contexts {
+    /// No memory yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What all plugins of the request share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What all plugins of the request share, for the surface to say something (`metadata.gateway`, …).
+    pub fn shared_mut(&mut self) -> &mut Shared {
+        &mut self.shared
+    }
+
+    /// Plugins' own memory, by instance number.
+    pub fn own(&self) -> impl Iterator<Item = (u32, &State)> {
+        self.own.iter().map(|(ix, state)| (*ix, &**state))
+    }
+
+    /// Takes an instance's own memory out for a call.
+    pub(crate) fn take(&mut self, ix: InstanceIx) -> Option<Box<State>> {
+        let at = self.own.iter().position(|(owner, _)| *owner == ix)?;
+        Some(self.own.swap_remove(at).1)
+    }
+
+    /// Puts it back.
+    pub(crate) fn put(&mut self, ix: InstanceIx, state: Option<Box<State>>) {
+        if let Some(state) = state.filter(|state| !state.is_empty()) {
+            self.own.push((ix, state));
+        }
+    }
+
+    /// Merges what a plugin wrote to shared state.
+    pub(crate) fn merge(&mut self, patch: Option<Box<Shared>>) {
+        if let Some(patch) = patch {
+            self.shared.merge(*patch);
+        }
+    }
+}
+
+/// The slots one call works on.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    pub(crate) own: Option<Box<State>>,
+    pub(crate) patch: Option<Box<Shared>>,
+}
+
+impl Slots {
+    pub(crate) fn context<'a>(&'a mut self, base: &'a Shared) -> Context<'a> {
+        Context::new(&mut self.own, base, &mut self.patch)
+    }
+}

@@ -1,0 +1,149 @@
+//! The hook before and the hook after one event, as one value that cannot be forgotten.
+//!
+//! A post hook runs exactly once for every pre hook that ran: when the upstream answered, when it failed or was too
+//! slow, when a later plugin blocked the call, and when the client went away and the whole request was dropped.
+//! The last is why this is a guard: its `Drop` hands the post hooks to the background.
+
+use std::sync::Arc;
+
+use mortise_plugin_api::{End, HookId, Payload, Request, Revision};
+
+use super::{
+    Pipelines,
+    context::Contexts,
+    outcome::Outcome,
+    run::{Ran, Run},
+};
+
+/// What a post hook is shown when there is no answer to show: made of the pre payload and how the call ended.
+pub type Substitute = fn(&dyn Payload, End) -> Box<dyn Payload>;
+
+/// One event between its two hooks.
+pub struct Pair {
+    pipelines: Arc<Pipelines>,
+    before: HookId,
+    after: HookId,
+    request: Request,
+    contexts: Contexts,
+    ran: Ran,
+    payload: Option<Arc<Revision>>,
+    substitute: Substitute,
+}
+
+impl Pair {
+    /// A pair for `before` and its counterpart in the table.
+    ///
+    /// A hook without counterpart is its own; its post chain never runs.
+    pub fn new(
+        pipelines: Arc<Pipelines>,
+        before: HookId,
+        request: Request,
+        contexts: Contexts,
+        substitute: Substitute,
+    ) -> Self {
+        let after = pipelines.hooks.spec(before).and_then(|spec| spec.pair).unwrap_or(before);
+        Self { pipelines, before, after, request, contexts, ran: Ran::new(), payload: None, substitute }
+    }
+
+    /// Whether a plugin stands at the hook before.
+    pub fn has_before(&self) -> bool {
+        self.pipelines.chain(self.before).is_some()
+    }
+
+    /// Whether a plugin stands at the hook after.
+    pub fn has_after(&self) -> bool {
+        self.after != self.before && self.pipelines.chain(self.after).is_some()
+    }
+
+    /// The request.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// The request, for what only becomes known on the way (the upstream after a plugin renamed the tool).
+    pub fn request_mut(&mut self) -> &mut Request {
+        &mut self.request
+    }
+
+    /// The request's memory.
+    pub fn contexts_mut(&mut self) -> &mut Contexts {
+        &mut self.contexts
+    }
+
+    /// Runs the hook before. When it blocks, the post hooks of those that ran have been told on return.
+    pub async fn before(&mut self, payload: Arc<Revision>) -> Outcome {
+        self.payload = Some(payload.clone());
+        let pipelines = self.pipelines.clone();
+        let Some(chain) = pipelines.chain(self.before) else { return Outcome::default() };
+        let run = Run { pipelines: &pipelines, request: &self.request, end: End::Ok, before: &[] };
+        let outcome = chain.execute(&run, &mut self.contexts, &payload, &mut self.ran).await;
+        if let Some(changed) = &outcome.changed {
+            self.payload = Some(changed.clone());
+        }
+        if outcome.blocked.is_some() {
+            self.tell(End::Blocked).await;
+        }
+        outcome
+    }
+
+    /// Runs the hook after on the upstream's answer.
+    pub async fn after(&mut self, answer: Arc<Revision>) -> Outcome {
+        self.run_after(End::Ok, answer).await
+    }
+
+    /// Runs the hook after where there is no answer: shows a substitute and how the call ended.
+    ///
+    /// What plugins change of the substitute counts unless the call is over for good; nothing blocks.
+    pub async fn failed(&mut self, end: End) -> Outcome {
+        let Some(payload) = self.payload.clone() else { return Outcome::default() };
+        if !self.has_after() {
+            self.ran.clear();
+            return Outcome::default();
+        }
+        self.run_after(end, Revision::new((self.substitute)(payload.payload(), end))).await
+    }
+
+    async fn tell(&mut self, end: End) {
+        let _ = self.failed(end).await;
+    }
+
+    async fn run_after(&mut self, end: End, answer: Arc<Revision>) -> Outcome {
+        self.payload = None;
+        let ran = std::mem::take(&mut self.ran);
+        if !self.has_after() {
+            return Outcome::default();
+        }
+        let pipelines = self.pipelines.clone();
+        let Some(chain) = pipelines.chain(self.after) else { return Outcome::default() };
+        let run = Run { pipelines: &pipelines, request: &self.request, end, before: &ran };
+        chain.execute(&run, &mut self.contexts, &answer, &mut Ran::new()).await
+    }
+
+    /// Ends the pair and gives the request's memory back, for later hooks of the same request.
+    pub fn into_contexts(mut self) -> Contexts {
+        self.ran.clear();
+        std::mem::take(&mut self.contexts)
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        let Some(payload) = self.payload.take() else { return };
+        if self.ran.is_empty() || !self.has_after() {
+            return;
+        }
+        let pipelines = self.pipelines.clone();
+        let (after, ran) = (self.after, std::mem::take(&mut self.ran));
+        let (request, mut contexts) = (self.request.clone(), std::mem::take(&mut self.contexts));
+        let substitute = self.substitute;
+        let told = self.pipelines.background.spawn(async move {
+            let Some(chain) = pipelines.chain(after) else { return };
+            let run = Run { pipelines: &pipelines, request: &request, end: End::Cancelled, before: &ran };
+            let answer = Revision::new(substitute(payload.payload(), End::Cancelled));
+            chain.execute(&run, &mut contexts, &answer, &mut Ran::new()).await;
+        });
+        if !told {
+            tracing::error!(request = &*self.request.id, "no room to run post hooks of a cancelled call");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Runtimes: how the code of a configured plugin is brought to run.
+//!
+//! A pipeline knows plugins only as the trait. A runtime turns an entry into such a plugin; which runtimes a
+//! program has is decided where it is put together.
+
+use std::sync::Arc;
+
+use mortise_plugin_api::{BuildError, NativeKind, Plugin};
+use schemars::Schema;
+use serde_json::Value;
+
+use crate::config::PluginEntry;
+
+/// Makes plugins of the entries whose kind it knows.
+pub trait Runtime: Send + Sync {
+    /// Its name in lists and logs: `native`, `external`, `process`, ….
+    fn name(&self) -> &'static str;
+
+    /// Whether plugins run outside this process or in a sandbox.
+    fn foreign(&self) -> bool {
+        true
+    }
+
+    /// Whether `kind` is one of its kinds.
+    fn claims(&self, kind: &str) -> bool;
+
+    /// Schema that `config:` of this kind must match, where it has one.
+    fn config_schema(&self, _kind: &str) -> Option<Schema> {
+        None
+    }
+
+    /// Hooks an entry of this kind runs at when it lists none.
+    fn default_hooks(&self, _kind: &str) -> &[mortise_plugin_api::HookId] {
+        &[]
+    }
+
+    /// Makes the plugin of an entry and its `config:`, checked against the schema and with a binding's keys over the
+    /// entry's own. Pure: touches nothing outside; starting is [`Plugin::initialize`]'s.
+    ///
+    /// # Errors
+    /// When the config is not acceptable.
+    fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError>;
+}
+
+/// The native runtime: Rust plugins of this build, by `builtin.NAME`, bare name, or the class path under which
+/// other frameworks know them.
+#[derive(Debug, Default)]
+pub struct NativeRuntime {
+    kinds: Vec<NativeKind>,
+}
+
+impl NativeRuntime {
+    /// A runtime of these kinds. Where two answer to one name, the later one wins, so that a custom build can
+    /// replace a built-in plugin.
+    pub fn new(kinds: impl IntoIterator<Item = NativeKind>) -> Self {
+        Self { kinds: kinds.into_iter().collect() }
+    }
+
+    /// The kind that `kind:` names.
+    pub fn find(&self, kind: &str) -> Option<&NativeKind> {
+        let plain = kind.strip_prefix("builtin.").unwrap_or(kind);
+        self.kinds.iter().rev().find(|known| known.name == plain || known.class_paths.contains(&kind))
+    }
+
+    /// All kinds.
+    pub fn kinds(&self) -> &[NativeKind] {
+        &self.kinds
+    }
+}
+
+impl Runtime for NativeRuntime {
+    fn name(&self) -> &'static str {
+        "native"
+    }
+
+    fn foreign(&self) -> bool {
+        false
+    }
+
+    fn claims(&self, kind: &str) -> bool {
+        self.find(kind).is_some()
+    }
+
+    fn config_schema(&self, kind: &str) -> Option<Schema> {
+        Some((self.find(kind)?.config_schema)())
+    }
+
+    fn default_hooks(&self, kind: &str) -> &[mortise_plugin_api::HookId] {
+        self.find(kind).map_or(&[], |known| known.hooks)
+    }
+
+    fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
+        let kind = self.find(&entry.kind).ok_or_else(|| BuildError::new("kind", "is not a native kind"))?;
+        (kind.build)(config)
+    }
+}

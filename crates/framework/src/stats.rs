@@ -1,0 +1,126 @@
+//! Counters of plugins: atomics on the hot path, read out when somebody scrapes or asks.
+//!
+//! Counters belong to a plugin's name, not to an instance, so they survive a reload.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use mortise_plugin_api::HookId;
+use mortise_telemetry::histogram::Histogram;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
+    metrics::MetricType,
+    registry::Unit,
+};
+
+use crate::pipeline::outcome::Status;
+
+mod export;
+
+pub use export::PluginCollector;
+
+/// Most distinct codes counted per plugin; what comes beyond counts as `other`, so that a plugin cannot fill memory
+/// with codes it makes up.
+const MAX_CODES: usize = 64;
+
+/// Counters of one plugin at one hook.
+#[derive(Debug, Default)]
+pub struct HookStats {
+    /// Calls by [`Status`].
+    statuses: [AtomicU64; Status::COUNT],
+    /// Time taken.
+    pub duration: Histogram,
+}
+
+impl HookStats {
+    /// Counts one call.
+    pub fn count(&self, status: Status, took: std::time::Duration) {
+        self.statuses[status as usize].fetch_add(1, Relaxed);
+        self.duration.record(took);
+    }
+
+    /// Calls that ended so.
+    pub fn calls(&self, status: Status) -> u64 {
+        self.statuses[status as usize].load(Relaxed)
+    }
+
+    /// All calls.
+    pub fn total(&self) -> u64 {
+        self.statuses.iter().map(|count| count.load(Relaxed)).sum()
+    }
+}
+
+/// Counters of one plugin.
+#[derive(Debug, Default)]
+pub struct PluginStats {
+    hooks: Mutex<BTreeMap<HookId, (Arc<str>, Arc<HookStats>)>>,
+    violations: Mutex<BTreeMap<(String, bool), u64>>,
+    errors: Mutex<BTreeMap<&'static str, u64>>,
+    /// Calls that answered after their deadline and could not be interrupted.
+    pub overruns: AtomicU64,
+    /// Background calls that were not made because too many were under way.
+    pub dropped: AtomicU64,
+}
+
+impl PluginStats {
+    /// Counters at one hook; a pipeline asks once and keeps them.
+    pub fn at(&self, hook: HookId, name: &Arc<str>) -> Arc<HookStats> {
+        let mut hooks = lock(&self.hooks);
+        hooks.entry(hook).or_insert_with(|| (name.clone(), Arc::default())).1.clone()
+    }
+
+    /// Counts a violation.
+    pub fn violation(&self, code: &str, blocked: bool) {
+        let mut violations = lock(&self.violations);
+        let known = violations.contains_key(&(code.to_owned(), blocked));
+        let code = if known || violations.len() < MAX_CODES { code } else { "other" };
+        *violations.entry((code.to_owned(), blocked)).or_default() += 1;
+    }
+
+    /// Counts an error.
+    pub fn error(&self, kind: &'static str) {
+        *lock(&self.errors).entry(kind).or_default() += 1;
+    }
+
+    /// Counters by hook name.
+    pub fn hooks(&self) -> Vec<(Arc<str>, Arc<HookStats>)> {
+        lock(&self.hooks).values().cloned().collect()
+    }
+
+    /// Violations by code and whether they blocked.
+    pub fn violations(&self) -> Vec<((String, bool), u64)> {
+        lock(&self.violations).iter().map(|(key, count)| (key.clone(), *count)).collect()
+    }
+
+    /// Errors by kind.
+    pub fn errors(&self) -> Vec<(&'static str, u64)> {
+        lock(&self.errors).iter().map(|(kind, count)| (*kind, *count)).collect()
+    }
+}
+
+/// The counters of all plugins by name.
+#[derive(Clone, Debug, Default)]
+pub struct Stats(Arc<Mutex<BTreeMap<Arc<str>, Arc<PluginStats>>>>);
+
+impl Stats {
+    /// The counters of the plugin `name`.
+    pub fn of(&self, name: &Arc<str>) -> Arc<PluginStats> {
+        lock(&self.0).entry(name.clone()).or_default().clone()
+    }
+
+    /// All counters.
+    pub fn all(&self) -> Vec<(Arc<str>, Arc<PluginStats>)> {
+        lock(&self.0).iter().map(|(name, stats)| (name.clone(), stats.clone())).collect()
+    }
+}
+
+/// Counters stay usable after a panic elsewhere: each update is a single insertion or addition.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

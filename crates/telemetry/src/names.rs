@@ -1,0 +1,85 @@
+//! The table of metrics, and the names of span fields.
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Durations in seconds, in buckets.
+    Histogram,
+}
+
+/// One metric: its name without the suffix the exposition format adds to counters.
+#[derive(Clone, Copy, Debug)]
+pub struct Metric {
+    /// Name as written in this program.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// Labels, in order.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $constant:ident = $name:literal, $kind:ident, $labels:expr, $help:literal;)*) => {
+        $(#[doc = $help] pub const $constant: Metric =
+            Metric { name: $name, kind: Kind::$kind, labels: &$labels, help: $help };)*
+
+        /// Every metric this program exports.
+        pub const METRICS: &[Metric] = &[$($constant),*];
+    };
+}
+
+metrics! {
+    PLUGIN_EXECUTIONS = "mortise_plugin_executions", Counter, ["plugin", "hook", "status"],
+        "Calls of a plugin, by how they ended: pass, change, block, would_block, error";
+    PLUGIN_DURATION = "mortise_plugin_duration_seconds", Histogram, ["plugin", "hook"],
+        "Time a plugin took for one call";
+    PLUGIN_VIOLATIONS = "mortise_plugin_violations", Counter, ["plugin", "violation_code", "blocked"],
+        "Violations a plugin reported, and whether its mode let them block";
+    PLUGIN_ERRORS = "mortise_plugin_errors", Counter, ["plugin", "error_type"],
+        "Calls of a plugin that gave no answer";
+    PLUGIN_OVERRUNS = "mortise_plugin_deadline_overruns", Counter, ["plugin"],
+        "Calls of a plugin that answered after their deadline without being interruptible";
+    PLUGIN_DROPPED = "mortise_plugin_background_dropped", Counter, ["plugin"],
+        "Background calls that were not made because too many were under way";
+    PLUGIN_UP = "mortise_plugin_up", Gauge, ["plugin"],
+        "Whether a plugin is ready to serve";
+    PLUGINS_ENABLED = "mortise_plugins_enabled", Gauge, [],
+        "Whether plugins run at all";
+    MCP_REQUESTS = "mortise_mcp_requests", Counter, ["method", "outcome"],
+        "MCP requests of clients, by method and outcome: ok, blocked, error";
+    MCP_DURATION = "mortise_mcp_request_duration_seconds", Histogram, ["method"],
+        "Time from a client's MCP request to its answer";
+    UPSTREAM_UP = "mortise_upstream_up", Gauge, ["upstream"],
+        "Whether an upstream can be reached";
+    UPSTREAM_REQUESTS = "mortise_upstream_requests", Counter, ["upstream", "outcome"],
+        "Requests sent to an upstream, by outcome: ok, error, timeout, cancelled";
+    HTTP_REQUESTS = "mortise_http_requests", Counter, ["surface", "status"],
+        "HTTP requests answered, by surface and status class";
+    HTTP_CONNECTIONS = "mortise_http_connections", Gauge, [],
+        "Connections of clients that are open";
+    SESSIONS = "mortise_mcp_sessions", Gauge, [],
+        "MCP sessions of clients that are open";
+    BUILD_INFO = "mortise_build_info", Gauge, ["version"],
+        "Always 1; the label says which version runs";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_speak_the_projects_prefix() {
+        let mut seen = std::collections::HashSet::new();
+        for metric in METRICS {
+            assert!(seen.insert(metric.name), "{} twice", metric.name);
+            assert!(metric.name.starts_with("mortise_"), "{}", metric.name);
+            assert!(!metric.name.ends_with("_total"), "{}: the exposition adds it", metric.name);
+        }
+    }
+}
