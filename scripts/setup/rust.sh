@@ -16,7 +16,8 @@ install_rustup() {
     local server="${RUSTUP_UPDATE_ROOT:-https://static.rust-lang.org/rustup}" target installer
     local by_hand="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --default-toolchain none"
     [ "$(id -u)" = 0 ] || cannot "rustup is missing" "$by_hand"
-    if have apt-cache && apt-cache show rustup >/dev/null 2>&1; then
+    fresh_lists
+    if offered rustup; then
         packages rustup
         return
     fi
@@ -24,7 +25,10 @@ install_rustup() {
     installer="$TOOLS/rustup-init"
     say "installing rustup from $server"
     curl -fsSL -o "$installer" "$server/dist/$target/rustup-init" || cannot "$server is out of reach" "$by_hand"
-    curl -fsSL "$server/dist/$target/rustup-init.sha256" | sed "s|[ *].*|  $installer|" | sha256sum --check --quiet
+    local wanted got
+    wanted="$(curl -fsSL "$server/dist/$target/rustup-init.sha256" | cut -d' ' -f1)"
+    got="$(sha256sum "$installer" | cut -d' ' -f1)"
+    [ "$got" = "$wanted" ] || cannot "rustup-init is not what its checksum says ($got, not $wanted)" "$by_hand"
     chmod +x "$installer"
     "$installer" -y --quiet --no-modify-path --default-toolchain none </dev/null
     rm "$installer"

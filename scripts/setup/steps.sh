@@ -37,15 +37,27 @@ stamp() { echo "$2" >"$TOOLS/stamps/$1"; }
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# Package lists no older than today's; only root can fetch them.
+fresh_lists() {
+    [ "$(id -u)" = 0 ] && have apt-get || return 0
+    stamped apt-lists "$(date +%F)" && return 0
+    apt-get update -qq </dev/null
+    stamp apt-lists "$(date +%F)"
+}
+
+# Whether Debian has a package of this name to install.
+offered() {
+    have apt-cache || return 1
+    apt-cache policy "$1" | grep -q 'Candidate: [^(]'
+}
+
 # Installs Debian packages where that is possible, else names the command.
 packages() {
     local command="apt-get install -y --no-install-recommends $*"
     have apt-get || cannot "these are missing: $*" "your system's package manager, for what Debian calls: $*"
     [ "$(id -u)" = 0 ] || cannot "these packages are missing, and only root may install them: $*" "sudo $command"
     say "installing Debian packages: $*"
-    if ! stamped apt-lists "$(date +%F)"; then
-        apt-get update -qq </dev/null
-        stamp apt-lists "$(date +%F)"
-    fi
-    DEBIAN_FRONTEND=noninteractive $command -qq </dev/null
+    fresh_lists
+    DEBIAN_FRONTEND=noninteractive $command -qq </dev/null >"$TOOLS/apt.log" 2>&1 ||
+        { cat "$TOOLS/apt.log" >&2; cannot "apt-get failed" "$command"; }
 }

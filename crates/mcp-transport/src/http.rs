@@ -1,11 +1,12 @@
 //! MCP over HTTP, client side: connections, one endpoint's requests and answers, event streams.
 //!
-//! Not for the legacy pair of GET stream and POST endpoint, nor for what several messages mean together;
-//! the latter is [`crate::upstream`].
+//! Not for what several messages mean together;
+//! that is [`crate::upstream`].
 
 pub mod client;
 pub mod error;
 pub mod events;
+pub mod legacy;
 pub mod origin;
 pub mod pool;
 mod stream;

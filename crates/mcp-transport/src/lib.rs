@@ -7,9 +7,10 @@
 //! - [`http`]: connections, requests and event streams of one HTTP endpoint
 //! - [`stdio`]: child processes and conversations over pipes
 //! - [`server`]: reading requests and writing answers as a server
-//! - [`tls`], [`backoff`]: certificates; pauses between attempts
+//! - [`tls`], [`backoff`], [`chain`]: certificates; pauses between attempts; errors with their causes
 
 pub mod backoff;
+pub mod chain;
 pub mod http;
 pub mod server;
 pub mod stdio;

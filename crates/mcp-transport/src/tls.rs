@@ -54,7 +54,8 @@ fn provider() -> Arc<CryptoProvider> {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "certificates";
     let bad = |source| TlsError::Pem { what, path: path.to_owned(), source };
-    let found = CertificateDer::pem_file_iter(path).map_err(bad)?.collect::<Result<Vec<_>, _>>().map_err(bad)?;
+    let found =
+        CertificateDer::pem_file_iter(path).map_err(bad)?.collect::<Result<Vec<_>, _>>().map_err(bad)?;
     if found.is_empty() {
         return Err(TlsError::Empty { what, path: path.to_owned() });
     }

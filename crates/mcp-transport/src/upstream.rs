@@ -136,7 +136,9 @@ impl Connection {
                 }
             }
         };
-        timeout(call.timeout, begun).await.unwrap_or_else(|_| Err(exchange::timed_out(call.method, call.timeout)))
+        timeout(call.timeout, begun)
+            .await
+            .unwrap_or_else(|_| Err(exchange::timed_out(call.method, call.timeout)))
     }
 
     /// Sends a notification.
@@ -151,7 +153,9 @@ impl Connection {
                 Self::Pipe(pipe) => Ok(pipe.notify(method, params).await?),
             }
         };
-        timeout(NOTIFY_TIMEOUT, sent).await.unwrap_or_else(|_| Err(exchange::timed_out(method, NOTIFY_TIMEOUT)))
+        timeout(NOTIFY_TIMEOUT, sent)
+            .await
+            .unwrap_or_else(|_| Err(exchange::timed_out(method, NOTIFY_TIMEOUT)))
     }
 
     /// Answers a request of the upstream's own.
@@ -167,7 +171,9 @@ impl Connection {
                 Self::Pipe(pipe) => Ok(pipe.send(&message).await?),
             }
         };
-        timeout(NOTIFY_TIMEOUT, sent).await.unwrap_or_else(|_| Err(exchange::timed_out("response", NOTIFY_TIMEOUT)))
+        timeout(NOTIFY_TIMEOUT, sent)
+            .await
+            .unwrap_or_else(|_| Err(exchange::timed_out("response", NOTIFY_TIMEOUT)))
     }
 
     /// Takes the messages that belong to no request, such as `list_changed`. Given out once. Over HTTP the

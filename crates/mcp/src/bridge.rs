@@ -110,10 +110,11 @@ impl<O: Clone + Eq + Hash, T> PendingCalls<O, T> {
         }
         let number = self.next;
         let id = RequestId::number(number);
-        let (params, progress_token) = match &request.params {
-            Some(params) => replace_token(params, number)?,
-            None => (None, None),
+        let replaced = match &request.params {
+            Some(params) => replace_progress_token(params, number)?,
+            None => None,
         };
+        let (params, progress_token) = replaced.unzip();
         match self.by_origin.entry((owner.clone(), request.id.clone())) {
             Entry::Occupied(_) => return Err(BridgeError::IdInUse),
             Entry::Vacant(slot) => slot.insert(number),
@@ -240,27 +241,31 @@ fn request_id_of(object: &Object<'_>) -> Result<RequestId, RawError> {
     RequestId::from_json(value).ok_or_else(|| RawError::wrong_type("requestId", "a string or a number"))
 }
 
-/// The parameters with `number` as progress token, and the token that stood there; nothing of either where there
-/// was none.
-fn replace_token(params: &Raw, number: u64) -> Result<(Option<Raw>, Option<Raw>), RawError> {
+/// Replaces the progress token in a request's parameters by a number of the connection's own. Gives the new
+/// parameters and the token that stood there, or nothing where there was none, which costs two scans of the text
+/// and no parse.
+///
+/// # Errors
+/// [`RawError`] where `_meta` is ambiguous or no object, or its token neither a string nor a number.
+pub fn replace_progress_token(params: &Raw, number: u64) -> Result<Option<(Raw, Raw)>, RawError> {
     // Most calls ask for no progress and are spared the look; `\u` may spell any name.
     let text = params.as_bytes();
     let worth_a_look = memmem::find(text, b"progressToken").is_some() || memmem::find(text, b"\\u").is_some();
     if !worth_a_look || !params.is_object() {
-        return Ok((None, None));
+        return Ok(None);
     }
     let object = params.object()?;
     let Some(meta) = object.get("_meta")?.filter(|meta| meta.get() != "null") else {
-        return Ok((None, None));
+        return Ok(None);
     };
     let meta = Object::of(meta).map_err(|_| RawError::wrong_type("_meta", "an object"))?;
     let Some(token) = meta.get("progressToken")?.filter(|token| token.get() != "null") else {
-        return Ok((None, None));
+        return Ok(None);
     };
     let original = RequestId::from_json(token)
         .ok_or_else(|| RawError::wrong_type("progressToken", "a string or a number"))?;
     let own = RequestId::number(number).to_raw();
     let meta = meta.splice().set("progressToken", &own)?.finish();
     let params = object.splice().set("_meta", &meta)?.finish();
-    Ok((Some(params), Some(original.to_raw())))
+    Ok(Some((params, original.to_raw())))
 }

@@ -20,10 +20,13 @@ def python(major: int) -> str:
 
 
 def node() -> str:
-    """Node 22, as the conformance suite and the inspector need it; brought by npm, not by the system."""
-    path = NODE_MODULES / ".bin" / "node"
-    assert path.exists(), f"{path} is missing: run `make setup`"
-    return str(path)
+    """Node 22, as the conformance suite and the inspector need it; brought by npm, not by the system.
+
+    Taken from the package for this machine: npm 9 forgets the link in `.bin` when it drops the other machines'.
+    """
+    paths = sorted(NODE_MODULES.glob("node-linux-*/bin/node"))
+    assert paths, f"no Node 22 in {NODE_MODULES}: run `make setup`"
+    return str(paths[0])
 
 
 def npm_program(name: str) -> list[str]:

@@ -11,7 +11,9 @@ mod tests;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 use http_body_util::Full;
 use rustls::ClientConfig;
@@ -152,7 +154,10 @@ pub struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("origin", self.origin()).field("has_id", &self.has_id).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("origin", self.origin())
+            .field("has_id", &self.has_id)
+            .finish_non_exhaustive()
     }
 }
 

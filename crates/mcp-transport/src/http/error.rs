@@ -69,7 +69,9 @@ pub enum HttpError {
         body: Bytes,
     },
     /// The answer is neither JSON nor an event stream.
-    #[error("{origin} answered with content type `{found}`, allowed are `application/json` and `text/event-stream`")]
+    #[error(
+        "{origin} answered with content type `{found}`, allowed are `application/json` and `text/event-stream`"
+    )]
     ContentType {
         /// Scheme, host and port.
         origin: Origin,

@@ -27,7 +27,10 @@ pub struct EventStream {
 
 impl std::fmt::Debug for EventStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EventStream").field("origin", &self.origin).field("ended", &self.ended).finish_non_exhaustive()
+        f.debug_struct("EventStream")
+            .field("origin", &self.origin)
+            .field("ended", &self.ended)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A keep-alive pool of HTTP/1.1 connections to one origin.
 //!
 //! It is the hot path of every call to an HTTP upstream, so it owns no tasks for its connections: whoever
-//! waits for an answer drives the connection from within that wait ([`link`]). A call then costs no
+//! waits for an answer drives the connection from within that wait (`link`). A call then costs no
 //! channel hop and no scheduling, back-pressure is simply not polling, and dropping the wait closes the
 //! connection. The price is that nobody notices an idle connection being closed until it is taken out
 //! again or the sweep passes; taking it out polls it once, which finds the close if it has arrived.
@@ -290,7 +290,8 @@ impl Shared {
 
     async fn open(&self) -> Result<Box<Link>, PoolError> {
         let limit = self.config.connect_timeout;
-        let opened = timeout(limit, Link::open(&self.origin, self.tls.as_ref(), self.config.unix_socket.as_deref()));
+        let opened =
+            timeout(limit, Link::open(&self.origin, self.tls.as_ref(), self.config.unix_socket.as_deref()));
         match opened.await {
             Ok(Ok(link)) => {
                 self.opened.fetch_add(1, Ordering::Relaxed);

@@ -38,7 +38,10 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Events(events) => events.poll_next(cx).map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
@@ -103,6 +106,17 @@ impl EventSender {
     pub async fn send(&self, id: Option<&str>, message: &[u8]) -> Result<(), ClientGone> {
         let mut out = Vec::with_capacity(message.len() + 48);
         write_event(&mut out, id, Some("message"), message);
+        self.queue.send(out.into()).await.map_err(|_| ClientGone)
+    }
+
+    /// Sends an event of another name than `message`.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientGone`].
+    pub async fn send_named(&self, name: &str, data: &[u8]) -> Result<(), ClientGone> {
+        let mut out = Vec::with_capacity(data.len() + 32);
+        write_event(&mut out, None, Some(name), data);
         self.queue.send(out.into()).await.map_err(|_| ClientGone)
     }
 

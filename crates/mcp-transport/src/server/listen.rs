@@ -32,6 +32,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::chain::Chain;
 use activity::{Activity, Tracked};
 
 /// Limits and deadlines of a listener.
@@ -98,8 +99,12 @@ where
 {
     let room = Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
     let drain = config.drain;
-    let shared =
-        Arc::new(Shared { config, stop: stop.clone(), kill: CancellationToken::new(), tasks: TaskTracker::new() });
+    let shared = Arc::new(Shared {
+        config,
+        stop: stop.clone(),
+        kill: CancellationToken::new(),
+        tasks: TaskTracker::new(),
+    });
     let _close_all = shared.kill.clone().drop_guard();
     let accepting = async {
         loop {
@@ -166,7 +171,8 @@ async fn connection<S, F, B>(
     let handshake = timeout(shared.config.first_request_timeout, TlsAcceptor::from(tls).accept(socket));
     let Some(Ok(Ok(stream))) = shared.stop.run_until_cancelled(handshake).await else { return };
     let session = stream.get_ref().1;
-    let certificate = session.peer_certificates().and_then(<[_]>::first).cloned().map(CertificateDer::into_owned);
+    let certificate =
+        session.peer_certificates().and_then(<[_]>::first).cloned().map(CertificateDer::into_owned);
     let is_http2 = session.alpn_protocol() == Some(b"h2");
     let peer = Arc::new(Peer { address, secure: true, certificate });
     if is_http2 {
@@ -244,7 +250,7 @@ async fn run<C>(
             biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(%error, "a client's connection ended");
+                    tracing::debug!(error = %Chain(&error), "a client's connection ended");
                 }
                 return;
             }

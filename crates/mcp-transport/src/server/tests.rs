@@ -27,10 +27,13 @@ fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
     pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
 }
 
+/// Headers, and what they say of JSON and events.
+type Case<'a> = (&'a [(&'static str, &'static str)], Result<(bool, bool), Refusal>);
+
 #[test]
 fn headers_decide_before_the_body_is_looked_at() {
     let json = ("content-type", "application/json");
-    let cases: [(&[(&str, &str)], Result<(bool, bool), Refusal>); 10] = [
+    let cases: [Case<'_>; 10] = [
         (&[json], Ok((true, true))),
         (&[("content-type", "Application/JSON; charset=utf-8"), ("accept", "*/*")], Ok((true, true))),
         (&[json, ("accept", "application/json, text/event-stream")], Ok((true, true))),
@@ -43,8 +46,7 @@ fn headers_decide_before_the_body_is_looked_at() {
         (&[json, ("content-length", "99999999999999999999999")], Err(Refusal::TooLarge { limit: 100 })),
     ];
     for (pairs, expected) in cases {
-        let pairs: Vec<(&'static str, &'static str)> = pairs.to_vec();
-        let found = check_headers(&headers(&pairs), 100).map(|Accepts { json, events }| (json, events));
+        let found = check_headers(&headers(pairs), 100).map(|Accepts { json, events }| (json, events));
         assert_eq!(found, expected, "{pairs:?}");
     }
 }
@@ -57,7 +59,10 @@ async fn a_body_over_the_limit_or_too_slow_is_refused() {
     assert_eq!(read_body(exact, 100, SOON).await.unwrap().len(), 100);
     let (_open, response) = answer::events(1);
     let deadline = Duration::from_millis(5);
-    assert_eq!(read_body(response.into_body(), 100, deadline).await, Err(Refusal::TooSlow { limit: deadline }));
+    assert_eq!(
+        read_body(response.into_body(), 100, deadline).await,
+        Err(Refusal::TooSlow { limit: deadline })
+    );
 }
 
 async fn frame(body: &mut AnswerBody) -> Option<Bytes> {
@@ -92,7 +97,10 @@ async fn a_slow_client_holds_its_sender_back_and_a_gone_one_stops_it() {
     assert!(events.is_gone());
 }
 
-async fn listen<S, F>(config: ListenConfig, service: S) -> (TcpStream, CancellationToken, tokio::task::JoinHandle<()>)
+async fn listen<S, F>(
+    config: ListenConfig,
+    service: S,
+) -> (TcpStream, CancellationToken, tokio::task::JoinHandle<()>)
 where
     S: Fn(Request<Incoming>, Arc<Peer>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<AnswerBody>> + Send + 'static,

@@ -120,19 +120,17 @@ impl ChildProcess {
         if let Some(cwd) = &config.cwd {
             command.current_dir(cwd);
         }
-        let failed = |source| SpawnError::Spawn {
-            name: config.name.clone(),
-            program: config.program.clone(),
-            source,
-        };
+        let failed =
+            |source| SpawnError::Spawn { name: config.name.clone(), program: config.program.clone(), source };
         let mut child = command.spawn().map_err(failed)?;
         let group = Group::of(&child);
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(SpawnError::NoPipes { name: config.name.clone(), program: config.program.clone() });
         };
-        let log = child.stderr.take().map(|stderr| {
-            AbortOnDropHandle::new(tokio::spawn(log_lines(config.name.clone(), stderr)))
-        });
+        let log = child
+            .stderr
+            .take()
+            .map(|stderr| AbortOnDropHandle::new(tokio::spawn(log_lines(config.name.clone(), stderr))));
         Ok((Self { child, group, _log: log }, ChildPipes { stdin, stdout }))
     }
 

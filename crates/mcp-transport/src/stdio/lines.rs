@@ -147,7 +147,11 @@ mod tests {
         for cut in 0..text.len() {
             let (left, right) = text.split_at(cut);
             let chunks: Vec<&[u8]> = [left, right].into_iter().filter(|chunk| !chunk.is_empty()).collect();
-            assert_eq!(lines(&chunks, 100).await, [whole("one"), whole("two"), whole("three")], "cut at {cut}");
+            assert_eq!(
+                lines(&chunks, 100).await,
+                [whole("one"), whole("two"), whole("three")],
+                "cut at {cut}"
+            );
         }
     }
 

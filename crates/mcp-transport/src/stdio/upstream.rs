@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::child::{ChildConfig, ChildProcess, SpawnError};
 use super::connection::{PipeConfig, PipeConnection};
 use crate::backoff::{Backoff, BackoffConfig};
+use crate::chain::Chain;
 use crate::upstream::{Hello, InitializeError, Initialized, initialize_pipe};
 
 /// How a child is kept running.
@@ -150,7 +151,7 @@ impl Supervisor {
                 backoff.reset();
             }
             let retry_in = backoff.next_pause();
-            tracing::warn!(upstream = %self.config.child.name, %fault, retry_in_ms = retry_in.as_millis(),
+            tracing::warn!(upstream = %self.config.child.name, fault = %Chain(&fault), retry_in_ms = retry_in.as_millis(),
                 "the child is not ready; it will be started again");
             self.publish.send_replace(ChildState::Failing { fault: Arc::new(fault), retry_in });
             let _ = tokio::time::timeout(retry_in, self.stop.cancelled()).await;
@@ -161,7 +162,8 @@ impl Supervisor {
     /// One life of the child. `Ok` if it was stopped on purpose, else why it ended and since when it had
     /// been ready.
     async fn live(&self) -> Result<(), (ChildFault, Option<Instant>)> {
-        let (mut child, pipes) = ChildProcess::spawn(&self.config.child).map_err(|error| (error.into(), None))?;
+        let (mut child, pipes) =
+            ChildProcess::spawn(&self.config.child).map_err(|error| (error.into(), None))?;
         let name = &self.config.child.name;
         let connection = PipeConnection::new(name, pipes.stdout, pipes.stdin, self.config.pipe.clone());
         let opened = tokio::select! {

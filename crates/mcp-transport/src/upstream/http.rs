@@ -6,8 +6,8 @@
 mod exchange;
 mod listen;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +22,7 @@ pub(super) use exchange::HttpExchange;
 
 use super::{Call, Outcome, UpstreamError, progress};
 use crate::backoff::BackoffConfig;
+use crate::chain::Chain;
 use crate::http::client::{Answer, Session};
 use crate::http::error::HttpError;
 
@@ -71,7 +72,6 @@ struct Shared {
     background_room: Arc<Semaphore>,
     /// The stream's task waits on it; set when the last clone goes.
     stop: CancellationToken,
-    incoming: Mutex<Option<mpsc::Sender<Message>>>,
 }
 
 impl Drop for Shared {
@@ -98,7 +98,6 @@ impl HttpConnection {
             background: TaskTracker::new(),
             background_room: Arc::new(Semaphore::new(BACKGROUND_SENDS)),
             stop: CancellationToken::new(),
-            incoming: Mutex::new(None),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -166,7 +165,6 @@ impl HttpConnection {
         }
         let (sender, receiver) = mpsc::channel(self.shared.options.incoming_queue.max(1));
         let shared = &self.shared;
-        *shared.incoming.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
         let listen = listen::Listen {
             session: shared.session.clone(),
             options: shared.options.clone(),
@@ -183,10 +181,9 @@ impl HttpConnection {
 
     pub(super) async fn close(&self) {
         self.shared.stop.cancel();
-        *self.shared.incoming.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let ended = timeout(BACKGROUND_TIMEOUT, self.shared.session.delete()).await;
         if let Ok(Err(error)) = ended {
-            tracing::debug!(origin = %self.shared.session.origin(), %error, "ending the session");
+            tracing::debug!(origin = %self.shared.session.origin(), error = %Chain(&error), "ending the session");
         }
     }
 
@@ -221,7 +218,7 @@ impl Background {
         let task = async move {
             let _permit = permit;
             if let Ok(Err(error)) = timeout(BACKGROUND_TIMEOUT, session.post(body, None)).await {
-                tracing::debug!(origin = %session.origin(), %error, "sending a message in the background");
+                tracing::debug!(origin = %session.origin(), error = %Chain(&error), "sending a message in the background");
             }
         };
         self.tasks.spawn_on(task, &runtime);

@@ -79,7 +79,9 @@ pub enum InitializeError {
         error: RpcError,
     },
     /// The server speaks no version that is spoken here.
-    #[error("opening a session: the server speaks protocol version `{offered}`, known are 2024-11-05 to 2025-11-25")]
+    #[error(
+        "opening a session: the server speaks protocol version `{offered}`, known are 2024-11-05 to 2025-11-25"
+    )]
     Version {
         /// What it offered.
         offered: String,

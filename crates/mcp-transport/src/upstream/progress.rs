@@ -78,7 +78,8 @@ mod tests {
         let (sent, original) = replace(&params, 7).unwrap();
         let expected = r#"{"name":"t", "_meta":{"x":1,"progressToken":7},"arguments":{"a": 1}}"#;
         assert_eq!(sent.as_str(), expected);
-        let progress = Notification::new(method::PROGRESS, Some(raw(r#"{"progressToken":7,"progress":0.5}"#)));
+        let progress =
+            Notification::new(method::PROGRESS, Some(raw(r#"{"progressToken":7,"progress":0.5}"#)));
         assert_eq!(request_of(&progress), Some(7));
         let back = restore(progress, &original);
         assert_eq!(back.params.unwrap().as_str(), r#"{"progressToken":"mine","progress":0.5}"#);

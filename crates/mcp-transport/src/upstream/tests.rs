@@ -17,7 +17,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{Call, Connection, Hello, HttpConnection, HttpOptions, InitializeError, Step, UpstreamError, connect_http};
+use super::{
+    Call, Connection, Hello, HttpConnection, HttpOptions, InitializeError, Step, UpstreamError, connect_http,
+};
 use crate::backoff::BackoffConfig;
 use crate::http::client::{Endpoint, EndpointConfig};
 use crate::server::answer::{self, AnswerBody, EventSender};
@@ -106,7 +108,8 @@ async fn progress_and_requests_come_on_the_way_and_the_token_is_the_clients_own(
         tokio::spawn(async move {
             let token = &seen.body["params"]["_meta"]["progressToken"];
             assert_eq!(token, &seen.body["id"]);
-            let progress = json!({ "jsonrpc": "2.0", "method": method::PROGRESS, "params": { "progressToken": token } });
+            let progress =
+                json!({ "jsonrpc": "2.0", "method": method::PROGRESS, "params": { "progressToken": token } });
             send(&events, None, &progress).await;
             send(&events, None, &json!({ "jsonrpc": "2.0", "id": 9, "method": "roots/list" })).await;
             events.send(None, &result(&seen, &json!({}))).await.unwrap();
@@ -167,7 +170,12 @@ async fn silence_is_a_timeout_and_progress_extends_it() {
                 for _ in 0..5 {
                     tokio::time::sleep(Duration::from_millis(250)).await;
                     let params = json!({ "progressToken": token });
-                    send(&events, None, &json!({ "jsonrpc": "2.0", "method": method::PROGRESS, "params": params })).await;
+                    send(
+                        &events,
+                        None,
+                        &json!({ "jsonrpc": "2.0", "method": method::PROGRESS, "params": params }),
+                    )
+                    .await;
                 }
                 events.send(None, &result(&seen, &json!({}))).await.unwrap();
             }
@@ -193,7 +201,8 @@ async fn a_broken_answer_stream_is_resumed_after_its_last_event() {
                 send(&events, Some("e1"), &log).await;
             }
             (&Method::GET, Some("e1")) => {
-                send(&events, Some("e2"), &json!({ "jsonrpc": "2.0", "id": 1, "result": { "late": true } })).await;
+                send(&events, Some("e2"), &json!({ "jsonrpc": "2.0", "id": 1, "result": { "late": true } }))
+                    .await;
             }
             other => panic!("{other:?}"),
         }
@@ -217,7 +226,8 @@ async fn the_servers_stream_is_opened_again_where_it_broke() {
         let (events, response) = answer::events(8);
         assert_eq!(seen.method, Method::GET);
         let next = seen.last_event_id.map_or(1, |id| id.parse::<u32>().unwrap() + 1);
-        let message = json!({ "jsonrpc": "2.0", "method": method::TOOLS_LIST_CHANGED, "params": { "n": next } });
+        let message =
+            json!({ "jsonrpc": "2.0", "method": method::TOOLS_LIST_CHANGED, "params": { "n": next } });
         send(&events, Some(&next.to_string()), &message).await;
         response
     })
@@ -226,7 +236,9 @@ async fn the_servers_stream_is_opened_again_where_it_broke() {
     let mut incoming = connection.incoming().unwrap();
     assert!(connection.incoming().is_none());
     for number in 1..4 {
-        let Some(Message::Notification(changed)) = timeout(SOON, incoming.recv()).await.unwrap() else { panic!() };
+        let Some(Message::Notification(changed)) = timeout(SOON, incoming.recv()).await.unwrap() else {
+            panic!()
+        };
         assert_eq!(changed.params.unwrap().as_str(), format!(r#"{{"n":{number}}}"#));
     }
 }
@@ -298,7 +310,8 @@ async fn a_server_of_another_version_is_refused() {
 #[tokio::test]
 async fn an_error_status_with_the_requests_own_json_rpc_error_is_its_outcome() {
     let (endpoint, _server) = endpoint(|seen| async move {
-        let error = json!({ "jsonrpc": "2.0", "id": seen.body["id"], "error": { "code": -32602, "message": "no" } });
+        let error =
+            json!({ "jsonrpc": "2.0", "id": seen.body["id"], "error": { "code": -32602, "message": "no" } });
         answer::json_with_status(StatusCode::BAD_REQUEST, error.to_string().into())
     })
     .await;
@@ -308,10 +321,56 @@ async fn an_error_status_with_the_requests_own_json_rpc_error_is_its_outcome() {
 
 #[tokio::test]
 async fn an_answer_to_another_request_is_not_taken() {
-    let (endpoint, _server) = endpoint(|_| async move {
-        answer::json(Bytes::from_static(br#"{"jsonrpc":"2.0","id":99,"result":{}}"#))
-    })
-    .await;
+    let (endpoint, _server) =
+        endpoint(
+            |_| async move { answer::json(Bytes::from_static(br#"{"jsonrpc":"2.0","id":99,"result":{}}"#)) },
+        )
+        .await;
     let mixed_up = connection(&endpoint).request(Call::new("tools/call", None)).await;
     assert!(matches!(mixed_up, Err(UpstreamError::Protocol { .. })));
+}
+
+/// A relay answers from within its own connection's task, which then also drives the upstream's: the place
+/// where a wake-up could get lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_calls_of_all_sizes_pass_through_a_relay() {
+    let (origin, _origin) = endpoint(|seen| async move {
+        if seen.body["params"]["stream"] == true {
+            let (events, response) = answer::events(4);
+            events.send(None, &result(&seen, &seen.body["params"])).await.unwrap();
+            return response;
+        }
+        answer::json(result(&seen, &seen.body["params"]))
+    })
+    .await;
+    let upstream = connection(&origin);
+    let (relay, _relay) = endpoint(move |seen| {
+        let upstream = upstream.clone();
+        async move {
+            let params = Raw::parse(seen.body["params"].to_string()).unwrap();
+            let outcome = upstream.request(Call::new("echo", Some(&params))).await.unwrap().outcome().await;
+            answer::json(result(&seen, &outcome.unwrap().unwrap().decode().unwrap()))
+        }
+    })
+    .await;
+    let client = connection(&relay);
+    let calls: Vec<_> = (0..16)
+        .map(|task: usize| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for round in 0..20 {
+                    let size = (task * 7919 + round * 104_729) % 300_000;
+                    let params = json!({ "text": "x".repeat(size), "stream": round % 3 == 0 }).to_string();
+                    let params = Raw::parse(params).unwrap();
+                    let outcome = client.request(Call::new("echo", Some(&params))).await.unwrap().outcome();
+                    let echoed = timeout(SOON, outcome).await.unwrap().unwrap().unwrap();
+                    assert_eq!(echoed.as_bytes(), params.as_bytes());
+                }
+            })
+        })
+        .collect();
+    for call in calls {
+        timeout(SOON * 3, call).await.unwrap().unwrap();
+    }
+    assert!(origin.pool().stats().opened <= 64, "{:?}", origin.pool());
 }

@@ -44,8 +44,7 @@ impl<'a> Object<'a> {
             borrow(text)?;
             return Err(RawError::wrong_type("value", "an object"));
         }
-        let members =
-            serde_json::from_slice::<Members<'a>>(text).map_err(|error| RawError::syntax(&error))?;
+        let members = serde_json::from_slice::<Members<'a>>(text).map_err(|error| reason(&error))?;
         Ok(Self { text, members: members.0 })
     }
 

@@ -163,10 +163,13 @@ fn by_tag(branches: &mut Vec<Vec<Finding>>, pointer: &str) -> Option<Finding> {
     let tag = branches.iter().flatten().find_map(tag_of)?;
     let has_wrong_tag = |branch: &Vec<Finding>| branch.iter().any(|f| tag_of(f).as_ref() == Some(&tag));
     if branches.iter().all(has_wrong_tag) {
-        let mut words = Vec::new();
+        let mut words: Vec<String> = Vec::new();
         for finding in branches.iter().flatten().filter(|f| f.pointer == tag) {
-            if let What::Word(wanted) = &finding.what {
-                words.extend(wanted.iter().filter(|w| !words.contains(w)).cloned().collect::<Vec<_>>());
+            let What::Word(wanted) = &finding.what else { continue };
+            for word in wanted {
+                if !words.contains(word) {
+                    words.push(word.clone());
+                }
             }
         }
         return Some(at(&tag, What::Word(words)));

@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use super::folder;
 use crate::config::Dialect;
 use crate::config::diagnostic::{Diagnostic, DiagnosticKind, Notice};
-use crate::config::duplicate_names;
+use crate::config::{entry::duplicate_names, path};
 use crate::config::environment::Environment;
 use crate::config::expand::{Unset, expand};
 use crate::config::merge::{merge, name_of};
 use crate::config::node::{Node, Value};
-use crate::config::path;
 use crate::config::source::{Limits, Source, Span};
 use crate::config::{template, yaml};
 

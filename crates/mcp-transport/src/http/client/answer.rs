@@ -84,7 +84,11 @@ pub(super) async fn read(session: &Session, mut head: Parts, body: PooledBody) -
 }
 
 /// Takes the answer to a GET, which must be events.
-pub(super) fn only_events(session: &Session, head: &Parts, body: PooledBody) -> Result<EventStream, HttpError> {
+pub(super) fn only_events(
+    session: &Session,
+    head: &Parts,
+    body: PooledBody,
+) -> Result<EventStream, HttpError> {
     match kind(session, head)? {
         Kind::Events => Ok(EventStream::new(session, body)),
         Kind::Json => {

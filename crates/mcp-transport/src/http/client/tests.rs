@@ -67,7 +67,8 @@ fn status(line: &str) -> Vec<Vec<u8>> {
     whole(&format!("HTTP/1.1 {line}\r\ncontent-length: 0\r\n\r\n"))
 }
 
-const EVENTS: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const EVENTS: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
 fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
@@ -159,11 +160,15 @@ async fn statuses_become_typed_errors_and_keep_the_connection() {
     let endpoint = Endpoint::new(config(url)).unwrap();
     let session = endpoint.session(Some(HeaderValue::from_static("s")), None);
     assert!(matches!(post(&session).await, Err(HttpError::SessionGone { .. })));
-    assert!(matches!(post(&session).await, Err(HttpError::Unauthorized { challenge: Some(c), .. }) if c == "Bearer"));
+    assert!(
+        matches!(post(&session).await, Err(HttpError::Unauthorized { challenge: Some(c), .. }) if c == "Bearer")
+    );
     assert!(matches!(post(&session).await, Err(HttpError::MethodNotAllowed { .. })));
     assert!(matches!(post(&session).await, Err(HttpError::Status { status: StatusCode::FOUND, .. })));
     let limited = post(&session).await;
-    assert!(matches!(limited, Err(HttpError::Status { retry_after: Some(after), .. }) if after.as_secs() == 7));
+    assert!(
+        matches!(limited, Err(HttpError::Status { retry_after: Some(after), .. }) if after.as_secs() == 7)
+    );
     assert!(matches!(post(&session).await.unwrap(), Answer::Accepted));
     assert_eq!(endpoint.pool().stats().opened, 1);
     told.close();
@@ -172,11 +177,12 @@ async fn statuses_become_typed_errors_and_keep_the_connection() {
 #[tokio::test]
 async fn foreign_content_types_and_compression_are_refused() {
     let html = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi";
-    let gzip =
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nhi";
+    let gzip = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nhi";
     let (url, _told) = server(vec![whole(html), whole(gzip)]).await;
     let session = session(url);
-    assert!(matches!(post(&session).await, Err(HttpError::ContentType { found, .. }) if found == "text/html"));
+    assert!(
+        matches!(post(&session).await, Err(HttpError::ContentType { found, .. }) if found == "text/html")
+    );
     assert!(matches!(post(&session).await, Err(HttpError::ContentEncoding { .. })));
 }
 

@@ -95,7 +95,10 @@ impl Link {
     }
 
     /// Sends a request and waits for the head of its answer.
-    pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, LinkError> {
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, LinkError> {
         self.heard.store(false, Ordering::Relaxed);
         // Outside tokio's budget: with an idle waker, being put off by the budget would be forever.
         let mut answer = pin!(tokio::task::unconstrained(self.sender.try_send_request(request)));

@@ -49,7 +49,12 @@ impl Calls {
     }
 
     /// Opens a call; with a progress `token`, it also gets the progress made.
-    pub(super) fn open(&self, shared: &Arc<Shared>, id: u64, token: Option<Raw>) -> Result<PipeCall, PipeError> {
+    pub(super) fn open(
+        &self,
+        shared: &Arc<Shared>,
+        id: u64,
+        token: Option<Raw>,
+    ) -> Result<PipeCall, PipeError> {
         let (answer, receiver) = oneshot::channel();
         let (progress, queue) = match token {
             Some(token) => {

@@ -30,7 +30,11 @@ where
     let _ = writer.shutdown().await;
 }
 
-async fn write_all<W>(shared: &Shared, writer: &mut W, queue: &mut mpsc::Receiver<Bytes>) -> std::io::Result<()>
+async fn write_all<W>(
+    shared: &Shared,
+    writer: &mut W,
+    queue: &mut mpsc::Receiver<Bytes>,
+) -> std::io::Result<()>
 where
     W: AsyncWrite + Unpin,
 {

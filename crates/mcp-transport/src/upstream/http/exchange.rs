@@ -42,7 +42,10 @@ enum State {
     Idle,
     Ready(Outcome),
     Streaming(Box<EventStream>),
-    Resuming { last_id: String, attempt: Resuming },
+    Resuming {
+        last_id: String,
+        attempt: Resuming,
+    },
 }
 
 impl std::fmt::Debug for HttpExchange {
@@ -185,11 +188,7 @@ impl HttpExchange {
     }
 
     /// Goes on after the stream ended without the answer, if its events were numbered.
-    fn resume(
-        &mut self,
-        broken: Option<Result<Event, HttpError>>,
-        name: &str,
-    ) -> Result<(), UpstreamError> {
+    fn resume(&mut self, broken: Option<Result<Event, HttpError>>, name: &str) -> Result<(), UpstreamError> {
         let failed = || match broken {
             Some(Err(error)) => error.into(),
             _ => protocol(name, "the stream ended before it"),

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::{Background, HttpOptions};
 use crate::backoff::Backoff;
+use crate::chain::Chain;
 use crate::http::client::Session;
 use crate::http::error::HttpError;
 use crate::http::events::EventStream;
@@ -38,14 +39,15 @@ impl Listen {
                     last_id = stream.last_event_id().map(str::to_owned).or(last_id);
                 }
                 Err(error) if is_final(&error) => {
-                    tracing::debug!(origin = %self.session.origin(), %error, "no stream of the server's own");
+                    tracing::debug!(origin = %self.session.origin(), error = %Chain(&error), "no stream of the server's own");
                     return;
                 }
                 Err(error) => {
-                    tracing::debug!(origin = %self.session.origin(), %error, "opening the server's stream");
+                    tracing::debug!(origin = %self.session.origin(), error = %Chain(&error), "opening the server's stream");
                 }
             }
-            let pause = pause.map_or_else(|| backoff.next_pause(), |asked| asked.min(self.options.backoff.longest));
+            let pause =
+                pause.map_or_else(|| backoff.next_pause(), |asked| asked.min(self.options.backoff.longest));
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.queue.closed() => return,
@@ -67,7 +69,7 @@ impl Listen {
                     self.take(&event).await?;
                 }
                 Some(Err(error)) => {
-                    tracing::debug!(origin = %self.session.origin(), %error, "the server's stream broke");
+                    tracing::debug!(origin = %self.session.origin(), error = %Chain(&error), "the server's stream broke");
                     return Ok(heard);
                 }
                 None => return Ok(heard),

@@ -1,0 +1,80 @@
+//! The configuration of a gateway: its root type, and how it is settled from files, variables and flags.
+//!
+//! [`Config`] and its parts accept what may be written; every key is optional and unknown ones are errors. What a
+//! schema cannot say (names that must exist, addresses, digests) is checked when [`Settled::load`] turns them into
+//! types that cannot be wrong: [`Listen`], [`Upstream`], [`App`]. Nothing that serves calls reads the raw form.
+//!
+//! The doc comments on the keys are the reference page and the descriptions in the JSON Schema.
+
+mod app;
+mod check;
+mod limits;
+mod listen;
+mod llm;
+mod load;
+mod place;
+mod plugins;
+mod secret;
+mod server;
+mod upstream;
+
+#[cfg(test)]
+mod tests;
+
+use indexmap::IndexMap;
+use mortise_framework::{
+    config::{OneOrMany, PluginSettings, RawPluginEntry},
+    pipeline::scope::Binding,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use app::{App, AppConfig, Token, TokenConfig, TokenDigest};
+pub use limits::LimitsConfig;
+pub use listen::{DEFAULT_ADDRESS, Listen, ListenConfig, Tls, TlsConfig};
+pub use llm::LlmConfig;
+pub use load::{DEFAULT_FILE, LoadOptions, Settled};
+pub use secret::Secret;
+pub use server::ServerConfig;
+pub use upstream::{Transport, Upstream, UpstreamConfig};
+
+/// Mortise's configuration file, `mortise.yaml`. Every key is optional.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where and how the gateway listens.
+    pub listen: ListenConfig,
+    /// Folder for what must outlive a restart: the admin token (hashed) and the names given to tools. Created with
+    /// access for its owner only. Relative to the file it is written in. Default `.mortise` in the working folder.
+    pub state_dir: Option<String>,
+    /// Plugin files in the ContextForge format, later ones over earlier ones, relative to the file they are written
+    /// in. Not given, `plugins/config.yaml` in the working folder is read if it is there; an empty list means none.
+    /// A file named by the variable `PLUGINS_CONFIG_FILE` (or `PLUGIN_CONFIG_FILE`) comes last.
+    pub plugins_files: Option<OneOrMany<String>>,
+    /// Plugins, as in a plugin file. An entry replaces the one of the same name from a plugin file.
+    pub plugins: Vec<RawPluginEntry>,
+    /// What holds for all plugins. Keys given here win over those of plugin files.
+    pub plugin_settings: Option<PluginSettings>,
+    /// Where plugins run differently: other order, mode or configuration within a scope.
+    pub bindings: Vec<Binding>,
+    /// The MCP servers behind the gateway, by name. Their order decides who keeps a tool's plain name when several
+    /// offer it.
+    pub upstreams: IndexMap<String, UpstreamConfig>,
+    /// Virtual servers by id: each is a part of what the upstreams offer, served at `/servers/{id}/mcp`.
+    pub servers: IndexMap<String, ServerConfig>,
+    /// LLM providers by name. Read and checked; not served yet.
+    pub llms: IndexMap<String, LlmConfig>,
+    /// Who may call. Not given, anyone may, and the gateway listens on loopback addresses only; an empty list lets
+    /// nobody in.
+    pub apps: Option<Vec<AppConfig>>,
+    /// Largest payloads that plugins are shown.
+    pub limits: LimitsConfig,
+    /// Files to read before this one, as patterns relative to it; this file's keys win over theirs.
+    pub include: Option<OneOrMany<String>>,
+}
+
+/// The JSON Schema of `mortise.yaml`.
+#[must_use]
+pub fn schema() -> schemars::Schema {
+    schemars::schema_for!(Config)
+}

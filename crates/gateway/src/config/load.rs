@@ -1,0 +1,178 @@
+//! From files, variables and flags to one configuration that holds.
+
+use std::path::PathBuf;
+
+use mortise_framework::{
+    Framework, Plan,
+    config::{
+        Environment, Errors, FileKind, Loaded, Loader, Notice, Override, PluginSettings, recognise,
+    },
+};
+
+use super::{
+    App, Config, Listen, Upstream, app, check, listen,
+    place::{self, Findings},
+    plugins, upstream,
+};
+
+/// The file that is read when nobody names one; it may be missing.
+pub const DEFAULT_FILE: &str = "mortise.yaml";
+
+/// Where state is kept when nobody says otherwise.
+const DEFAULT_STATE_DIR: &str = ".mortise";
+
+/// `MORTISE_*` variables that are not keys of the configuration: flags of the command line.
+const NOT_KEYS: [&str; 8] = [
+    "MORTISE_CONFIG",
+    "MORTISE_HOST",
+    "MORTISE_PORT",
+    "MORTISE_LOG",
+    "MORTISE_LOG_FORMAT",
+    "MORTISE_URL",
+    "MORTISE_TOKEN",
+    "MORTISE_BIN",
+];
+
+/// What a configuration is settled from.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// Configuration files, later ones over earlier ones, each recognised as the own kind or a plugin file. Without
+    /// any of the own kind, `mortise.yaml` in `directory` is read if it is there.
+    pub files: Vec<(PathBuf, FileKind)>,
+    /// What relative names are relative to, and where default files are looked for.
+    pub directory: PathBuf,
+    /// Variables for `${NAME}`, templates and `MORTISE_*`.
+    pub environment: Environment,
+    /// Values that lie over files and variables.
+    pub overrides: Vec<Override>,
+    /// IP address or `localhost` instead of that of `listen.address`.
+    pub host: Option<String>,
+    /// Port instead of that of `listen.address`.
+    pub port: Option<u16>,
+    /// Whether unknown keys of plugin files are errors.
+    pub strict: bool,
+    /// Whether files that nobody named are read: the default ones, and those that the environment names.
+    pub defaults: bool,
+    /// Things noticed before, such as lines of a `.env` file that make no sense.
+    pub notices: Vec<Notice>,
+}
+
+impl LoadOptions {
+    /// The defaults in a folder, with these variables and those of a `.env` file there.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>, mut environment: Environment) -> Self {
+        let directory = directory.into();
+        let notices = environment.add_dotenv(&directory);
+        Self {
+            files: Vec::new(),
+            directory,
+            environment,
+            overrides: Vec::new(),
+            host: None,
+            port: None,
+            strict: false,
+            defaults: true,
+            notices,
+        }
+    }
+
+    /// Adds a file, recognised by its keys.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn add_file(&mut self, path: impl Into<PathBuf>) -> Result<FileKind, Errors> {
+        let path = path.into();
+        let kind = recognise(&self.directory.join(&path))?;
+        self.files.push((path, kind));
+        Ok(kind)
+    }
+}
+
+/// A configuration that holds: every name in it exists, every value has been checked.
+#[derive(Debug)]
+pub struct Settled {
+    /// The configuration as written, variables and flags applied.
+    pub config: Config,
+    /// Where and how to listen.
+    pub listen: Listen,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// The upstreams that are used, in file order.
+    pub upstreams: Vec<Upstream>,
+    /// Who may call; `None` for anyone.
+    pub apps: Option<Vec<App>>,
+    /// The plugins.
+    pub plan: Plan,
+    /// What holds for all plugins.
+    pub plugin_settings: PluginSettings,
+    /// What was tolerated.
+    pub notices: Vec<Notice>,
+    /// Every file that was read: what a reload has to watch.
+    pub files: Vec<PathBuf>,
+}
+
+impl Settled {
+    /// Reads and checks everything. Starts and changes nothing.
+    ///
+    /// # Errors
+    /// Everything that is wrong, as far as one can tell at once.
+    pub fn load(options: &LoadOptions, framework: &Framework) -> Result<Self, Errors> {
+        let loaded = own(options)?;
+        let mut found = Findings::new(&loaded, &options.directory);
+        found.notices.extend(options.notices.iter().cloned());
+        found.notices.extend(loaded.notices.iter().cloned());
+        let config = &loaded.value;
+        let guarded = config.apps.is_some();
+        let flags = (options.host.as_deref(), options.port);
+        let listen = listen::settle(&config.listen, flags, guarded, &mut found);
+        check::names(config, &mut found);
+        let upstreams = config.upstreams.iter();
+        let upstreams = upstreams.filter_map(|(name, raw)| upstream::settle(name, raw, &mut found)).collect();
+        let apps = config.apps.as_ref().map(|apps| {
+            let apps = apps.iter().enumerate();
+            apps.map(|(index, raw)| app::settle(index, raw.clone(), &mut found)).collect()
+        });
+        let plugins = plugins::settle(options, framework, &loaded, &mut found);
+        let state_dir = state_dir(&loaded, options);
+        let Findings { errors, notices, .. } = found;
+        if let Some(errors) = Errors::from_list(errors) {
+            return Err(errors);
+        }
+        Ok(Self {
+            listen,
+            state_dir,
+            upstreams,
+            apps,
+            plan: plugins.plan,
+            plugin_settings: plugins.settings,
+            notices,
+            files: loaded.files.into_iter().chain(plugins.files).collect(),
+            config: loaded.value,
+        })
+    }
+}
+
+/// The own files, variables and flags.
+fn own(options: &LoadOptions) -> Result<Loaded<Config>, Errors> {
+    let mut loader = Loader::new(options.environment.clone()).ignore_variables(NOT_KEYS);
+    let mut named = options.files.iter().filter(|(_, kind)| *kind == FileKind::Own).peekable();
+    if named.peek().is_none() && options.defaults {
+        loader = loader.own_file_if_present(relative(&options.directory, DEFAULT_FILE.into()));
+    }
+    for (path, _) in named {
+        loader = loader.own_file(relative(&options.directory, path.clone()));
+    }
+    loader.overrides(options.overrides.iter().cloned()).load()
+}
+
+/// A path below the working folder is shown as it was written.
+fn relative(directory: &std::path::Path, path: PathBuf) -> PathBuf {
+    if directory.as_os_str().is_empty() || directory == std::path::Path::new(".") { path } else { directory.join(path) }
+}
+
+fn state_dir(loaded: &Loaded<Config>, options: &LoadOptions) -> PathBuf {
+    match &loaded.value.state_dir {
+        Some(written) => place::folder(loaded.node.get("state_dir"), &options.directory).join(written),
+        None => options.directory.join(DEFAULT_STATE_DIR),
+    }
+}

@@ -1,0 +1,210 @@
+//! Plugin entries and settings of all sources, laid over one another: plugin files in order, then the own file.
+
+use std::path::PathBuf;
+
+use mortise_framework::{
+    Framework, Plan,
+    config::{
+        ConditionMatching, DEFAULT_PLUGINS_FILE, Dialect, EntryRules, Errors, FileKind, Loaded, Node, PluginEntry,
+         PluginSettings, PluginSwitches, PluginsFile, PluginsFileOptions, read_entries,
+    },
+    pipeline,
+};
+
+use super::{
+    Config, LoadOptions,
+    place::{self, Findings},
+};
+
+/// Settings that are read and checked and that nothing obeys yet.
+const WITHOUT_EFFECT: [&str; 3] =
+    ["parallel_execution_within_band", "plugin_health_check_interval", "include_user_info"];
+
+/// What all sources together say of plugins.
+pub(super) struct Plugins {
+    pub(super) plan: Plan,
+    pub(super) settings: PluginSettings,
+    pub(super) files: Vec<PathBuf>,
+}
+
+/// Reads the plugin files and lays the own file over them. Errors go to `found`.
+pub(super) fn settle(
+    options: &LoadOptions,
+    framework: &Framework,
+    loaded: &Loaded<Config>,
+    found: &mut Findings<'_>,
+) -> Plugins {
+    let switches = PluginSwitches::read(&options.environment).unwrap_or_else(|errors| {
+        found.errors.extend(errors.into_list());
+        PluginSwitches::default()
+    });
+    let hooks = framework.hooks().names();
+    let foreign = foreign(options, &hooks, &switches, loaded, found);
+    let inline = inline(&hooks, loaded, found);
+    let settings = settings(&foreign.settings, &switches, loaded.node.get("plugin_settings"), found);
+    let config = &loaded.value;
+    let plan = Plan {
+        entries: laid_over(foreign.entries, inline, found),
+        bindings: config.bindings.clone(),
+        settings: pipeline::Settings {
+            plugin_timeout: settings.timeout(),
+            fail_on_plugin_error: settings.fail_on_plugin_error,
+            exact_conditions: settings.condition_matching == ConditionMatching::Exact,
+            max_arguments: config.limits.max_argument_bytes,
+            max_content: config.limits.max_content_bytes,
+        },
+        enabled: switches.enabled,
+    };
+    check(framework, &plan, found);
+    Plugins { plan, settings, files: foreign.files }
+}
+
+#[derive(Default)]
+struct Foreign {
+    entries: Vec<PluginEntry>,
+    settings: PluginSettings,
+    files: Vec<PathBuf>,
+}
+
+fn foreign(
+    options: &LoadOptions,
+    hooks: &[&str],
+    switches: &PluginSwitches,
+    loaded: &Loaded<Config>,
+    found: &mut Findings<'_>,
+) -> Foreign {
+    let paths = paths(options, switches, loaded);
+    if paths.is_empty() {
+        return Foreign::default();
+    }
+    let how = PluginsFileOptions {
+        known_hooks: hooks,
+        strict: options.strict,
+        settings_without_effect: &WITHOUT_EFFECT,
+        ..PluginsFileOptions::new(&options.environment)
+    };
+    match PluginsFile::load(&paths, &how) {
+        Ok(file) => {
+            found.notices.extend(file.notices);
+            Foreign { entries: file.entries, settings: file.settings, files: file.files }
+        }
+        Err(errors) => {
+            found.errors.extend(errors.into_list());
+            Foreign::default()
+        }
+    }
+}
+
+/// The plugin files, in order: those configured or else the default one, those given like a configuration file, and
+/// the one that the environment names.
+fn paths(options: &LoadOptions, switches: &PluginSwitches, loaded: &Loaded<Config>) -> Vec<PathBuf> {
+    let given = options.files.iter().filter(|(_, kind)| *kind == FileKind::Plugins).map(|(path, _)| path.clone());
+    let mut paths: Vec<PathBuf> = Vec::new();
+    match &loaded.value.plugins_files {
+        Some(written) => {
+            let node = loaded.node.at("plugins_files");
+            for (index, name) in written.clone().into_vec().iter().enumerate() {
+                let item = node.and_then(Node::as_list).and_then(|items| items.get(index)).or(node);
+                paths.push(place::folder(item, &options.directory).join(name));
+            }
+        }
+        None if options.defaults && switches.config_file.is_none() && given.clone().next().is_none() => {
+            let default = options.directory.join(DEFAULT_PLUGINS_FILE);
+            paths.extend(default.exists().then_some(default));
+        }
+        None => {}
+    }
+    paths.extend(given);
+    if let Some(named) = switches.config_file.as_ref().filter(|_| options.defaults) {
+        let named = options.directory.join(named);
+        if !paths.contains(&named) {
+            paths.push(named);
+        }
+    }
+    paths
+}
+
+fn inline(hooks: &[&str], loaded: &Loaded<Config>, found: &mut Findings<'_>) -> Vec<PluginEntry> {
+    let Some(list) = loaded.node.get("plugins") else { return Vec::new() };
+    let rules = EntryRules { known_hooks: hooks, dialect: Dialect::Own, unset: &[] };
+    match read_entries(list, "plugins", &rules) {
+        Ok((entries, notices)) => {
+            found.notices.extend(notices);
+            entries
+        }
+        Err(errors) => {
+            found.errors.extend(errors.into_list());
+            Vec::new()
+        }
+    }
+}
+
+fn laid_over(
+    mut entries: Vec<PluginEntry>,
+    inline: Vec<PluginEntry>,
+    found: &mut Findings<'_>,
+) -> Vec<PluginEntry> {
+    for entry in inline {
+        match entries.iter_mut().find(|known| known.name == entry.name) {
+            Some(known) => {
+                let message = format!("replaces the plugin of this name in {}", known.span);
+                found.notice(&format!("{}.name", entry.path), message);
+                *known = entry;
+            }
+            None => entries.push(entry),
+        }
+    }
+    entries
+}
+
+/// Keys of the own file over those of plugin files, variables over both.
+fn settings(
+    foreign: &PluginSettings,
+    switches: &PluginSwitches,
+    own: Option<&Node>,
+    found: &mut Findings<'_>,
+) -> PluginSettings {
+    let mut settings = foreign.clone();
+    if let (Some(serde_json::Value::Object(given)), Ok(serde_json::Value::Object(mut all))) =
+        (own.map(Node::to_json), serde_json::to_value(foreign))
+    {
+        all.extend(given);
+        // Both halves have been read as settings before, so this cannot fail.
+        settings = serde_json::from_value(all.into()).unwrap_or(settings);
+    }
+    found.notices.extend(settings.notices(own, "plugin_settings", &WITHOUT_EFFECT));
+    settings.plugin_timeout = switches.plugin_timeout.unwrap_or(settings.plugin_timeout);
+    settings.fail_on_plugin_error = switches.fail_on_plugin_error.unwrap_or(settings.fail_on_plugin_error);
+    settings
+}
+
+/// What only the framework can check: kinds, configurations, bindings.
+fn check(framework: &Framework, plan: &Plan, found: &mut Findings<'_>) {
+    let names: Vec<&String> = plan.entries.iter().map(|entry| &entry.name).collect();
+    for (index, binding) in plan.bindings.iter().enumerate() {
+        let path = format!("bindings[{index}].plugin");
+        super::check::known("plugin", &binding.plugin, names.iter().copied(), &path, found);
+    }
+    match framework.check(plan) {
+        Ok(notices) => found.notices.extend(notices),
+        Err(errors) => add_errors(errors, plan, found),
+    }
+}
+
+/// The framework knows bindings as values without places; where one can be found, it is added.
+fn add_errors(errors: Errors, plan: &Plan, found: &mut Findings<'_>) {
+    for mut error in errors.into_list() {
+        if error.span.is_none() && error.path == "bindings" {
+            // A binding of an unknown plugin, told above with its place.
+            continue;
+        }
+        if let (None, Some(field)) = (&error.span, error.path.strip_prefix("bindings.")) {
+            let places = (0..plan.bindings.len()).map(|index| format!("bindings[{index}].config.{field}"));
+            let place = places.filter_map(|path| Some((found.node(&path)?.span().clone(), path))).next();
+            if let Some((span, path)) = place {
+                error = error.at(span).path(path);
+            }
+        }
+        found.errors.push(error);
+    }
+}

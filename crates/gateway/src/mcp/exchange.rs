@@ -1,0 +1,204 @@
+//! One request on its way through the gateway: what is known of it, and how it reaches an upstream.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use mortise_framework::Pipelines;
+use mortise_mcp::{
+    envelope::{ErrorObject, Message, Response, RpcError},
+    raw::Raw,
+    stateless::{RequestMeta, cannot_ask_client},
+};
+use mortise_mcp_transport::upstream::{Call, Connection, Outcome, Step, UpstreamError};
+use mortise_plugin_api::{End, Request};
+use tokio::sync::mpsc;
+
+use super::{Surface, session::Session};
+use crate::upstreams::{
+    Catalogs, Views,
+    link::{Link, chain},
+    upstream::Live,
+};
+
+/// A client's request while it is being answered.
+pub(crate) struct Inbound {
+    pub(crate) surface: Arc<Surface>,
+    /// Lists and plugins as they were when the request came; it keeps them to its end.
+    pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) pipelines: Arc<Pipelines>,
+    pub(crate) server: Option<Arc<str>>,
+    pub(crate) session: Option<Arc<Session>>,
+    /// Set for requests of the revision without sessions.
+    pub(crate) stateless: Option<RequestMeta>,
+    pub(crate) request: Request,
+    pub(crate) params: Option<Raw>,
+    /// Where messages go that come before the answer; `None` where the client takes no event stream.
+    pub(crate) interim: Option<mpsc::Sender<Message>>,
+}
+
+/// An upstream that gave no answer.
+#[derive(Debug)]
+pub(crate) struct NoAnswer {
+    /// How the call ended, for post hooks.
+    pub(crate) end: End,
+    /// Why, for the client.
+    pub(crate) reason: String,
+}
+
+/// A connection for one request.
+enum Way {
+    Shared(Arc<Live>),
+    Own(Arc<Link>),
+}
+
+impl Way {
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Shared(live) => &live.connection,
+            Self::Own(link) => &link.connection,
+        }
+    }
+}
+
+impl Inbound {
+    /// What the client is shown. The server was looked up when the request came in.
+    pub(crate) fn views(&self) -> &Views {
+        self.catalogs.views(self.server.as_deref()).unwrap_or(&self.catalogs.root)
+    }
+
+    /// Notes in a request what it is about: the upstream, and the thing's name there.
+    pub(crate) fn about(&self, request: &mut Request, at: usize, original: &str, exposed: &str) {
+        let Some(upstream) = self.surface.upstreams.get(at) else { return };
+        request.upstream = Some(upstream.name.clone());
+        request.server_id = self.server.clone().or_else(|| Some(upstream.name.clone()));
+        request.original_name = (original != exposed).then(|| original.into());
+    }
+
+    /// Sends a request to an upstream and sees it to its end.
+    ///
+    /// A session or connection that turns out lost is opened anew, once, where the upstream cannot have acted on the
+    /// request.
+    pub(crate) async fn forward(
+        &self,
+        at: usize,
+        method: &str,
+        params: Option<&Raw>,
+        headers: Option<&HeaderMap>,
+    ) -> Result<Outcome, NoAnswer> {
+        let Some(upstream) = self.surface.upstreams.get(at) else {
+            return Err(NoAnswer { end: End::UpstreamFailed, reason: "there is no such upstream".to_owned() });
+        };
+        let mut way = self.way(at).await?;
+        let mut again = true;
+        loop {
+            let call = Call { method, params, timeout: upstream.timeout, headers };
+            let error = match self.exchange(at, way.connection(), call).await {
+                Ok(outcome) => {
+                    self.surface.metrics.upstream(&upstream.name).ok();
+                    return Ok(outcome);
+                }
+                Err(error) => error,
+            };
+            let unseen = error.nothing_sent() || is_session_gone(&error);
+            if error.is_gone() || unseen {
+                let next = self.reopen(at, &way).await;
+                if let (Some(next), true, true) = (next, again, unseen) {
+                    way = next;
+                    again = false;
+                    continue;
+                }
+            }
+            let end = match &error {
+                UpstreamError::Timeout { .. } => End::TimedOut,
+                _ => End::UpstreamFailed,
+            };
+            self.surface.metrics.upstream(&upstream.name).failed(end);
+            let reason = match end {
+                End::TimedOut => format!("timed out after {}s", upstream.timeout.as_secs()),
+                _ => format!("failed: upstream {}: {}", upstream.name, chain(&error)),
+            };
+            return Err(NoAnswer { end, reason });
+        }
+    }
+
+    async fn way(&self, at: usize) -> Result<Way, NoAnswer> {
+        let found = match &self.session {
+            Some(session) => session.link(at).await.map(Way::Own),
+            None => match self.surface.upstreams.get(at) {
+                Some(upstream) => upstream.connection(self.surface.config.connect_patience).await.map(Way::Shared),
+                None => Err("there is no such upstream".to_owned()),
+            },
+        };
+        found.map_err(|reason| NoAnswer { end: End::UpstreamFailed, reason: format!("failed: {reason}") })
+    }
+
+    async fn reopen(&self, at: usize, broken: &Way) -> Option<Way> {
+        match broken {
+            Way::Own(link) => {
+                let session = self.session.as_ref()?;
+                session.drop_link(at, link).await;
+                session.link(at).await.ok().map(Way::Own)
+            }
+            Way::Shared(live) => {
+                let patience = self.surface.config.connect_patience;
+                self.surface.upstreams.get(at)?.reconnected(live, patience).await.map(Way::Shared)
+            }
+        }
+    }
+
+    async fn exchange(&self, at: usize, connection: &Connection, call: Call<'_>) -> Result<Outcome, UpstreamError> {
+        let mut exchange = connection.request(call).await?;
+        loop {
+            match exchange.next().await? {
+                Step::Response(outcome) => return Ok(outcome),
+                Step::Interim(message) => self.on_the_way(at, connection, message).await,
+            }
+        }
+    }
+
+    /// Carries a message that came before the answer to the client, or refuses it in the client's name.
+    async fn on_the_way(&self, at: usize, connection: &Connection, message: Message) {
+        let refusal = match (&self.session, &self.interim, &message) {
+            (Some(session), Some(interim), _) => {
+                if let Some(message) = session.from_upstream(at, connection, message).await {
+                    // A client that left drops this request altogether.
+                    let _ = interim.send(message).await;
+                }
+                return;
+            }
+            (None, Some(interim), Message::Notification(_)) => {
+                let _ = interim.send(message).await;
+                return;
+            }
+            (None, _, Message::Request(request)) => cannot_ask(self.stateless.is_some(), &request.method),
+            (Some(_), None, Message::Request(request)) => ErrorObject::new(
+                mortise_mcp::envelope::code::SERVER_ERROR,
+                format!("{} cannot reach the client: it takes no event stream", request.method),
+            ),
+            _ => return,
+        };
+        if let Message::Request(request) = message {
+            let _ = connection.respond(Response::err(Some(request.id), &refusal)).await;
+        }
+    }
+}
+
+fn cannot_ask(stateless: bool, method: &str) -> ErrorObject {
+    if stateless {
+        return cannot_ask_client(method);
+    }
+    ErrorObject::new(
+        mortise_mcp::envelope::code::METHOD_NOT_FOUND,
+        format!("{method} cannot reach the client: it has no session"),
+    )
+}
+
+/// A server that does not know a session has not acted on the request.
+fn is_session_gone(error: &UpstreamError) -> bool {
+    matches!(error, UpstreamError::Http(_)) && error.is_gone()
+}
+
+/// The JSON-RPC error for an upstream that gave no answer.
+pub(crate) fn no_answer(what: &str, error: &NoAnswer) -> RpcError {
+    super::server_error(format!("{what} {}", error.reason))
+}

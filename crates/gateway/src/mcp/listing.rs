@@ -1,0 +1,98 @@
+//! Lists, and finding what a name means.
+//!
+//! Callers without a session see what the shared connections list, merged ahead. A session sees what its own
+//! connections list: servers may offer more to a client that can do more. Names come from one table either way, so
+//! a name means the same to everybody.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use mortise_mcp::{catalog::Kind, params::cursor};
+use mortise_mcp_transport::upstream::Outcome;
+
+use super::{exchange::Inbound, invalid_params, rpc, session::Session};
+use crate::upstreams::{
+    Views,
+    catalogs::Merged,
+    lists::{self, KINDS, Offered},
+};
+
+/// Answers a list request.
+pub(crate) async fn list(inbound: &Inbound, kind: Kind) -> Outcome {
+    let cursor = cursor(inbound.params.as_ref()).map_err(invalid_params)?;
+    let page = |views: &Views| {
+        views.of(kind).page(cursor.as_deref()).cloned().map_err(|error| rpc(&error.to_error()))
+    };
+    match &inbound.session {
+        None => page(inbound.views()),
+        Some(session) => {
+            let views = refresh(inbound, session, Some(kind)).await;
+            page(&views)
+        }
+    }
+}
+
+/// Finds a tool or prompt by any of its names: its upstream and its name there.
+pub(crate) async fn find(inbound: &Inbound, kind: Kind, name: &str) -> Option<(usize, Arc<str>)> {
+    let in_views = |views: &Views| {
+        let entry = views.of(kind).find(name)?;
+        Some((entry.upstream, entry.original.clone()))
+    };
+    if let Some(found) = in_views(inbound.views()) {
+        return Some(found);
+    }
+    // Something only this session's own connections offer.
+    let session = inbound.session.as_ref()?;
+    if let Some(found) = session.views.load().as_deref().and_then(in_views) {
+        return Some(found);
+    }
+    let views = refresh(inbound, session, Some(kind)).await;
+    in_views(&views)
+}
+
+/// Whether an upstream announced a family such as `logging`.
+pub(crate) fn announces(inbound: &Inbound, at: usize, family: &str) -> bool {
+    let live = inbound.surface.upstreams.get(at).and_then(|upstream| upstream.live());
+    live.is_some_and(|live| {
+        mortise_mcp::initialize::ServerHello::parse(&live.initialized.result).is_ok_and(|hello| hello.offers(family))
+    })
+}
+
+/// Lists anew what a session's own connections offer; other kinds stay as they were listed last.
+async fn refresh(inbound: &Inbound, session: &Arc<Session>, kind: Option<Kind>) -> Arc<Views> {
+    let upstreams = &inbound.surface.upstreams;
+    let behind = &inbound.views().upstreams;
+    let fetched = join_all(behind.iter().map(|at| async move {
+        let upstream = upstreams.get(*at)?;
+        let mut offered = Offered::clone(&upstream.offered());
+        match session.link(*at).await {
+            Ok(link) => {
+                for kind in KINDS.into_iter().filter(|k| kind.is_none_or(|wanted| wanted == *k)) {
+                    match lists::fetch(&link.connection, &link.initialized, kind, upstream.timeout).await {
+                        Ok(items) => *offered.of_mut(kind) = items,
+                        Err(error) => {
+                            tracing::warn!(upstream = &*upstream.name, %error, "upstream did not list");
+                            session.drop_link(*at, &link).await;
+                            break;
+                        }
+                    }
+                }
+            }
+            Err(reason) => {
+                tracing::warn!(upstream = &*upstream.name, reason, "upstream left out of a list");
+                offered = Offered::default();
+            }
+        }
+        Some((*at, offered))
+    }))
+    .await;
+    let mut all: Vec<Arc<Offered>> = upstreams.list().iter().map(|_| Arc::default()).collect();
+    for (at, offered) in fetched.into_iter().flatten() {
+        all[at] = Arc::new(offered);
+    }
+    let server = inbound.views().server.clone();
+    let merged = upstreams.with_names(|names| Merged::of(upstreams.list(), &all, names));
+    let views = Arc::new(merged.views(upstreams.list(), server));
+    session.views.store(Some(views.clone()));
+    views
+}

@@ -1,0 +1,145 @@
+//! Turning work into an HTTP answer: JSON where nothing comes before the answer, else an event stream.
+//!
+//! The work runs within the request's own future, so a client that leaves drops it and with it the upstream call.
+//! Only once a message has to go out before the answer does it move to a task of its own, which ends when the
+//! client of the stream leaves.
+
+use std::{pin::Pin, sync::Arc};
+
+use http::Response;
+use mortise_mcp::envelope::{ErrorObject, Message, RequestId, code, write_error, write_message, write_response};
+use mortise_mcp_transport::{
+    server::{answer::{self, AnswerBody, EventSender}, request::Accepts},
+    upstream::Outcome,
+};
+use tokio::sync::mpsc;
+
+use super::{Surface, session::UnderWay};
+
+/// The work of answering one request.
+pub(crate) type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// A request about to be answered.
+pub(crate) struct Pending {
+    pub(crate) id: RequestId,
+    pub(crate) work: Work,
+    /// Messages that come before the answer.
+    pub(crate) interim: Option<mpsc::Receiver<Message>>,
+    pub(crate) under_way: Option<UnderWay>,
+}
+
+enum Next {
+    Answer(Outcome),
+    Message(Message),
+    Cancelled,
+}
+
+impl Pending {
+    async fn next(&mut self) -> Next {
+        let cancelled = async {
+            match &self.under_way {
+                Some(under_way) => under_way.token.cancelled().await,
+                None => std::future::pending().await,
+            }
+        };
+        let message = async {
+            match &mut self.interim {
+                Some(queue) => match queue.recv().await {
+                    Some(message) => message,
+                    None => std::future::pending().await,
+                },
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            message = message => Next::Message(message),
+            outcome = &mut self.work => Next::Answer(outcome),
+            () = cancelled => Next::Cancelled,
+        }
+    }
+
+    fn answer(&self, outcome: &Outcome) -> Vec<u8> {
+        encode(&self.id, outcome)
+    }
+
+    /// The answer to a request its client cancelled: nobody reads it, but the exchange has to end.
+    fn cancelled(&self) -> Vec<u8> {
+        let error = ErrorObject::new(code::SERVER_ERROR, "Request cancelled").to_rpc_error();
+        self.answer(&Err(error))
+    }
+}
+
+/// Writes the answer to a request.
+pub(crate) fn encode(id: &RequestId, outcome: &Outcome) -> Vec<u8> {
+    match outcome {
+        Ok(result) => {
+            let mut out = Vec::with_capacity(result.as_bytes().len() + 64);
+            write_response(&mut out, id, result);
+            out
+        }
+        Err(error) => {
+            let mut out = Vec::with_capacity(256);
+            write_error(&mut out, Some(id), error);
+            out
+        }
+    }
+}
+
+/// Sees a request to its answer. `status` chooses the HTTP status of a JSON answer.
+pub(crate) async fn respond(
+    surface: &Arc<Surface>,
+    mut pending: Pending,
+    accepts: Accepts,
+    status: impl Fn(&Outcome) -> http::StatusCode,
+) -> Response<AnswerBody> {
+    let first = match pending.next().await {
+        Next::Answer(outcome) if accepts.json => {
+            return answer::json_with_status(status(&outcome), pending.answer(&outcome).into());
+        }
+        Next::Cancelled if accepts.json => return answer::json(pending.cancelled().into()),
+        Next::Answer(outcome) => Err(pending.answer(&outcome)),
+        Next::Cancelled => Err(pending.cancelled()),
+        Next::Message(message) => Ok(message),
+    };
+    let (sender, response) = answer::events(surface.config.stream_queue);
+    surface.tasks.spawn(async move {
+        match first {
+            Ok(message) => go_on(pending, message, &sender).await,
+            Err(last) => {
+                let _ = sender.send(None, &last).await;
+            }
+        }
+    });
+    response
+}
+
+async fn go_on(mut pending: Pending, first: Message, stream: &EventSender) {
+    if send(stream, &first).await.is_err() {
+        return;
+    }
+    loop {
+        let next = tokio::select! {
+            next = pending.next() => next,
+            () = stream.gone() => return,
+        };
+        let last = match next {
+            Next::Message(message) => {
+                if send(stream, &message).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            Next::Answer(outcome) => pending.answer(&outcome),
+            Next::Cancelled => pending.cancelled(),
+        };
+        let _ = stream.send(None, &last).await;
+        return;
+    }
+}
+
+async fn send(stream: &EventSender, message: &Message) -> Result<(), answer::ClientGone> {
+    let mut text = Vec::with_capacity(256);
+    write_message(&mut text, message);
+    stream.send(None, &text).await
+}

@@ -1,0 +1,200 @@
+//! `tools/call`: routed by name, guarded by the hooks before and after a tool is called.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use mortise_framework::{Contexts, Pair};
+use mortise_mcp::{
+    catalog::Kind,
+    envelope::method,
+    errors::tool_error,
+    params::ToolCall,
+    raw::Raw,
+};
+use mortise_mcp_transport::upstream::Outcome;
+use mortise_plugin_api::{
+    End, Headers, Hook, Json, Payload, Revision,
+    hooks::{
+        ToolPostInvoke, ToolPreInvoke,
+        tool::{ToolPostInvokePayload, ToolPreInvokePayload},
+    },
+};
+
+use super::{
+    dispatch::Answer,
+    exchange::{Inbound, NoAnswer},
+    invalid_params, listing,
+};
+
+/// Answers `tools/call`.
+pub(crate) async fn call(mut inbound: Inbound) -> Answer {
+    let Some(params) = inbound.params.take() else { return invalid_params("params are missing").into() };
+    let call = match ToolCall::parse(Some(&params)) {
+        Ok(call) => call,
+        Err(error) => return invalid_params(error).into(),
+    };
+    let Some((at, original)) = listing::find(&inbound, Kind::Tools, &call.name).await else {
+        return invalid_params(format!("Unknown tool: {}", call.name)).into();
+    };
+    let pipelines = inbound.pipelines.clone();
+    let guarded = pipelines.chain(ToolPreInvoke::ID).is_some() || pipelines.chain(ToolPostInvoke::ID).is_some();
+    if !guarded {
+        let renamed = (*original != *call.name).then_some(&*original);
+        let params = match renamed.map(|name| call.rewrite(Some(name), None)).transpose() {
+            Ok(rewritten) => rewritten.unwrap_or_else(|| params.clone()),
+            Err(error) => return invalid_params(error).into(),
+        };
+        return match inbound.forward(at, method::TOOLS_CALL, Some(&params), None).await {
+            Ok(outcome) => outcome.into(),
+            Err(error) => failed(&error),
+        };
+    }
+    guarded_call(&inbound, &params, &call, at, original).await
+}
+
+async fn guarded_call(
+    inbound: &Inbound,
+    params: &Raw,
+    call: &ToolCall<'_>,
+    mut at: usize,
+    mut original: Arc<str>,
+) -> Answer {
+    let mut request = inbound.request.clone();
+    inbound.about(&mut request, at, &original, &call.name);
+    let mut pair =
+        Pair::new(inbound.pipelines.clone(), ToolPreInvoke::ID, request, Contexts::new(), substitute);
+    let asked = ToolPreInvokePayload {
+        name: call.name.to_string(),
+        args: call.arguments.map_or_else(Json::null, |raw| {
+            Json::assume_valid(Raw::within(&params.clone().into_bytes(), raw).into_bytes())
+        }),
+        headers: None,
+    };
+    let before = pair.before(Revision::new(Box::new(asked))).await;
+    if let Some(blocked_by) = &before.blocked {
+        return Answer::blocked(Ok(tool_error(&blocked_by.message(ToolPreInvoke::NAME))));
+    }
+    let changed = before.changed.as_ref().and_then(|revision| revision.get::<ToolPreInvokePayload>());
+    if let Some(changed) = changed.filter(|changed| *changed.name != *call.name) {
+        // A name that a plugin changed is looked up like any other: within what this caller may see.
+        let Some(found) = listing::find(inbound, Kind::Tools, &changed.name).await else {
+            pair.failed(End::UpstreamFailed).await;
+            return invalid_params(format!("Unknown tool: {}", changed.name)).into();
+        };
+        (at, original) = found;
+        inbound.about(pair.request_mut(), at, &original, &changed.name);
+    }
+    let exposed = changed.map_or(&*call.name, |changed| &*changed.name);
+    let (params, headers) = match outgoing(call, params, changed, &original) {
+        Ok(outgoing) => outgoing,
+        Err(error) => {
+            pair.failed(End::UpstreamFailed).await;
+            return invalid_params(error).into();
+        }
+    };
+    match inbound.forward(at, method::TOOLS_CALL, Some(&params), headers.as_ref()).await {
+        Ok(Ok(result)) => after(&mut pair, exposed, result).await,
+        Ok(Err(error)) => {
+            pair.failed(End::UpstreamFailed).await;
+            Err(error).into()
+        }
+        Err(error) => {
+            let after = pair.failed(error.end).await;
+            match result_of(after.changed.as_deref()) {
+                Some(result) => Ok(result).into(),
+                None => failed(&error),
+            }
+        }
+    }
+}
+
+async fn after(pair: &mut Pair, name: &str, result: Raw) -> Answer {
+    if !pair.has_after() {
+        pair.failed(End::Ok).await;
+        return Ok(result).into();
+    }
+    let shown = ToolPostInvokePayload {
+        name: name.to_owned(),
+        result: Json::assume_valid(result.clone().into_bytes()),
+    };
+    let after = pair.after(Revision::new(Box::new(shown))).await;
+    if let Some(blocked_by) = &after.blocked {
+        return Answer::blocked(Ok(tool_error(&blocked_by.message(ToolPostInvoke::NAME))));
+    }
+    Ok(result_of(after.changed.as_deref()).unwrap_or(result)).into()
+}
+
+/// What goes to the upstream: its own name for the tool, arguments as changed, and headers plugins added.
+fn outgoing(
+    call: &ToolCall<'_>,
+    params: &Raw,
+    changed: Option<&ToolPreInvokePayload>,
+    original: &str,
+) -> Result<(Raw, Option<HeaderMap>), String> {
+    let arguments = changed
+        .map(|changed| Raw::parse(changed.args.text().clone()))
+        .transpose()
+        .map_err(|error| format!("a plugin changed the arguments to something that is no JSON: {error}"))?;
+    if arguments.as_ref().is_some_and(|raw| !raw.is_object() && raw.as_bytes() != b"null") {
+        return Err("a plugin changed the arguments to something that is no object".to_owned());
+    }
+    // Arguments that were never there stay away.
+    let arguments = arguments.filter(|raw| raw.is_object());
+    let renamed = (*original != *call.name).then_some(original);
+    let rewritten = match (renamed, &arguments) {
+        (None, None) => params.clone(),
+        _ => call.rewrite(renamed, arguments.as_ref()).map_err(|error| error.to_string())?,
+    };
+    Ok((rewritten, changed.and_then(|changed| changed.headers.as_ref()).map(header_map)))
+}
+
+/// Headers plugins added, without those that are no headers and those that frame the message.
+fn header_map(headers: &Headers) -> HeaderMap {
+    let pairs = headers.iter().filter_map(|(name, value)| {
+        let name = HeaderName::try_from(name).ok()?;
+        let framing = matches!(
+            name.as_str(),
+            "host" | "content-length" | "content-type" | "transfer-encoding" | "connection" | "te" | "trailer"
+                | "upgrade" | "mcp-session-id"
+        );
+        (!framing).then_some((name, HeaderValue::try_from(value).ok()?))
+    });
+    pairs.collect()
+}
+
+/// The result plugins left, if they changed it: a value that is no MCP result becomes its text.
+fn result_of(changed: Option<&Revision>) -> Option<Raw> {
+    let payload = changed?.get::<ToolPostInvokePayload>()?;
+    let raw = Raw::parse(payload.result.text().clone()).ok()?;
+    let is_result = raw.object().is_ok_and(|object| {
+        let has = |name| object.get(name).is_ok_and(|member| member.is_some());
+        has("content") || has("structuredContent") || has("isError")
+    });
+    if is_result {
+        return Some(raw);
+    }
+    let text = match payload.result.value() {
+        Ok(serde_json::Value::String(text)) => text.clone(),
+        _ => raw.as_str().to_owned(),
+    };
+    Raw::from_serialize(&serde_json::json!({ "content": [{ "type": "text", "text": text }], "isError": false })).ok()
+}
+
+fn failed(error: &NoAnswer) -> Answer {
+    let outcome: Outcome = Ok(tool_error(&format!("Tool invocation {}", error.reason)));
+    Answer { outcome, verdict: super::dispatch::Verdict::Error }
+}
+
+/// What hooks after a call are shown when there is no result.
+fn substitute(asked: &dyn Payload, end: End) -> Box<dyn Payload> {
+    let text = match end {
+        End::TimedOut => "Tool invocation timed out",
+        End::Cancelled => "Tool invocation cancelled",
+        End::Blocked => "Tool invocation blocked",
+        End::Ok | End::UpstreamFailed => "Tool invocation failed",
+    };
+    Box::new(ToolPostInvokePayload {
+        name: asked.subject().unwrap_or_default().to_owned(),
+        result: Json::assume_valid(tool_error(text).into_bytes()),
+    })
+}

@@ -1,0 +1,197 @@
+//! What the gateway measures of itself: atomics on the hot path, read out when somebody scrapes.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use mortise_mcp::envelope::method;
+use mortise_plugin_api::End;
+use mortise_telemetry::{histogram::Histogram, names};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
+    metrics::MetricType,
+    registry::Unit,
+};
+
+/// Methods counted by name; the rest counts as `other`, so that clients cannot make up labels.
+const METHODS: [&str; 14] = [
+    method::TOOLS_CALL,
+    method::INITIALIZE,
+    method::PING,
+    method::TOOLS_LIST,
+    method::PROMPTS_LIST,
+    method::PROMPTS_GET,
+    method::RESOURCES_LIST,
+    method::RESOURCES_READ,
+    method::RESOURCES_TEMPLATES_LIST,
+    method::RESOURCES_SUBSCRIBE,
+    method::COMPLETION_COMPLETE,
+    method::LOGGING_SET_LEVEL,
+    method::SERVER_DISCOVER,
+    "other",
+];
+
+/// What a request came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tally {
+    /// Answered.
+    Ok = 0,
+    /// Blocked by a plugin.
+    Blocked = 1,
+    /// Answered with an error.
+    Error = 2,
+}
+
+const TALLIES: [&str; 3] = ["ok", "blocked", "error"];
+
+#[derive(Debug, Default)]
+struct MethodMetrics {
+    outcomes: [AtomicU64; TALLIES.len()],
+    duration: Histogram,
+}
+
+/// Counters of one upstream.
+#[derive(Debug, Default)]
+pub struct UpstreamMetrics {
+    outcomes: [AtomicU64; UPSTREAM_OUTCOMES.len()],
+}
+
+const UPSTREAM_OUTCOMES: [&str; 4] = ["ok", "error", "timeout", "cancelled"];
+
+impl UpstreamMetrics {
+    /// Counts an answer.
+    pub fn ok(&self) {
+        self.outcomes[0].fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request without an answer.
+    pub fn failed(&self, end: End) {
+        let at = match end {
+            End::TimedOut => 2,
+            End::Cancelled => 3,
+            _ => 1,
+        };
+        self.outcomes[at].fetch_add(1, Relaxed);
+    }
+}
+
+/// What the gateway measures.
+#[derive(Debug, Default)]
+pub struct GatewayMetrics {
+    methods: [MethodMetrics; METHODS.len()],
+    upstreams: RwLock<HashMap<Arc<str>, Arc<UpstreamMetrics>>>,
+    statuses: [AtomicU64; STATUSES.len()],
+    /// Connections of clients that are open.
+    pub connections: AtomicI64,
+    /// Sessions that are open, as last counted.
+    pub sessions: AtomicI64,
+}
+
+const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+impl GatewayMetrics {
+    /// Counts a request.
+    pub fn mcp(&self, name: &str, tally: Tally, took: Duration) {
+        let at = METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len() - 1);
+        self.methods[at].outcomes[tally as usize].fetch_add(1, Relaxed);
+        self.methods[at].duration.record(took);
+    }
+
+    /// Counts an HTTP answer.
+    pub fn http(&self, status: http::StatusCode) {
+        let class = usize::from(status.as_u16() / 100).clamp(1, STATUSES.len()) - 1;
+        self.statuses[class].fetch_add(1, Relaxed);
+    }
+
+    /// Counters of an upstream. Upstreams are configured, so there are few.
+    pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamMetrics> {
+        if let Some(known) = self.upstreams.read().unwrap_or_else(PoisonError::into_inner).get(name) {
+            return known.clone();
+        }
+        self.upstreams.write().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().clone()
+    }
+}
+
+/// Shows the gateway's measurements to a metrics registry.
+#[derive(Debug)]
+pub struct GatewayCollector {
+    /// What is measured.
+    pub metrics: Arc<GatewayMetrics>,
+    /// The upstreams, for whether they can be reached.
+    pub upstreams: Arc<crate::upstreams::Upstreams>,
+}
+
+impl Collector for GatewayCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let metrics = &self.metrics;
+        let mut metric = descriptor(&mut encoder, &names::MCP_REQUESTS)?;
+        for (name, method) in METHODS.iter().zip(&metrics.methods) {
+            for (outcome, count) in TALLIES.iter().zip(&method.outcomes) {
+                counter(&mut metric, &[("method", name), ("outcome", outcome)], count)?;
+            }
+        }
+        let mut metric = descriptor(&mut encoder, &names::MCP_DURATION)?;
+        for (name, method) in METHODS.iter().zip(&metrics.methods) {
+            let reading = method.duration.read();
+            metric.encode_family(&[("method", *name)])?.encode_histogram::<NoLabelSet>(
+                reading.sum.as_secs_f64(),
+                reading.count(),
+                &reading.seconds(),
+                None,
+            )?;
+        }
+        let mut metric = descriptor(&mut encoder, &names::HTTP_REQUESTS)?;
+        for (class, count) in STATUSES.iter().zip(&metrics.statuses) {
+            counter(&mut metric, &[("surface", "http"), ("status", class)], count)?;
+        }
+        self.upstreams(&mut encoder)?;
+        for (name, value) in [
+            (&names::HTTP_CONNECTIONS, metrics.connections.load(Relaxed)),
+            (&names::SESSIONS, metrics.sessions.load(Relaxed)),
+        ] {
+            descriptor(&mut encoder, name)?.encode_gauge(&value)?;
+        }
+        let mut metric = descriptor(&mut encoder, &names::BUILD_INFO)?;
+        metric.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_i64)
+    }
+}
+
+impl GatewayCollector {
+    fn upstreams(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let mut metric = descriptor(encoder, &names::UPSTREAM_UP)?;
+        for upstream in self.upstreams.list() {
+            let up = i64::from(upstream.live().is_some());
+            metric.encode_family(&[("upstream", &*upstream.name)])?.encode_gauge(&up)?;
+        }
+        let mut metric = descriptor(encoder, &names::UPSTREAM_REQUESTS)?;
+        let all = self.metrics.upstreams.read().unwrap_or_else(PoisonError::into_inner);
+        for (name, upstream) in &*all {
+            for (outcome, count) in UPSTREAM_OUTCOMES.iter().zip(&upstream.outcomes) {
+                counter(&mut metric, &[("upstream", name), ("outcome", outcome)], count)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn counter(metric: &mut MetricEncoder<'_>, labels: &[(&str, &str); 2], count: &AtomicU64) -> std::fmt::Result {
+    metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)
+}
+
+fn descriptor<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    metric: &names::Metric,
+) -> Result<MetricEncoder<'a>, std::fmt::Error> {
+    let kind = match metric.kind {
+        names::Kind::Counter => MetricType::Counter,
+        names::Kind::Gauge => MetricType::Gauge,
+        names::Kind::Histogram => MetricType::Histogram,
+    };
+    encoder.encode_descriptor(metric.name, metric.help, None::<&Unit>, kind)
+}
