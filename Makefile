@@ -50,8 +50,8 @@ test-rust: setup-rust
 ## test-interop: other projects' clients and servers through the gateway, and the conformance suite (PYTEST='-k progress')
 .PHONY: test-interop
 test-interop: setup-rust setup-interop
-	cargo build -p mortise
-	MORTISE_BIN=$${MORTISE_BIN:-$(CURDIR)/target/debug/mortise} $(INTEROP_PYTHON) -m pytest -c tests/interop/pytest.ini --rootdir tests/interop tests/interop $(PYTEST)
+	$(if $(MORTISE_BIN),,cargo build -p mortise)
+	MORTISE_BIN=$(or $(MORTISE_BIN),$(CURDIR)/target/debug/mortise) $(INTEROP_PYTHON) -m pytest -c tests/interop/pytest.ini --rootdir tests/interop tests/interop $(PYTEST)
 
 ## check: formatting, lints, docs, direction of dependencies, generated files, licences and bans
 .PHONY: check

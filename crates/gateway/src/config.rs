@@ -31,6 +31,7 @@ use serde::Deserialize;
 
 pub use app::{App, AppConfig, Token, TokenConfig, TokenDigest};
 pub use limits::LimitsConfig;
+pub(crate) use listen::is_loopback;
 pub use listen::{DEFAULT_ADDRESS, Listen, ListenConfig, Tls, TlsConfig};
 pub use llm::LlmConfig;
 pub use load::{DEFAULT_FILE, LoadOptions, Settled};

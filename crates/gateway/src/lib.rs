@@ -3,6 +3,14 @@
 //! A request flows forward only: listener → router → authentication → surface → hooks → upstream → hooks → answer.
 //! This crate knows plugins as the framework's pipelines and their runtimes not at all; the binary hands them in.
 
+pub mod auth;
+pub mod config;
+pub mod edge;
+pub mod gateway;
+pub mod manage;
 pub mod mcp;
 pub mod metrics;
+pub mod state_dir;
 pub mod upstreams;
+
+pub use gateway::{Gateway, StartError};

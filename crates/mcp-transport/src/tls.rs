@@ -111,6 +111,9 @@ impl ClientTls {
     }
 }
 
+/// TLS of a listener, loaded; for [`crate::server::listen::ListenConfig`].
+pub type LoadedServerTls = Arc<ServerConfig>;
+
 /// The listener's certificate, and whose clients it lets in.
 #[derive(Debug, Clone)]
 pub struct ServerTls {

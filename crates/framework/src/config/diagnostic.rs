@@ -68,6 +68,7 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// Other places that belong to it.
     pub related: Vec<Related>,
+    hide_line: bool,
 }
 
 /// Something accepted that deserves a word: an unknown key of a foreign file, a setting without effect.
@@ -77,7 +78,7 @@ impl Diagnostic {
     /// A diagnostic without place.
     #[must_use]
     pub fn new(kind: DiagnosticKind, message: impl Into<String>) -> Self {
-        Self { kind, span: None, path: String::new(), message: message.into(), help: None, related: Vec::new() }
+        Self { kind, span: None, path: String::new(), message: message.into(), help: None, related: Vec::new(), hide_line: false }
     }
 
     /// The same at a place.
@@ -101,6 +102,13 @@ impl Diagnostic {
         self
     }
 
+    /// The same without the source line: what is there is secret although its key does not tell.
+    #[must_use]
+    pub fn hide_line(mut self) -> Self {
+        self.hide_line = true;
+        self
+    }
+
     /// The same with a second place.
     #[must_use]
     pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
@@ -115,13 +123,13 @@ impl Diagnostic {
         let tint = if label == "error" { "1;31" } else { "1;33" };
         let mut out = format!("{}: {}\n", paint.on(tint, label), paint.on("1", &self.message));
         if let Some(span) = &self.span {
-            render_place(&mut out, span, &self.path, "-->", paint, tint);
+            render_place(&mut out, span, &self.path, !self.hide_line, paint, tint);
         } else if !self.path.is_empty() {
             out.push_str(&format!("  {} `{}`\n", paint.on("1;34", "-->"), self.path));
         }
         for related in &self.related {
             out.push_str(&format!("  {} {}\n", paint.on("1;34", "note:"), related.message));
-            render_place(&mut out, &related.span, "", "-->", paint, "1;34");
+            render_place(&mut out, &related.span, "", !self.hide_line, paint, "1;34");
         }
         if let Some(help) = &self.help {
             out.push_str(&format!("  {} {help}\n", paint.on("1;36", "help:")));
@@ -146,9 +154,12 @@ impl Paint {
 }
 
 /// The place line, and for files the source line with a caret under the culprit.
-fn render_place(out: &mut String, span: &Span, path: &str, arrow: &str, paint: Paint, tint: &str) {
+fn render_place(out: &mut String, span: &Span, path: &str, with_line: bool, paint: Paint, tint: &str) {
     let field = if path.is_empty() { String::new() } else { format!(" (`{path}`)") };
-    out.push_str(&format!("  {} {span}{field}\n", paint.on("1;34", arrow)));
+    out.push_str(&format!("  {} {span}{field}\n", paint.on("1;34", "-->")));
+    if !with_line {
+        return;
+    }
     let (SourceKind::File, Some(line), Some(column)) = (span.source().kind(), span.line(), span.column()) else {
         return;
     };

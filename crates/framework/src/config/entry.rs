@@ -18,6 +18,7 @@ use super::check::{Checked, check};
 use super::diagnostic::Errors;
 use super::expand::Unset;
 use super::node::Node;
+use super::overrides::nowhere;
 use super::source::Span;
 
 pub use raw::{Condition, Mode, OfferName, OnError, OneOrMany, PluginPermission, RawPluginEntry};
@@ -95,6 +96,41 @@ pub struct PluginEntry {
 }
 
 impl PluginEntry {
+    /// An entry made by a program instead of a file, with the defaults of one that gives only name and kind.
+    #[must_use]
+    pub fn new(name: impl Into<String>, kind: impl Into<String>) -> Self {
+        let span = nowhere().span_at(0, 1);
+        Self {
+            name: name.into(),
+            kind: kind.into(),
+            description: None,
+            author: None,
+            version: None,
+            namespace: None,
+            hooks: Vec::new(),
+            tags: Vec::new(),
+            mode: Mode::default(),
+            on_error: None,
+            priority: 100,
+            conditions: Vec::new(),
+            applied_to: None,
+            config: Node::empty_map(span.clone()),
+            config_json: Map::new(),
+            mcp: None,
+            grpc: None,
+            unix_socket: None,
+            permissions: Vec::new(),
+            max_content_size: 10_000_000,
+            command: Vec::new(),
+            offers: Vec::new(),
+            given: Vec::new(),
+            span,
+            path: "plugins".to_owned(),
+            dialect: Dialect::Own,
+            problems: Vec::new(),
+        }
+    }
+
     /// Whether nothing known so far keeps it from running.
     #[must_use]
     pub fn is_available(&self) -> bool {

@@ -1,6 +1,6 @@
 //! From files, variables and flags to one configuration that holds.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mortise_framework::{
     Framework, Plan,
@@ -82,9 +82,14 @@ impl LoadOptions {
     /// When it cannot be read.
     pub fn add_file(&mut self, path: impl Into<PathBuf>) -> Result<FileKind, Errors> {
         let path = path.into();
-        let kind = recognise(&self.directory.join(&path))?;
+        let kind = recognise(&self.path(&path))?;
         self.files.push((path, kind));
         Ok(kind)
+    }
+
+    /// A path in the working folder, as short as it can be shown.
+    pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        if self.directory == Path::new(".") { path.as_ref().to_path_buf() } else { self.directory.join(path) }
     }
 }
 
@@ -157,17 +162,12 @@ fn own(options: &LoadOptions) -> Result<Loaded<Config>, Errors> {
     let mut loader = Loader::new(options.environment.clone()).ignore_variables(NOT_KEYS);
     let mut named = options.files.iter().filter(|(_, kind)| *kind == FileKind::Own).peekable();
     if named.peek().is_none() && options.defaults {
-        loader = loader.own_file_if_present(relative(&options.directory, DEFAULT_FILE.into()));
+        loader = loader.own_file_if_present(options.path(DEFAULT_FILE));
     }
     for (path, _) in named {
-        loader = loader.own_file(relative(&options.directory, path.clone()));
+        loader = loader.own_file(options.path(path));
     }
     loader.overrides(options.overrides.iter().cloned()).load()
-}
-
-/// A path below the working folder is shown as it was written.
-fn relative(directory: &std::path::Path, path: PathBuf) -> PathBuf {
-    if directory.as_os_str().is_empty() || directory == std::path::Path::new(".") { path } else { directory.join(path) }
 }
 
 fn state_dir(loaded: &Loaded<Config>, options: &LoadOptions) -> PathBuf {

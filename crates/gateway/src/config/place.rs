@@ -13,11 +13,11 @@ pub(super) fn key(path: &str, key: &str) -> String {
 }
 
 /// The folder that a file name written at `node` is relative to: its file's, or `directory` for a value from a
-/// variable or flag.
+/// variable or flag. Files are loaded by paths that include `directory` already.
 pub(super) fn folder(node: Option<&Node>, directory: &Path) -> PathBuf {
     let file = node.map(Node::span).filter(|span| span.line().is_some());
     match file.and_then(|span| Path::new(span.file()).parent()) {
-        Some(parent) => directory.join(parent),
+        Some(parent) => parent.to_path_buf(),
         None => directory.to_path_buf(),
     }
 }
@@ -46,6 +46,13 @@ impl<'a> Findings<'a> {
         self.errors.push(error);
         let last = self.errors.len() - 1;
         &mut self.errors[last]
+    }
+
+    /// The same where the source line must not be shown, since it may hold a secret.
+    pub(super) fn secret_error(&mut self, dotted: &str, message: impl Into<String>) -> &mut Diagnostic {
+        let error = self.error(dotted, message);
+        hide(error);
+        error
     }
 
     /// An error about a key of the map at `parent`.
@@ -78,4 +85,9 @@ impl<'a> Findings<'a> {
     pub(super) fn path(&self, dotted: &str, written: &str) -> PathBuf {
         folder(self.node(dotted), self.directory).join(written)
     }
+}
+
+/// Keeps the source line out of what is shown of an error.
+pub(super) fn hide(error: &mut Diagnostic) {
+    *error = error.clone().hide_line();
 }

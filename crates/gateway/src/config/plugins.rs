@@ -98,7 +98,7 @@ fn foreign(
 /// The plugin files, in order: those configured or else the default one, those given like a configuration file, and
 /// the one that the environment names.
 fn paths(options: &LoadOptions, switches: &PluginSwitches, loaded: &Loaded<Config>) -> Vec<PathBuf> {
-    let given = options.files.iter().filter(|(_, kind)| *kind == FileKind::Plugins).map(|(path, _)| path.clone());
+    let given = options.files.iter().filter(|(_, kind)| *kind == FileKind::Plugins).map(|(path, _)| options.path(path));
     let mut paths: Vec<PathBuf> = Vec::new();
     match &loaded.value.plugins_files {
         Some(written) => {
@@ -109,14 +109,14 @@ fn paths(options: &LoadOptions, switches: &PluginSwitches, loaded: &Loaded<Confi
             }
         }
         None if options.defaults && switches.config_file.is_none() && given.clone().next().is_none() => {
-            let default = options.directory.join(DEFAULT_PLUGINS_FILE);
+            let default = options.path(DEFAULT_PLUGINS_FILE);
             paths.extend(default.exists().then_some(default));
         }
         None => {}
     }
     paths.extend(given);
     if let Some(named) = switches.config_file.as_ref().filter(|_| options.defaults) {
-        let named = options.directory.join(named);
+        let named = options.path(named);
         if !paths.contains(&named) {
             paths.push(named);
         }

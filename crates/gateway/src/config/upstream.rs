@@ -11,7 +11,7 @@ use url::Url;
 
 use super::{
     Secret,
-    place::{self, Findings},
+    place::{self, Findings, hide},
 };
 
 /// An MCP server behind the gateway: reached at a URL, or started as a child process and spoken to over its standard
@@ -158,16 +158,16 @@ fn http(path: &str, raw: &UpstreamConfig, url: &Secret, found: &mut Findings<'_>
     let url = match Url::parse(url.expose()) {
         Ok(url) => url,
         Err(error) => {
-            found.error(&at, format!("this is not a URL: {error}")).help =
+            found.secret_error(&at, format!("this is not a URL: {error}")).help =
                 Some("write it in full, for example http://127.0.0.1:9101/mcp".to_owned());
             return None;
         }
     };
     if !matches!(url.scheme(), "http" | "https") {
         let message = format!("an upstream is reached over `http` or `https`, not `{}`", url.scheme());
-        found.error(&at, message);
+        found.secret_error(&at, message);
     } else if !url.username().is_empty() || url.password().is_some() {
-        found.error(&at, "a user name or password in a URL would end in logs").help =
+        found.secret_error(&at, "a user name or password in a URL would end in logs").help =
             Some("send it as `headers: { Authorization: \"Basic …\" }`".to_owned());
     }
     let headers = headers(&place::key(path, "headers"), &raw.headers, found);
@@ -178,11 +178,11 @@ fn headers(path: &str, raw: &IndexMap<String, Secret>, found: &mut Findings<'_>)
     let mut headers = HeaderMap::new();
     for (name, value) in raw {
         let Ok(header) = HeaderName::try_from(name.as_str()) else {
-            found.key_error(path, name, "this is not a name of a header");
+            hide(found.key_error(path, name, "this is not a name of a header"));
             continue;
         };
         if NOT_CONFIGURABLE.contains(&header.as_str()) {
-            found.key_error(path, name, format!("the header `{header}` is set by the gateway itself"));
+            hide(found.key_error(path, name, format!("the header `{header}` is set by the gateway itself")));
             continue;
         }
         match HeaderValue::from_str(value.expose()) {
@@ -192,7 +192,7 @@ fn headers(path: &str, raw: &IndexMap<String, Secret>, found: &mut Findings<'_>)
             }
             Err(_) => {
                 let message = "the value holds characters that a header cannot, such as a line break";
-                found.error(&place::key(path, name), message);
+                found.secret_error(&place::key(path, name), message);
             }
         }
     }
@@ -213,7 +213,7 @@ fn stdio(path: &str, raw: &UpstreamConfig, command: Vec<String>, found: &mut Fin
     let env_path = place::key(path, "env");
     for (name, value) in &raw.env {
         if name.is_empty() || name.contains(['=', '\0']) || value.expose().contains('\0') {
-            found.key_error(&env_path, name, "this is not a variable that a program can be given");
+            hide(found.key_error(&env_path, name, "this is not a variable that a program can be given"));
         }
     }
     let cwd = raw.cwd.as_ref().map(|cwd| found.path(&place::key(path, "cwd"), cwd));

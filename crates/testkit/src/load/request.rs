@@ -3,7 +3,9 @@
 use memchr::memmem;
 
 /// Where a request's number goes, in body and expectation.
-const MARK: &str = "{n}";
+const NUMBER: &str = "{n}";
+/// Where the same number goes in letters, which no filter takes for a telephone.
+const WORD: &str = "{w}";
 /// Digits of a number, so that the length of the body stays the same: all numbers are between 10⁹ and 2 × 10⁹.
 const DIGITS: usize = 10;
 const FIRST: u64 = 1_000_000_000;
@@ -21,15 +23,21 @@ pub enum RequestError {
 pub struct Request {
     pub(super) address: String,
     bytes: Vec<u8>,
-    /// Where in `bytes` the number stands.
-    places: Vec<usize>,
+    places: Vec<Place>,
     expect: Vec<u8>,
-    expect_places: Vec<usize>,
+    expect_places: Vec<Place>,
+}
+
+/// Where the number stands.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    at: usize,
+    in_letters: bool,
 }
 
 impl Request {
     /// A POST of `body` (JSON) to `url`. An answer is right when it has status 200 and its body holds `expect`.
-    /// `{n}` in either stands for the request's own number of ten digits.
+    /// In either, `{n}` stands for the request's own number of ten digits, `{w}` for the same in ten letters.
     ///
     /// # Errors
     /// When `url` is not of the form `http://HOST:PORT/PATH`.
@@ -50,7 +58,8 @@ impl Request {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         head.push_str("\r\n");
-        let places = body_places.into_iter().map(|at| head.len() + at).collect();
+        let moved = |place: Place| Place { at: head.len() + place.at, ..place };
+        let places = body_places.into_iter().map(moved).collect();
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&body);
         let (expect, expect_places) = numbered(expect);
@@ -62,11 +71,11 @@ impl Request {
     /// # Errors
     /// As [`Request::post`].
     pub fn echo(url: &str, headers: &[(&str, &str)], name: &str, size: usize) -> Result<Self, RequestError> {
-        let text = format!("call {MARK}{}", filler(size.saturating_sub(15)));
+        let text = format!("call {WORD}{}", filler(size.saturating_sub(15)));
         let body = format!(
-            r#"{{"jsonrpc":"2.0","id":{MARK},"method":"tools/call","params":{{"name":"{name}","arguments":{{"text":"{text}"}}}}}}"#
+            r#"{{"jsonrpc":"2.0","id":{NUMBER},"method":"tools/call","params":{{"name":"{name}","arguments":{{"text":"{text}"}}}}}}"#
         );
-        Self::post(url, headers, &body, &format!("call {MARK}"))
+        Self::post(url, headers, &body, &format!("call {WORD}"))
     }
 
     /// Size of one request in bytes, head included.
@@ -82,12 +91,15 @@ impl Request {
             *digit = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        for &at in &self.places {
-            self.bytes[at..at + DIGITS].copy_from_slice(&digits);
-        }
-        for &at in &self.expect_places {
-            self.expect[at..at + DIGITS].copy_from_slice(&digits);
-        }
+        let letters = digits.map(|digit| digit - b'0' + b'a');
+        let put = |text: &mut [u8], places: &[Place]| {
+            for place in places {
+                let shown = if place.in_letters { &letters } else { &digits };
+                text[place.at..place.at + DIGITS].copy_from_slice(shown);
+            }
+        };
+        put(&mut self.bytes, &self.places);
+        put(&mut self.expect, &self.expect_places);
         &self.bytes
     }
 
@@ -105,15 +117,16 @@ fn filler(size: usize) -> String {
 }
 
 /// Replaces each mark by room for a number and says where.
-fn numbered(template: &str) -> (Vec<u8>, Vec<usize>) {
+fn numbered(template: &str) -> (Vec<u8>, Vec<Place>) {
     let mut out = Vec::with_capacity(template.len() + DIGITS);
     let mut places = Vec::new();
-    for (index, piece) in template.split(MARK).enumerate() {
-        if index > 0 {
-            places.push(out.len());
-            out.extend_from_slice(&[b'0'; DIGITS]);
-        }
-        out.extend_from_slice(piece.as_bytes());
+    let mut rest = template;
+    while let Some(at) = rest.find(NUMBER).into_iter().chain(rest.find(WORD)).min() {
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        places.push(Place { at: out.len(), in_letters: rest[at..].starts_with(WORD) });
+        out.extend_from_slice(&[b'0'; DIGITS]);
+        rest = &rest[at + NUMBER.len()..];
     }
+    out.extend_from_slice(rest.as_bytes());
     (out, places)
 }

@@ -134,7 +134,10 @@ fn call_tool(params: Option<&Raw>) -> Answer {
             Ok(format!("Would send to {to}, subject {subject:?}:\n\n{body}"))
         }),
         "run_sql" => text("statement").map(|statement| format!("Would run: {statement}")),
-        "delete_everything" => Ok("Would delete everything.".to_owned()),
+        "delete_everything" => text("confirm").and_then(|word| match word.as_str() {
+            "DELETE" => Ok("Would delete everything.".to_owned()),
+            _ => Err("to delete everything, confirm must be DELETE".to_owned()),
+        }),
         other => return Err(ErrorObject::invalid_params(format!("unknown tool: {other}"))),
     };
     let is_error = outcome.is_err();

@@ -26,7 +26,12 @@ pub(super) fn tools() -> Value {
             &["to", "body"],
         ),
         tool("run_sql", "Says which statement it would run.", &[("statement", "SQL.")], &["statement"]),
-        tool("delete_everything", "Says that it would delete everything.", &[], &[]),
+        tool(
+            "delete_everything",
+            "Says that it would delete everything.",
+            &[("confirm", "The word DELETE.")],
+            &["confirm"],
+        ),
     ]})
 }
 

@@ -34,7 +34,7 @@ async fn what_is_listed_can_be_used() {
     for tool in ask("tools/list", json!({})).await["result"]["tools"].as_array().unwrap() {
         let required = tool["inputSchema"]["required"].as_array().unwrap();
         let arguments: Map<String, Value> =
-            required.iter().map(|name| (name.as_str().unwrap().to_owned(), json!("x"))).collect();
+            required.iter().map(|name| (name.as_str().unwrap().to_owned(), json!("DELETE"))).collect();
         let answer = ask("tools/call", json!({"name": tool["name"], "arguments": arguments})).await;
         assert_eq!(answer["result"]["isError"], false, "{tool}");
     }

@@ -1,0 +1,113 @@
+//! `make bench`: what Mortise costs, measured in one run beside the bare upstream and beside nginx.
+//!
+//! Prints a table of every bound that can be measured so far, with ratios rather than numbers that only hold for one
+//! machine. One program in three roles, so that `cargo run --release` builds all that is needed: the bench itself,
+//! the minimal upstream (`bench upstream`), and a gateway built with the test kit's plugins beside the product's
+//! (`bench gateway`), each a process of its own while measuring.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+mod allocations;
+mod gateway;
+mod kinds;
+mod machine;
+mod native;
+mod plans;
+mod report;
+mod rounds;
+mod servers;
+
+use report::Report;
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+/// Measures Mortise beside the bare upstream and nginx.
+#[derive(Parser)]
+struct Options {
+    #[command(subcommand)]
+    role: Option<Role>,
+    /// Rounds; each measures every server once, and medians over rounds are shown.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Seconds each server is under load in a round.
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// Connections of the load generator.
+    #[arg(long, default_value_t = 64)]
+    connections: usize,
+    /// The nginx to compare with.
+    #[arg(long, default_value = "nginx")]
+    nginx: PathBuf,
+    /// A gateway to measure instead of the one built into this program; it knows no plugins of the test kit.
+    #[arg(long)]
+    gateway: Option<PathBuf>,
+    /// Measures only this part.
+    #[arg(long)]
+    only: Option<Part>,
+    /// Writes the report to docs/performance.md too.
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Hooks and plugins inside this process.
+    Native,
+    /// Whole calls through servers.
+    Gateway,
+}
+
+#[derive(Subcommand)]
+enum Role {
+    /// Runs the minimal upstream.
+    #[command(hide = true)]
+    Upstream {
+        #[arg(long)]
+        port: u16,
+    },
+    /// Runs the gateway with the plugins of the test kit.
+    #[command(hide = true)]
+    Gateway {
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    let options = Options::parse();
+    match &options.role {
+        Some(Role::Upstream { port }) => servers::run_upstream(*port),
+        Some(Role::Gateway { config }) => servers::run_gateway(config),
+        None => bench(&options),
+    }
+}
+
+fn bench(options: &Options) -> anyhow::Result<()> {
+    let mut report = Report::default();
+    if options.only != Some(Part::Gateway) {
+        native::measure(&mut report)?;
+    }
+    if options.only != Some(Part::Native) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        runtime.block_on(gateway::measure(options, &mut report))?;
+    }
+    let text = report.to_markdown();
+    #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
+    {
+        println!("{text}");
+    }
+    if options.write {
+        let page = machine::page(&text);
+        std::fs::write("docs/performance.md", page)?;
+    }
+    Ok(())
+}
+
+/// Says on standard error what is going on, so that the report alone is on standard output.
+#[expect(clippy::print_stderr, reason = "a run takes minutes; whoever waits wants to know for what")]
+fn say(what: &str) {
+    eprintln!("bench: {what}");
+}

@@ -1,0 +1,48 @@
+//! The sets of plugins that are measured, as entries of a configuration file.
+
+/// A set of plugins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    /// So many that do nothing.
+    Noop(usize),
+    /// The five of the bound: normalise, SQL, PII, replace, length; each this many times.
+    Builtins(usize),
+}
+
+/// The five real ones and a configuration that makes each work on every call.
+const BUILTINS: [(&str, &str); 5] = [
+    ("argument_normalizer", "{}"),
+    ("sql_sanitizer", "{}"),
+    ("pii_filter", "{}"),
+    ("regex_filter", r#"{ words: [{ search: "lazy dogs?", replace: "keen cat" }] }"#),
+    ("output_length_guard", "{ max_chars: 100000 }"),
+];
+
+impl Plan {
+    /// Entries of the `plugins:` list, in YAML, two spaces deep.
+    pub(crate) fn entries(self) -> String {
+        let entry = |name: &str, number: usize, kind: &str, config: &str| {
+            format!(
+                "  - name: {name}-{number}\n    kind: builtin.{kind}\n    mode: enforce\n    priority: {}\n    \
+                 hooks: [tool_pre_invoke, tool_post_invoke]\n    config: {config}\n",
+                number + 1
+            )
+        };
+        match self {
+            Self::Noop(count) => (0..count).map(|number| entry("noop", number, "test_noop", "{}")).collect(),
+            Self::Builtins(times) => (0..times)
+                .flat_map(|round| BUILTINS.iter().enumerate().map(move |(at, kind)| (round * 5 + at, kind)))
+                .map(|(number, (kind, config))| entry(kind, number, kind, config))
+                .collect(),
+        }
+    }
+
+    /// Names of the kinds it takes.
+    pub(crate) fn kinds(self) -> Vec<&'static str> {
+        match self {
+            Self::Noop(0) => Vec::new(),
+            Self::Noop(_) => vec!["test_noop"],
+            Self::Builtins(_) => BUILTINS.iter().map(|(kind, _)| *kind).collect(),
+        }
+    }
+}

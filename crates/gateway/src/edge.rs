@@ -1,0 +1,197 @@
+//! The edge: from an HTTP request to the surface that answers it.
+//!
+//! Forward only: request id → origin → route → who is it → surface. Routing costs a few comparisons, and layers there
+//! are none: what every request needs is done here in order, what one surface needs is done there.
+
+mod request_id;
+mod route;
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use mortise_framework::Framework;
+use mortise_mcp_transport::server::{
+    answer::{self, AnswerBody},
+    listen::Peer,
+};
+use mortise_plugin_api::Request as PluginRequest;
+
+use crate::{
+    auth::{Authenticator, OriginCheck, client_address, share},
+    config::Settled,
+    mcp::{Audience, Post, Surface},
+    metrics::GatewayMetrics,
+};
+use route::Route;
+
+/// Header that carries the id of a request, both ways.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// How long upstreams have for their first attempt before `/ready` stops waiting for them.
+const FIRST_ATTEMPT: Duration = Duration::from_secs(60);
+
+/// Everything a request needs to be led to its surface.
+pub struct Edge {
+    authenticator: Authenticator,
+    origins: OriginCheck,
+    trusted_proxies: Vec<IpNet>,
+    surface: Arc<Surface>,
+    framework: Framework,
+    metrics: Arc<GatewayMetrics>,
+    attempted: AtomicBool,
+    started: Instant,
+}
+
+impl Edge {
+    /// An edge that listens at `address`.
+    pub fn new(
+        settled: &Settled,
+        address: SocketAddr,
+        surface: Arc<Surface>,
+        framework: Framework,
+        metrics: Arc<GatewayMetrics>,
+    ) -> Self {
+        Self {
+            authenticator: Authenticator::new(settled.apps.as_deref()),
+            origins: OriginCheck::new(&settled.listen, address.port()),
+            trusted_proxies: settled.listen.trusted_proxies.clone(),
+            surface,
+            framework,
+            metrics,
+            attempted: AtomicBool::new(false),
+            started: Instant::now(),
+        }
+    }
+
+    /// Whether plugins and upstreams had one start attempt each.
+    pub fn is_ready(&self) -> bool {
+        self.attempted.load(Relaxed)
+    }
+
+    /// Since when it runs.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Waits until every upstream had an attempt, then keeps gauges current, for ever.
+    pub async fn watch_readiness(&self) {
+        self.surface.upstreams.attempted(FIRST_ATTEMPT).await;
+        self.attempted.store(true, Relaxed);
+        let mut tick = tokio::time::interval(Duration::from_secs(5));
+        loop {
+            tick.tick().await;
+            let open = i64::try_from(self.surface.sessions.len()).unwrap_or(i64::MAX);
+            self.metrics.sessions.store(open, Relaxed);
+        }
+    }
+
+    /// Answers one HTTP request.
+    pub async fn serve(self: &Arc<Self>, request: Request<Incoming>, peer: Arc<Peer>) -> Response<AnswerBody> {
+        let id = request_id::of(request.headers());
+        let mut response = match self.origins.check(request.uri(), request.headers()) {
+            Err(refused) => whole(refused.response()),
+            Ok(shared_with) => {
+                let shared_with = shared_with.cloned();
+                match OriginCheck::preflight(request.method(), request.headers(), shared_with.as_ref()) {
+                    Some(preflight) => whole(preflight),
+                    None => {
+                        let mut response = self.lead(request, &peer, &id).await;
+                        if let Some(origin) = &shared_with {
+                            share(response.headers_mut(), origin);
+                        }
+                        response
+                    }
+                }
+            }
+        };
+        self.metrics.http(response.status());
+        // The id was checked, or made, to be a header value.
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response
+    }
+
+    async fn lead(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer, id: &Arc<str>) -> Response<AnswerBody> {
+        match Route::of(request.uri().path()) {
+            Route::Mcp(server) => {
+                let server = server.map(Arc::from);
+                self.mcp(server, request, peer, id).await
+            }
+            Route::Manage => answer::empty(StatusCode::NOT_FOUND),
+        }
+    }
+
+    async fn mcp(
+        self: &Arc<Self>,
+        server: Option<Arc<str>>,
+        request: Request<Incoming>,
+        peer: &Peer,
+        id: &Arc<str>,
+    ) -> Response<AnswerBody> {
+        let grant = match self.authenticator.grant(request.headers()) {
+            Ok(grant) => grant,
+            Err(unauthorized) => return whole(unauthorized.response()),
+        };
+        if !grant.may_use_server(server.as_deref()) {
+            return refuse(StatusCode::FORBIDDEN, "this app may not use this server");
+        }
+        if let Some(id) = &server
+            && self.surface.upstreams.catalogs().views(Some(id)).is_none()
+        {
+            return refuse(StatusCode::NOT_FOUND, "there is no such server");
+        }
+        let mut about = PluginRequest::new(id.clone());
+        about.caller = grant.caller.clone();
+        about.server_id.clone_from(&server);
+        about.client = Some(client_address(peer.address, request.headers(), &self.trusted_proxies));
+        about.content_type = text(&request, CONTENT_TYPE);
+        about.traceparent = text(&request, HeaderName::from_static("traceparent"));
+        let (parts, body) = request.into_parts();
+        let post = Post { audience: Audience { server, request: about }, headers: parts.headers };
+        match parts.method {
+            Method::POST => self.surface.post(post, body).await,
+            Method::GET => self.surface.listen(post).await,
+            Method::DELETE => self.surface.end(post).await,
+            _ => {
+                let mut response = answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+                response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+                response
+            }
+        }
+    }
+
+    /// The framework, for what manages it.
+    pub fn framework(&self) -> &Framework {
+        &self.framework
+    }
+}
+
+impl std::fmt::Debug for Edge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Edge").field("surface", &self.surface).finish_non_exhaustive()
+    }
+}
+
+fn text(request: &Request<Incoming>, name: HeaderName) -> Option<Arc<str>> {
+    request.headers().get(name)?.to_str().ok().map(Arc::from)
+}
+
+fn whole(response: Response<Bytes>) -> Response<AnswerBody> {
+    response.map(|body| AnswerBody::Whole((!body.is_empty()).then_some(body)))
+}
+
+fn refuse(status: StatusCode, detail: &str) -> Response<AnswerBody> {
+    let body = serde_json::json!({ "detail": detail }).to_string();
+    answer::json_with_status(status, body.into())
+}

@@ -1,0 +1,204 @@
+//! The gateway as a whole: what it is started from, and how it ends.
+//!
+//! Order of a start: plugins first, so that no call is ever served unguarded; then the listener; upstreams connect
+//! beside it, and `/ready` says when each had its attempt. Order of an end: no new connections, requests under way
+//! finish, then streams, sessions, upstreams, background work, plugins.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use mortise_framework::{Framework, config::Errors};
+use mortise_mcp_transport::{
+    http::client::{Endpoint, EndpointConfig},
+    server::listen,
+    stdio::{child::ChildConfig, upstream::StdioConfig},
+    tls::{ClientTls, LoadedServerTls, ServerTls},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{self, Settled},
+    edge::Edge,
+    mcp::{Surface, SurfaceConfig},
+    metrics::GatewayMetrics,
+    upstreams::{ServerSpec, Transport, UpstreamSpec, Upstreams},
+};
+
+/// How long streams that are still open may go on once everything else has ended.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The plugins of the configuration do not fit.
+    #[error("the configuration has errors")]
+    Plugins(#[source] Errors),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Certificates or keys cannot be used.
+    #[error("cannot set up TLS")]
+    Tls(#[source] mortise_mcp_transport::tls::TlsError),
+    /// An upstream's URL is no address.
+    #[error("upstream {name} has a URL that cannot be reached")]
+    Upstream {
+        /// The upstream.
+        name: String,
+        /// What is wrong with it.
+        #[source]
+        source: mortise_mcp_transport::http::origin::OriginError,
+    },
+    /// The folder for state cannot be used.
+    #[error("cannot use the state folder {}", path.display())]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A gateway that listens.
+pub struct Gateway {
+    edge: Arc<Edge>,
+    listener: TcpListener,
+    listen: listen::ListenConfig,
+    address: SocketAddr,
+    framework: Framework,
+    upstreams: Arc<Upstreams>,
+    surface: Arc<Surface>,
+}
+
+impl Gateway {
+    /// Starts plugins, listens, and begins to connect to upstreams.
+    ///
+    /// # Errors
+    /// When the configuration cannot be put to work; nothing is left running then.
+    pub async fn start(settled: Settled, framework: Framework) -> Result<Self, StartError> {
+        std::fs::create_dir_all(&settled.state_dir)
+            .map_err(|source| StartError::State { path: settled.state_dir.clone(), source })?;
+        let tls = server_tls(&settled.listen)?;
+        let specs = upstream_specs(&settled)?;
+        let (pipelines, notices) = framework.build(&settled.plan).await.map_err(StartError::Plugins)?;
+        for notice in &notices {
+            tracing::warn!("{notice}");
+        }
+        framework.swap(pipelines);
+        let wanted = settled.listen.address;
+        let listening = |source| StartError::Listen { address: wanted, source };
+        let listener = TcpListener::bind(wanted).await.map_err(listening)?;
+        let address = listener.local_addr().map_err(listening)?;
+        let names_file = settled.state_dir.join("names.json");
+        let upstreams = Upstreams::start(specs, server_specs(&settled), Some(names_file));
+        let metrics = Arc::new(GatewayMetrics::default());
+        let limits = SurfaceConfig { max_body_bytes: settled.listen.max_body_bytes, ..SurfaceConfig::default() };
+        let surface = Surface::new(framework.clone(), upstreams.clone(), limits, metrics.clone());
+        let listen = listen::ListenConfig {
+            tls,
+            max_connections: settled.listen.max_connections,
+            idle_timeout: settled.listen.idle_timeout,
+            drain: settled.listen.drain_timeout,
+            ..listen::ListenConfig::default()
+        };
+        let edge = Edge::new(&settled, address, surface.clone(), framework.clone(), metrics);
+        Ok(Self { edge: Arc::new(edge), listener, listen, address, framework, upstreams, surface })
+    }
+
+    /// Where it listens: the port that was bound, also where port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The edge, for what embeds the gateway.
+    pub fn edge(&self) -> &Arc<Edge> {
+        &self.edge
+    }
+
+    /// Serves until `shutdown` comes, then ends in order.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let stop = CancellationToken::new();
+        let edge = self.edge.clone();
+        let serving = listen::serve(self.listener, self.listen, stop.clone(), move |request, peer| {
+            let edge = edge.clone();
+            async move { edge.serve(request, peer).await }
+        });
+        let watching = async {
+            let sweeping = self.surface.sweep();
+            let readiness = self.edge.watch_readiness();
+            tokio::select! {
+                () = async { tokio::join!(sweeping, readiness); } => {}
+                () = shutdown => {}
+            }
+            tracing::info!("shutting down: requests under way are finished");
+            stop.cancel();
+        };
+        tokio::join!(serving, watching);
+        self.surface.stop(LAST_WORDS).await;
+        self.upstreams.stop(LAST_WORDS).await;
+        self.framework.shutdown(LAST_WORDS).await;
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn server_tls(listen: &config::Listen) -> Result<Option<LoadedServerTls>, StartError> {
+    let Some(tls) = &listen.tls else { return Ok(None) };
+    let files = ServerTls { cert: tls.cert.clone(), key: tls.key.clone(), client_ca: tls.client_ca.clone() };
+    files.load().map(Some).map_err(StartError::Tls)
+}
+
+fn upstream_specs(settled: &Settled) -> Result<Vec<UpstreamSpec>, StartError> {
+    // Loaded once and only where somebody needs it: reading the system's roots takes a while.
+    let mut client_tls = None;
+    let mut specs = Vec::new();
+    for upstream in &settled.upstreams {
+        let transport = match &upstream.transport {
+            config::Transport::Http { url, headers } => {
+                let mut endpoint = EndpointConfig::new(url.clone());
+                endpoint.headers = headers.clone();
+                if url.scheme() == "https" {
+                    if client_tls.is_none() {
+                        client_tls = Some(ClientTls::default().load().map_err(StartError::Tls)?);
+                    }
+                    endpoint.tls = client_tls.clone();
+                }
+                let endpoint = Endpoint::new(endpoint);
+                Transport::Http(endpoint.map_err(|source| StartError::Upstream { name: upstream.name.clone(), source })?)
+            }
+            config::Transport::Stdio { program, args, env, cwd } => Transport::Stdio(StdioConfig::new(ChildConfig {
+                name: upstream.name.clone(),
+                program: program.clone(),
+                args: args.clone(),
+                env: env.clone(),
+                cwd: cwd.clone(),
+            })),
+        };
+        specs.push(UpstreamSpec { name: upstream.name.clone(), transport, timeout: upstream.timeout });
+    }
+    Ok(specs)
+}
+
+fn server_specs(settled: &Settled) -> Vec<ServerSpec> {
+    let servers = settled.config.servers.iter();
+    servers
+        .map(|(id, server)| ServerSpec {
+            id: id.clone(),
+            upstreams: server.upstreams.clone(),
+            tools: server.tools.clone(),
+            prompts: server.prompts.clone(),
+            resources: server.resources.clone(),
+        })
+        .collect()
+}
