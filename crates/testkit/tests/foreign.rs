@@ -1,5 +1,11 @@
 //! What every runtime must be able to do through the plugin trait, shown with a plugin in another process.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests fail by panicking, in functions they share too"
+)]
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},

@@ -65,7 +65,7 @@ pub struct Diagnostic {
     /// What is wrong, in lower case, without secrets.
     pub message: String,
     /// What is allowed or was probably meant.
-    pub help: Option<String>,
+    pub help: Option<Box<str>>,
     /// Other places that belong to it.
     pub related: Vec<Related>,
     hide_line: bool,
@@ -98,7 +98,7 @@ impl Diagnostic {
     /// The same with advice.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(help.into().into_boxed_str());
         self
     }
 
@@ -221,15 +221,21 @@ impl Serialize for Diagnostic {
     }
 }
 
+/// In the order of the text, each once.
+pub(super) fn sorted(mut list: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    list.sort_by_key(Diagnostic::sort_key);
+    list.dedup_by(|a, b| a.span == b.span && a.path == b.path && a.message == b.message);
+    list
+}
+
 /// Everything that is wrong with a configuration, at least one thing, in the order of the text.
 #[derive(Debug, Clone)]
 pub struct Errors(Vec<Diagnostic>);
 
 impl Errors {
     /// Sorts and de-duplicates; none when the list is empty.
-    pub(super) fn gather(mut list: Vec<Diagnostic>) -> Option<Self> {
-        list.sort_by_key(Diagnostic::sort_key);
-        list.dedup_by(|a, b| a.span == b.span && a.path == b.path && a.message == b.message);
+    pub(super) fn gather(list: Vec<Diagnostic>) -> Option<Self> {
+        let list = sorted(list);
         (!list.is_empty()).then_some(Self(list))
     }
 

@@ -23,7 +23,7 @@ use super::source::Span;
 
 pub use raw::{Condition, Mode, OfferName, OnError, OneOrMany, PluginPermission, RawPluginEntry};
 pub use read::{duplicates, read_entries};
-pub(super) use read::{duplicate_names, strip};
+pub(super) use read::{Reading, duplicate_names, strip};
 
 /// What [`read_entries`] goes by.
 #[derive(Debug, Clone, Copy)]

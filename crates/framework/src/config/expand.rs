@@ -59,13 +59,13 @@ fn walk(node: &mut Node, at: String, env: &Environment, unset: &mut Vec<Unset>) 
         }
         Value::String(text) if text.contains("${") => {
             let text = std::mem::take(text);
-            scalar(node, text, at, env, unset);
+            scalar(node, text, &at, env, unset);
         }
         _ => {}
     }
 }
 
-fn scalar(node: &mut Node, text: String, at: String, env: &Environment, unset: &mut Vec<Unset>) {
+fn scalar(node: &mut Node, text: String, at: &str, env: &Environment, unset: &mut Vec<Unset>) {
     // A `${` that a template printed is a value, not a reference.
     let from_template = node.is_expanded() && !node.span().source().text().contains("${");
     if from_template {
@@ -85,7 +85,7 @@ fn scalar(node: &mut Node, text: String, at: String, env: &Environment, unset: &
     node.flag(Flags::UNSET);
     node.set(Value::String(text));
     for (name, reason) in expansion.missing {
-        unset.push(Unset { name, reason, path: at.clone(), span: node.span().clone() });
+        unset.push(Unset { name, reason, path: at.to_owned(), span: node.span().clone() });
     }
 }
 

@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::Dialect;
 use super::check::check_in_place;
-use super::diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice};
+use super::diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice, sorted};
 use super::environment::Environment;
 use super::expand::Unset;
 use super::merge::prune;
@@ -144,7 +144,7 @@ impl Loader {
         }
         Errors::unless_empty(errors, ())?;
         let value = typed::deserialize(&node, "")?;
-        Ok(Loaded { value, node, notices, files, unset: Vec::new() })
+        Ok(Loaded { value, node, notices: sorted(notices), files, unset: Vec::new() })
     }
 
     fn env_without_ignored(&self) -> Environment {

@@ -11,8 +11,8 @@ use serde_json::Value as Json;
 
 use super::Dialect;
 use super::check::check_in_place;
-use super::diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice};
-use super::entry::{EntryRules, PluginEntry, RawPluginEntry, read_entries, strip};
+use super::diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice, sorted};
+use super::entry::{EntryRules, PluginEntry, RawPluginEntry, Reading, strip};
 use super::environment::Environment;
 use super::expand::Unset;
 use super::loader::Layers;
@@ -133,34 +133,18 @@ impl PluginsFile {
         let clean = found.is_empty();
         errors.extend(found);
         let rules = EntryRules { known_hooks: options.known_hooks, dialect, unset: &unset };
-        let entries = read_list(&node, &rules, clean, &mut errors, &mut notices);
+        let reading = node.get("plugins").map(|list| Reading::read(list, "plugins", &rules)).unwrap_or_default();
+        errors.extend(reading.errors);
+        if clean {
+            errors.extend(reading.untyped);
+        }
+        notices.extend(reading.notices);
         let settings = read_settings(&node, &switches, options, &mut errors, &mut notices);
         notices.extend(remarks_about(&node, &unset));
         let plugin_dirs = node.get("plugin_dirs").and_then(Node::as_list).unwrap_or_default();
         let plugin_dirs = plugin_dirs.iter().filter_map(Node::as_str).map(str::to_owned).collect();
+        let (entries, notices) = (reading.entries, sorted(notices));
         Errors::unless_empty(errors, Self { entries, settings, plugin_dirs, notices, files, node })
-    }
-}
-
-/// Entries; where the check already complained, only for what it cannot see (hook names), without echoes.
-fn read_list(
-    node: &Node,
-    rules: &EntryRules<'_>,
-    clean: bool,
-    errors: &mut Vec<Diagnostic>,
-    notices: &mut Vec<Notice>,
-) -> Vec<PluginEntry> {
-    let Some(list) = node.get("plugins") else { return Vec::new() };
-    match read_entries(list, "plugins", rules) {
-        Ok((entries, remarks)) => {
-            notices.extend(remarks);
-            entries
-        }
-        Err(found) => {
-            let about_hooks = |e: &Diagnostic| e.path.contains(".hooks[");
-            errors.extend(found.into_list().into_iter().filter(|e| clean || about_hooks(e)));
-            Vec::new()
-        }
     }
 }
 

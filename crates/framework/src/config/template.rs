@@ -116,8 +116,8 @@ fn run(script: &str, env: &Environment, limits: &Limits) -> Result<String, Error
     }
     engine.remove_filter("pprint");
     let clean = |value: &str| value.replace([OPEN, CLOSE], "");
-    let variables: Value = env.iter().map(|(name, value)| (name.to_owned(), clean(value))).collect();
-    let root: Value = [("env", variables)].into_iter().collect();
+    let variables = Value::from_pairs(env.iter().map(|(name, value)| (name.to_owned(), clean(value))));
+    let root = Value::from_pairs([("env", variables)]);
     let mut output = Bounded { bytes: Vec::new(), room: limits.file_bytes };
     engine.template_from_str(script)?.render_captured_to(root, &mut output)?;
     Ok(String::from_utf8_lossy(&output.bytes).into_owned())

@@ -25,16 +25,44 @@ pub fn read_entries(
     prefix: &str,
     rules: &EntryRules<'_>,
 ) -> Result<(Vec<PluginEntry>, Vec<Notice>), Errors> {
-    let (mut entries, mut errors, mut notices) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, node) in list.as_list().unwrap_or_default().iter().enumerate() {
-        let path = path::with_index(prefix, index);
-        match read_entry(node, path, rules, &mut errors, &mut notices) {
-            Ok(entry) => entries.push(entry),
-            Err(error) => errors.push(error),
+    let mut read = Reading::read(list, prefix, rules);
+    read.errors.append(&mut read.untyped);
+    Errors::unless_empty(read.errors, (read.entries, read.notices))
+}
+
+/// What reading a list found.
+#[derive(Default)]
+pub(in crate::config) struct Reading {
+    pub(in crate::config) entries: Vec<PluginEntry>,
+    /// What no schema can see.
+    pub(in crate::config) errors: Vec<Diagnostic>,
+    /// Entries that do not deserialise: echoes, where the check before has complained.
+    pub(in crate::config) untyped: Vec<Diagnostic>,
+    pub(in crate::config) notices: Vec<Notice>,
+}
+
+impl Reading {
+    pub(in crate::config) fn read(list: &Node, prefix: &str, rules: &EntryRules<'_>) -> Self {
+        let mut reading = Self::default();
+        for (index, node) in list.as_list().unwrap_or_default().iter().enumerate() {
+            reading.entry(node, path::with_index(prefix, index), rules);
+        }
+        reading.errors.extend(duplicates(&reading.entries));
+        reading
+    }
+
+    fn entry(&mut self, node: &Node, path: String, rules: &EntryRules<'_>) {
+        let hooks = check_hooks(node, &path, rules, &mut self.errors, &mut self.notices);
+        let mut problems = unset_problems(node, rules);
+        match transport(node, &path) {
+            Ok(problem) => problems.extend(problem),
+            Err(error) => self.errors.push(error),
+        }
+        match raw(node, &path) {
+            Ok(raw) => self.entries.push(entry(raw, hooks, problems, node, path, rules)),
+            Err(error) => self.untyped.push(error),
         }
     }
-    errors.extend(duplicates(&entries));
-    Errors::unless_empty(errors, (entries, notices))
 }
 
 /// An error for each entry whose name an earlier one has, naming both places.
@@ -63,36 +91,42 @@ pub(in crate::config) fn duplicate_names<'a>(
     errors
 }
 
-fn read_entry(
-    node: &Node,
-    path: String,
-    rules: &EntryRules<'_>,
-    errors: &mut Vec<Diagnostic>,
-    notices: &mut Vec<Notice>,
-) -> Result<PluginEntry, Diagnostic> {
-    let raw: RawPluginEntry = match typed::deserialize(node, &path) {
-        Err(_) if node.any(Flags::UNSET) => typed::deserialize(&without_unset(node), &path)?,
-        result => result?,
-    };
-    let mut problems = unset_problems(node, rules);
-    let hooks = check_hooks(node, &path, &raw.hooks, rules, errors, notices);
+fn raw(node: &Node, path: &str) -> Result<RawPluginEntry, Diagnostic> {
+    match typed::deserialize(node, path) {
+        Err(_) if node.any(Flags::UNSET) => typed::deserialize(&without_unset(node), path),
+        result => result,
+    }
+}
+
+/// At most one transport, and an external plugin needs one.
+fn transport(node: &Node, path: &str) -> Result<Option<Problem>, Diagnostic> {
     let transports: Vec<&str> = ["mcp", "grpc", "unix_socket"]
         .into_iter()
         .filter(|key| node.get(key).is_some_and(|n| !n.is_null()))
         .collect();
     if transports.len() > 1 {
         let message = format!("only one transport can be given, found {}", nearest::listed(&transports));
-        errors.push(diagnostic(node, transports.last().copied(), &path, message));
+        return Err(diagnostic(node, transports.last().copied(), path, message));
     }
-    if raw.kind == "external" && transports.is_empty() {
-        let reason = "an external plugin needs one of `mcp`, `grpc` or `unix_socket`".to_owned();
-        problems.push(Problem { kind: ProblemKind::NoTransport, reason });
-    }
+    let is_external = node.get("kind").and_then(Node::as_str) == Some("external");
+    let reason = "an external plugin needs one of `mcp`, `grpc` or `unix_socket`".to_owned();
+    let missing = is_external && transports.is_empty();
+    Ok(missing.then_some(Problem { kind: ProblemKind::NoTransport, reason }))
+}
+
+fn entry(
+    raw: RawPluginEntry,
+    hooks: Vec<String>,
+    problems: Vec<Problem>,
+    node: &Node,
+    path: String,
+    rules: &EntryRules<'_>,
+) -> PluginEntry {
     let config = node.get("config").filter(|c| !c.is_null()).cloned();
     let span = node.get("name").unwrap_or(node).span().clone();
     let config = config.unwrap_or_else(|| Node::empty_map(span.clone()));
     let given = node.as_map().map(|map| map.keys().cloned().collect()).unwrap_or_default();
-    Ok(PluginEntry {
+    PluginEntry {
         name: raw.name,
         kind: raw.kind,
         description: raw.description,
@@ -120,7 +154,7 @@ fn read_entry(
         path,
         dialect: rules.dialect,
         problems,
-    })
+    }
 }
 
 fn object(json: Json) -> Map<String, Json> {
@@ -189,30 +223,25 @@ fn collect_unset<'n>(node: &'n Node, spans: &mut Vec<&'n Span>) {
 fn check_hooks(
     node: &Node,
     path: &str,
-    hooks: &[String],
     rules: &EntryRules<'_>,
     errors: &mut Vec<Diagnostic>,
     notices: &mut Vec<Notice>,
 ) -> Vec<String> {
-    let list = node.get("hooks");
+    let items = node.get("hooks").and_then(Node::as_list).unwrap_or_default();
     let mut kept: Vec<String> = Vec::new();
-    for (index, hook) in hooks.iter().enumerate() {
-        let item = list.and_then(Node::as_list).and_then(|items| items.get(index));
-        let span = item.or(list).unwrap_or(node).span().clone();
+    for (index, item) in items.iter().enumerate().filter(|(_, item)| !item.has(Flags::UNSET)) {
+        let Some(hook) = item.as_str() else { continue };
         let at = path::with_index(&path::with_key(path, "hooks"), index);
-        let shown = item.map_or_else(|| hook.clone(), |item| item.shown_scalar(false));
-        if item.is_some_and(|item| item.has(Flags::UNSET)) {
-            continue;
-        }
-        if kept.contains(hook) {
-            let message = format!("the hook `{shown}` is named twice");
-            notices.push(Diagnostic::new(DiagnosticKind::Remark, message).at(span).path(at));
-        } else if rules.known_hooks.is_empty() || rules.known_hooks.contains(&hook.as_str()) {
-            kept.push(hook.clone());
+        let say = |kind, message: String| Diagnostic::new(kind, message).at(item.span().clone()).path(at);
+        let shown = item.shown_scalar(false);
+        if kept.iter().any(|known| known == hook) {
+            notices.push(say(DiagnosticKind::Remark, format!("the hook `{shown}` is named twice")));
+        } else if rules.known_hooks.is_empty() || rules.known_hooks.contains(&hook) {
+            kept.push(hook.to_owned());
         } else {
-            let error = Diagnostic::new(DiagnosticKind::InvalidValue, format!("there is no hook `{shown}`"));
-            let help = nearest::advice(hook, rules.known_hooks).unwrap_or_default();
-            errors.push(error.at(span).path(at).help(help));
+            let error = say(DiagnosticKind::InvalidValue, format!("there is no hook `{shown}`"));
+            let typed = if item.is_expanded() { "" } else { hook };
+            errors.push(error.help(nearest::advice(typed, rules.known_hooks).unwrap_or_default()));
         }
     }
     kept

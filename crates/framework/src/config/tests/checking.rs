@@ -78,7 +78,7 @@ fn errors(text: &str) -> Errors {
 fn only(text: &str) -> (String, String, String) {
     let errors = errors(text);
     let [one] = errors.list() else { panic!("one error expected: {errors}") };
-    (one.path.clone(), one.message.clone(), one.help.clone().unwrap_or_default())
+    (one.path.clone(), one.message.clone(), one.help.as_deref().unwrap_or_default().to_owned())
 }
 
 #[test]

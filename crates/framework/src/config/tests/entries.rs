@@ -95,8 +95,8 @@ fn unknown_keys_are_notices_and_errors_under_strict() {
     let text = "plugins:\n  - { name: a, kind: k.K, piority: 1 }\nextra: 1\n";
     let file = plugins(text, &[]).expect("tolerated");
     let paths: Vec<&str> = file.notices.iter().map(|n| n.path.as_str()).collect();
-    assert_eq!(paths, ["extra", "plugins[0].piority"]);
-    assert!(file.notices[1].help.as_deref().is_some_and(|h| h.contains("`priority`")));
+    assert_eq!(paths, ["plugins[0].piority", "extra"]);
+    assert!(file.notices[0].help.as_deref().is_some_and(|h| h.contains("`priority`")));
     assert_eq!(places(&plugins_with(text, &[], true).expect_err("strict")).len(), 2);
 }
 
@@ -111,10 +111,10 @@ fn settings_are_read_and_told_where_they_do_nothing() {
     assert_eq!(
         told,
         [
-            "plugin_settings.unheard_of",
+            "server_settings",
             "plugin_settings.plugin_timeout",
             "plugin_settings.plugin_health_check_interval",
-            "server_settings"
+            "plugin_settings.unheard_of"
         ]
     );
     assert!(file.notices[1].message.contains("seconds"));

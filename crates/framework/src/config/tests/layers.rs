@@ -28,6 +28,7 @@ struct Listen {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Upstream {
+    #[expect(dead_code, reason = "only its presence matters")]
     url: String,
     #[serde(default)]
     token: Option<String>,

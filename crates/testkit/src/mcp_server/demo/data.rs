@@ -39,7 +39,7 @@ pub(super) fn tools() -> Value {
 pub(super) fn record(name: &str) -> String {
     let mailbox: String = name
         .split_whitespace()
-        .map(|word| word.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_lowercase())
+        .map(|word| word.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_lowercase())
         .filter(|word| !word.is_empty())
         .collect::<Vec<_>>()
         .join(".");

@@ -61,22 +61,22 @@ pub(super) fn json_body(text: Bytes) -> Response<Body> {
 pub(super) fn pieces(content_type: &'static str, pieces: Vec<Piece>, watched: Watched) -> Response<Body> {
     let start = (VecDeque::from(pieces), Some(watched));
     let frames = stream::unfold(start, |(mut rest, mut watched)| async move {
-        loop {
+        let broken = loop {
             match rest.pop_front() {
                 Some(Piece::Data(data)) => return Some((Ok(Frame::data(data)), (rest, watched))),
                 Some(Piece::Wait(gate)) => gate.pass().await,
                 Some(Piece::Break) => {
                     // Gives the connection a chance to send what came before.
                     tokio::task::yield_now().await;
-                    watched.take().map(Watched::answered);
-                    return Some((Err(io::Error::other("broken off as scripted")), (VecDeque::new(), None)));
+                    break true;
                 }
-                None => {
-                    watched.take().map(Watched::answered);
-                    return None;
-                }
+                None => break false,
             }
+        };
+        if let Some(watched) = watched.take() {
+            watched.answered();
         }
+        broken.then(|| (Err(io::Error::other("broken off as scripted")), (VecDeque::new(), None)))
     });
     typed(content_type, StreamBody::new(frames).boxed_unsync())
 }
