@@ -38,13 +38,8 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> anyhow::R
         }
     };
     let gateway = Gateway::choose(options.gateway.as_deref())?;
-    let gateways = match &gateway {
-        Some(gateway) => start_gateways(gateway, &upstream, folder.path(), report)?,
-        None => Vec::new(),
-    };
-    if let Some(gateway) = &gateway {
-        start_times(gateway, &upstream, folder.path(), report)?;
-    }
+    let gateways = start_gateways(&gateway, &upstream, folder.path(), report)?;
+    start_times(&gateway, &upstream, folder.path(), report)?;
     let idle = memory(&gateways)?;
     let targets = targets(&upstream, nginx.as_ref(), &gateways)?;
     let measured = rounds::closed(&targets, options).await?;

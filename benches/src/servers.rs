@@ -10,14 +10,20 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use mortise_framework::{Framework, config::Environment, runtime::NativeRuntime};
+use mortise_gateway::config::{LoadOptions, Settled};
 use mortise_testkit::{mcp_server::minimal::Minimal, process::Owned};
 
-use crate::plans::Plan;
+use crate::{kinds, plans::Plan};
 
 /// How long a server may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a starting server is asked; start times are as exact as this.
 const POLL: Duration = Duration::from_millis(1);
+/// A path, and the status it is answered with once a gateway is ready.
+const GATEWAY_READY: (&str, &str) = ("/ready", "200");
+/// The same for the upstream, which has no such path and takes no GET; nginx passes that on.
+const UPSTREAM_READY: (&str, &str) = ("/mcp", "405");
 
 /// This program as the minimal upstream.
 pub(crate) fn run_upstream(port: u16) -> anyhow::Result<()> {
@@ -30,11 +36,17 @@ pub(crate) fn run_upstream(port: u16) -> anyhow::Result<()> {
 
 /// This program as the gateway, with the test kit's plugins beside the product's.
 pub(crate) fn run_gateway(config: &Path) -> anyhow::Result<()> {
-    bail!("no gateway is built into this program yet; could not serve {}", config.display())
+    let framework = Framework::builder().runtime(NativeRuntime::new(kinds::all())).build();
+    let mut options = LoadOptions::new(".", Environment::from_process());
+    options.add_file(config)?;
+    let settled = Settled::load(&options, &framework)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let gateway = mortise_gateway::Gateway::start(settled, framework).await?;
+        gateway.run(std::future::pending()).await;
+        Ok(())
+    })
 }
-
-/// Whether [`run_gateway`] can.
-pub(crate) const HAS_GATEWAY: bool = false;
 
 /// A server that is ready.
 pub(crate) struct Server {
@@ -56,7 +68,7 @@ impl Server {
         self.process.pid()
     }
 
-    fn start(name: &str, port: u16, command: &mut Command, ready: &str) -> anyhow::Result<Self> {
+    fn start(name: &str, port: u16, command: &mut Command, ready: (&str, &str)) -> anyhow::Result<Self> {
         let started = Instant::now();
         let mut process = Owned::spawn(command)?;
         while !answers(port, ready) {
@@ -76,8 +88,7 @@ impl Server {
         let port = free_port()?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("upstream").arg("--port").arg(port.to_string());
-        // It answers 405 to this, which is an answer.
-        Self::start("upstream", port, &mut command, "/mcp")
+        Self::start("upstream", port, &mut command, UPSTREAM_READY)
     }
 
     /// nginx as a plain proxy to `upstream`: two workers, connections kept alive on both sides, no access log.
@@ -93,7 +104,7 @@ impl Server {
             command.stdout(Stdio::null()).stderr(Stdio::null());
             command
         };
-        let mut server = Self::start("nginx", port, &mut command(), "/mcp")
+        let mut server = Self::start("nginx", port, &mut command(), UPSTREAM_READY)
             .context("could not start nginx (apt-get install nginx, or --nginx PATH)")?;
         let mut stop = command();
         stop.arg("-s").arg("stop");
@@ -118,7 +129,7 @@ impl Server {
         command.args(&gateway.args).arg("--config").arg(&config).current_dir(&folder).env_clear();
         let log = fs::File::create(folder.join("log"))?;
         command.stdout(Stdio::null()).stderr(log);
-        Self::start(&format!("gateway, {plan:?}"), port, &mut command, "/ready")
+        Self::start(&format!("gateway, {plan:?}"), port, &mut command, GATEWAY_READY)
             .with_context(|| fs::read_to_string(folder.join("log")).unwrap_or_default())
     }
 }
@@ -144,18 +155,17 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// The one in this program, or another; `None` where there is neither.
-    pub(crate) fn choose(other: Option<&Path>) -> anyhow::Result<Option<Self>> {
+    /// The one in this program, or another.
+    pub(crate) fn choose(other: Option<&Path>) -> anyhow::Result<Self> {
         Ok(match other {
             Some(program) => {
                 let program = fs::canonicalize(program).with_context(|| program.display().to_string())?;
-                Some(Self { program, args: vec!["serve".to_owned()], has_test_kinds: false })
+                Self { program, args: vec!["serve".to_owned()], has_test_kinds: false }
             }
-            None if HAS_GATEWAY => {
+            None => {
                 let args = vec!["gateway".to_owned()];
-                Some(Self { program: std::env::current_exe()?, args, has_test_kinds: true })
+                Self { program: std::env::current_exe()?, args, has_test_kinds: true }
             }
-            None => None,
         })
     }
 }
@@ -165,8 +175,8 @@ fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Whether a GET of `path` gets an answer that is not 503 (a gateway that is not ready says that).
-fn answers(port: u16, path: &str) -> bool {
+/// Whether a GET of the path is answered with the status.
+fn answers(port: u16, (path, status): (&str, &str)) -> bool {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
@@ -176,7 +186,7 @@ fn answers(port: u16, path: &str) -> bool {
         stream.read_exact(&mut head)?;
         Ok(head)
     };
-    ask().is_ok_and(|head| !head.ends_with(b"503") && !head.ends_with(b"502"))
+    ask().is_ok_and(|head| head.ends_with(status.as_bytes()))
 }
 
 fn gateway_config(port: u16, upstream: &str, folder: &Path, plan: Plan) -> String {

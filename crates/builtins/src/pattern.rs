@@ -6,6 +6,7 @@
 
 mod template;
 
+use mortise_plugin_api::BuildError;
 use regex::{Regex, RegexBuilder};
 
 pub(crate) use template::{Template, TemplateError};
@@ -30,6 +31,21 @@ pub struct PatternError {
     /// What the regex compiler said.
     #[source]
     pub source: Box<regex::Error>,
+}
+
+impl From<PatternError> for BuildError {
+    fn from(error: PatternError) -> Self {
+        let message = format!("{error}: {}", error.source);
+        Self::new(error.owner, message)
+    }
+}
+
+impl From<TemplateError> for BuildError {
+    fn from(error: TemplateError) -> Self {
+        let message = error.to_string();
+        let (TemplateError::UnknownGroup { owner, .. } | TemplateError::BadGroup { owner }) = error;
+        Self::new(owner, message)
+    }
 }
 
 /// Whether letters match whatever their case.

@@ -45,8 +45,8 @@ mod tests;
 pub use check::{Checked, check};
 pub use diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice, Related};
 pub use entry::{
-    Condition, EntryRules, Mode, OfferName, OnError, OneOrMany, PluginEntry, PluginPermission, Problem, ProblemKind,
-    RawPluginEntry, duplicates, read_entries,
+    Condition, EntryRules, Mode, OfferName, OnError, OneOrMany, PluginEntry, PluginPermission, Problem,
+    ProblemKind, RawPluginEntry, duplicates, read_entries,
 };
 pub use environment::Environment;
 pub use expand::Unset;

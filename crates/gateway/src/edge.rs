@@ -3,6 +3,7 @@
 //! Forward only: request id → origin → route → who is it → surface. Routing costs a few comparisons, and layers there
 //! are none: what every request needs is done here in order, what one surface needs is done there.
 
+mod guard;
 mod request_id;
 mod route;
 
@@ -16,7 +17,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use mortise_framework::Framework;
@@ -24,7 +25,7 @@ use mortise_mcp_transport::server::{
     answer::{self, AnswerBody},
     listen::Peer,
 };
-use mortise_plugin_api::Request as PluginRequest;
+use mortise_plugin_api::{Hook, Request as PluginRequest, hooks::HttpPostRequest};
 
 use crate::{
     auth::{Authenticator, OriginCheck, client_address, share},
@@ -32,6 +33,7 @@ use crate::{
     mcp::{Audience, Post, Surface},
     metrics::GatewayMetrics,
 };
+use guard::{Asked, Guard};
 use route::Route;
 
 /// Header that carries the id of a request, both ways.
@@ -139,27 +141,24 @@ impl Edge {
         peer: &Peer,
         id: &Arc<str>,
     ) -> Response<AnswerBody> {
-        let grant = match self.authenticator.grant(request.headers()) {
-            Ok(grant) => grant,
-            Err(unauthorized) => return whole(unauthorized.response()),
-        };
-        if !grant.may_use_server(server.as_deref()) {
-            return refuse(StatusCode::FORBIDDEN, "this app may not use this server");
-        }
-        if let Some(id) = &server
-            && self.surface.upstreams.catalogs().views(Some(id)).is_none()
-        {
-            return refuse(StatusCode::NOT_FOUND, "there is no such server");
-        }
         let mut about = PluginRequest::new(id.clone());
-        about.caller = grant.caller.clone();
         about.server_id.clone_from(&server);
         about.client = Some(client_address(peer.address, request.headers(), &self.trusted_proxies));
         about.content_type = text(&request, CONTENT_TYPE);
         about.traceparent = text(&request, HeaderName::from_static("traceparent"));
-        let (parts, body) = request.into_parts();
-        let post = Post { audience: Audience { server, request: about }, headers: parts.headers };
-        match parts.method {
+        let (mut parts, body) = request.into_parts();
+        let pipelines = self.framework.pipelines();
+        let mut guard = Guard::new(pipelines.clone());
+        if let Err(refused) = self.admit(&mut guard, &mut parts, &mut about).await {
+            return *refused;
+        }
+        let leaving = pipelines.chain(HttpPostRequest::ID).map(|_| (guard.notes(), Asked::of(&parts), about.clone()));
+        let post = Post {
+            audience: Audience { server, request: about },
+            headers: parts.headers,
+            contexts: guard.into_contexts(),
+        };
+        let mut response = match parts.method {
             Method::POST => self.surface.post(post, body).await,
             Method::GET => self.surface.listen(post).await,
             Method::DELETE => self.surface.end(post).await,
@@ -168,7 +167,40 @@ impl Edge {
                 response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
                 response
             }
+        };
+        if let Some((contexts, asked, about)) = leaving {
+            guard::leaving(&pipelines, contexts, asked, &about, &mut response).await;
         }
+        response
+    }
+
+    /// Settles who calls and whether they may be here.
+    async fn admit(
+        &self,
+        guard: &mut Guard,
+        parts: &mut Parts,
+        about: &mut PluginRequest,
+    ) -> Result<(), Box<Response<AnswerBody>>> {
+        guard.before(parts, about).await?;
+        let server = about.server_id.clone();
+        let caller = match guard.who(&parts.headers, about).await? {
+            Some(caller) => Arc::new(caller),
+            None => {
+                let grant = self.authenticator.grant(&parts.headers);
+                let grant = grant.map_err(|unauthorized| Box::new(whole(unauthorized.response())))?;
+                if !grant.may_use_server(server.as_deref()) {
+                    return Err(Box::new(refuse(StatusCode::FORBIDDEN, "this app may not use this server")));
+                }
+                grant.caller.clone()
+            }
+        };
+        about.caller = guard.after(caller, &parts.headers, about).await?;
+        if let Some(id) = &server
+            && self.surface.upstreams.catalogs().views(Some(id)).is_none()
+        {
+            return Err(Box::new(refuse(StatusCode::NOT_FOUND, "there is no such server")));
+        }
+        Ok(())
     }
 
     /// The framework, for what manages it.

@@ -21,7 +21,7 @@ pub struct State {
     /// Data about the executions, shown by explain.
     pub metadata: Map<String, Value>,
     /// A native plugin's own type; never leaves the process.
-    pub native: Option<Box<dyn Any + Send>>,
+    pub native: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl State {
@@ -92,9 +92,9 @@ impl<'a> Context<'a> {
     }
 
     /// The native value of type `T` that the plugin keeps for this request, made on first use.
-    pub fn native<T: Any + Send + Default>(&mut self) -> &mut T {
+    pub fn native<T: Any + Send + Sync + Default>(&mut self) -> &mut T {
         let slot = &mut self.own().native;
-        if !slot.as_deref().is_some_and(<dyn Any + Send>::is::<T>) {
+        if !slot.as_deref().is_some_and(<dyn Any + Send + Sync>::is::<T>) {
             *slot = Some(Box::new(T::default()));
         }
         match slot.as_mut().and_then(|held| held.downcast_mut()) {

@@ -12,7 +12,6 @@ use super::{
     mask::{Masks, SsnStyle, Strategy},
     scanner::{CustomPattern, Scanner},
 };
-use crate::pattern::PatternError;
 
 /// Configuration of the PII filter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,15 +52,17 @@ pub struct Config {
     pub default_mask_strategy: Option<Strategy>,
     /// The documents' key for `default_mask_strategy`, used when that is not set. A social security number becomes
     /// `XXX-XX-6789` under `partial`.
-    #[serde(alias = "masking_strategy")]
     pub mask_strategy: Option<Strategy>,
+    /// The manifest's key for `default_mask_strategy`, used when neither it nor `mask_strategy` is set.
+    pub masking_strategy: Option<MaskingStrategy>,
     /// What stands for a redacted match.
     pub redaction_text: String,
     /// Block the call when something is found, instead of masking it.
     pub block_on_detection: bool,
     /// Log each call in which something was found: hook, categories and counts, never the values.
-    #[serde(alias = "log_violations")]
     pub log_detections: bool,
+    /// The manifest's key for `log_detections`: either turns it on.
+    pub log_violations: bool,
     /// Log each call in which something was found with who called: request, user, tenant, server.
     pub audit_detections: bool,
     /// Say in metadata and violations where in the payload something was found.
@@ -71,8 +72,9 @@ pub struct Config {
     /// Regular expressions; a match in which one of them is found is left alone.
     pub whitelist_patterns: Vec<String>,
     /// Longest single text in bytes. A longer one is an error, and the plugin's mode says what follows.
-    #[serde(alias = "max_content_length")]
     pub max_text_bytes: usize,
+    /// The manifest's key for `max_text_bytes`, used when set.
+    pub max_content_length: Option<usize>,
     /// How many levels of JSON inside the strings of JSON texts are looked into.
     pub max_nested_depth: usize,
     /// Accepted for compatibility, without effect: payloads are read without building collections.
@@ -101,19 +103,34 @@ impl Default for Config {
             compliance_mode: None,
             default_mask_strategy: None,
             mask_strategy: None,
+            masking_strategy: None,
             redaction_text: "[REDACTED]".to_owned(),
             block_on_detection: false,
             log_detections: false,
+            log_violations: false,
             audit_detections: false,
             include_detection_details: false,
             custom_patterns: Vec::new(),
             whitelist_patterns: Vec::new(),
             max_text_bytes: 10_485_760,
+            max_content_length: None,
             max_nested_depth: 32,
             max_collection_items: 4096,
             detection_sensitivity: None,
         }
     }
+}
+
+/// How matches are replaced, in the words of the manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MaskingStrategy {
+    /// As `partial`.
+    Partial,
+    /// As `redact`.
+    Full,
+    /// As `tokenize`.
+    Token,
 }
 
 /// A named set of categories.
@@ -211,7 +228,7 @@ impl Settings {
             })
             .collect();
         let scanner = Scanner::new(config.categories(), &custom, &config.whitelist_patterns)
-            .map_err(|error: PatternError| error.into_build_error())?;
+            .map_err(BuildError::from)?;
         let custom_strategies = config.custom_patterns.iter().map(|c| c.mask_strategy).collect();
         Ok(Self { scanner, masks: config.masks(), custom_strategies })
     }
@@ -251,11 +268,16 @@ impl Config {
     }
 
     fn masks(&self) -> Masks {
-        let documents = self.default_mask_strategy.is_none() && self.mask_strategy.is_some();
+        let documents = self.mask_strategy.or(self.masking_strategy.map(|strategy| match strategy {
+            MaskingStrategy::Partial => Strategy::Partial,
+            MaskingStrategy::Full => Strategy::Redact,
+            MaskingStrategy::Token => Strategy::Tokenize,
+        }));
+        let crosses = self.default_mask_strategy.is_none() && documents.is_some();
         Masks {
-            strategy: self.default_mask_strategy.or(self.mask_strategy).unwrap_or_default(),
+            strategy: self.default_mask_strategy.or(documents).unwrap_or_default(),
             redaction_text: self.redaction_text.clone(),
-            ssn: if documents { SsnStyle::Crosses } else { SsnStyle::Stars },
+            ssn: if crosses { SsnStyle::Crosses } else { SsnStyle::Stars },
         }
     }
 }

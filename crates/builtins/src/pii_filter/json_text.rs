@@ -155,8 +155,10 @@ fn decoded_literal(settings: &Settings, text: &str, literal: &Literal, depth: us
     // Its label may stand before it: the last bytes before the literal are scanned with it.
     let from = text.floor_char_boundary(literal.range.start.saturating_sub(LABEL_REACH));
     let before = &text[from..literal.range.start];
-    let mut masked = mask(settings, &inner, "", depth - 1);
-    if masked.replacements.is_empty() {
+    let mut masked = Masked::default();
+    if looks_like_json(&inner) {
+        masked = mask(settings, &inner, "", depth - 1);
+    } else {
         let joined = format!("{before}{inner}");
         for finding in settings.scanner.find(&joined, "").into_iter().filter(|f| f.start >= before.len()) {
             masked.found.push(finding.category);

@@ -12,14 +12,12 @@ use super::category::Category;
 pub enum Strategy {
     /// By `redaction_text`.
     #[default]
-    #[serde(alias = "full")]
     Redact,
     /// By a form that keeps the end of a number or the ends of a word.
     Partial,
     /// By `[HASH:` and 16 hexadecimal digits of its SHA-256: equal values stay recognisable as equal.
     Hash,
     /// By `[TOKEN:` and 8 random hexadecimal digits.
-    #[serde(alias = "token")]
     Tokenize,
     /// By nothing.
     Remove,

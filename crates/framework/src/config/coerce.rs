@@ -24,7 +24,8 @@ pub(super) fn coerce(node: &mut Node, wanted: &[JsonType], path: &str, under_sec
     let wants = |kind| wanted.contains(&kind);
     let new = match node.value() {
         Value::String(text) => {
-            let number = || scalar::number(text).filter(|n| wants(JsonType::Number) || n.is_i64() || n.is_u64());
+            let number =
+                || scalar::number(text).filter(|n| wants(JsonType::Number) || n.is_i64() || n.is_u64());
             if wants(JsonType::Integer) || wants(JsonType::Number) {
                 number().map(Value::Number)
             } else if wants(JsonType::Boolean) {

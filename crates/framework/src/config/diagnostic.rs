@@ -78,7 +78,15 @@ impl Diagnostic {
     /// A diagnostic without place.
     #[must_use]
     pub fn new(kind: DiagnosticKind, message: impl Into<String>) -> Self {
-        Self { kind, span: None, path: String::new(), message: message.into(), help: None, related: Vec::new(), hide_line: false }
+        Self {
+            kind,
+            span: None,
+            path: String::new(),
+            message: message.into(),
+            help: None,
+            related: Vec::new(),
+            hide_line: false,
+        }
     }
 
     /// The same at a place.
@@ -160,7 +168,8 @@ fn render_place(out: &mut String, span: &Span, path: &str, with_line: bool, pain
     if !with_line {
         return;
     }
-    let (SourceKind::File, Some(line), Some(column)) = (span.source().kind(), span.line(), span.column()) else {
+    let (SourceKind::File, Some(line), Some(column)) = (span.source().kind(), span.line(), span.column())
+    else {
         return;
     };
     let number = line.to_string();

@@ -22,8 +22,8 @@ use super::overrides::nowhere;
 use super::source::Span;
 
 pub use raw::{Condition, Mode, OfferName, OnError, OneOrMany, PluginPermission, RawPluginEntry};
-pub use read::{duplicates, read_entries};
 pub(super) use read::{Reading, duplicate_names, strip};
+pub use read::{duplicates, read_entries};
 
 /// What [`read_entries`] goes by.
 #[derive(Debug, Clone, Copy)]

@@ -26,7 +26,9 @@ impl Environment {
     /// The environment of this process; variables that are not UTF-8 are left out.
     #[must_use]
     pub fn from_process() -> Self {
-        Self::new(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))))
+        Self::new(
+            std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))),
+        )
     }
 
     /// Adds the variables of the `.env` file in `directory` that are not set yet, and tells of lines it could not

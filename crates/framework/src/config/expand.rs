@@ -41,31 +41,48 @@ impl Unset {
 /// returned.
 pub(super) fn expand(root: &mut Node, env: &Environment) -> Vec<Unset> {
     let mut unset = Vec::new();
-    walk(root, String::new(), env, &mut unset);
+    walk(root, &Trail::Root, env, &mut unset);
     unset
 }
 
-fn walk(node: &mut Node, at: String, env: &Environment, unset: &mut Vec<Unset>) {
+/// The way to a value, spelled out only for the few that need it.
+enum Trail<'a> {
+    Root,
+    Key(&'a Trail<'a>, &'a str),
+    Index(&'a Trail<'a>, usize),
+}
+
+impl Trail<'_> {
+    fn dotted(&self) -> String {
+        match self {
+            Self::Root => String::new(),
+            Self::Key(above, key) => path::with_key(&above.dotted(), key),
+            Self::Index(above, index) => path::with_index(&above.dotted(), *index),
+        }
+    }
+}
+
+fn walk(node: &mut Node, at: &Trail<'_>, env: &Environment, unset: &mut Vec<Unset>) {
     match node.value_mut() {
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
-                walk(item, path::with_index(&at, index), env, unset);
+                walk(item, &Trail::Index(at, index), env, unset);
             }
         }
         Value::Map(map) => {
             for (key, entry) in map.iter_mut() {
-                walk(&mut entry.node, path::with_key(&at, key), env, unset);
+                walk(&mut entry.node, &Trail::Key(at, key), env, unset);
             }
         }
         Value::String(text) if text.contains("${") => {
             let text = std::mem::take(text);
-            scalar(node, text, &at, env, unset);
+            scalar(node, text, at, env, unset);
         }
         _ => {}
     }
 }
 
-fn scalar(node: &mut Node, text: String, at: &str, env: &Environment, unset: &mut Vec<Unset>) {
+fn scalar(node: &mut Node, text: String, at: &Trail<'_>, env: &Environment, unset: &mut Vec<Unset>) {
     // A `${` that a template printed is a value, not a reference.
     let from_template = node.is_expanded() && !node.span().source().text().contains("${");
     if from_template {
@@ -85,7 +102,7 @@ fn scalar(node: &mut Node, text: String, at: &str, env: &Environment, unset: &mu
     node.flag(Flags::UNSET);
     node.set(Value::String(text));
     for (name, reason) in expansion.missing {
-        unset.push(Unset { name, reason, path: at.to_owned(), span: node.span().clone() });
+        unset.push(Unset { name, reason, path: at.dotted(), span: node.span().clone() });
     }
 }
 

@@ -157,8 +157,11 @@ impl Loader {
 fn stray_variable(value: &Override, keys: Option<&[&str]>) -> Option<Notice> {
     let (head, span) = value.head();
     let keys = keys.filter(|keys| value.is_from_environment() && !keys.contains(&head.as_str()))?;
-    let notice = Diagnostic::new(DiagnosticKind::UnknownKey, format!("there is no key `{head}`; the variable is ignored"))
-        .at(span.clone());
+    let notice = Diagnostic::new(
+        DiagnosticKind::UnknownKey,
+        format!("there is no key `{head}`; the variable is ignored"),
+    )
+    .at(span.clone());
     Some(match nearest::suggestion(&head, keys.iter().copied()) {
         Some(help) => notice.help(help),
         None => notice,

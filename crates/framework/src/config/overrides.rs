@@ -133,7 +133,8 @@ fn set(node: &mut Node, steps: &[Step], value: Node, origin: &Span) -> Result<()
                 Step::Index(index) => index.to_string(),
             };
             let known = map.contains_key(&wanted).then(|| wanted.clone());
-            let key = known.or_else(|| map.keys().find(|key| same_word(key, &wanted)).cloned()).unwrap_or(wanted);
+            let key =
+                known.or_else(|| map.keys().find(|key| same_word(key, &wanted)).cloned()).unwrap_or(wanted);
             let entry = map.entry(key).or_insert_with(|| MapEntry {
                 key_span: origin.clone(),
                 node: Node::new(Value::Null, origin.clone()),

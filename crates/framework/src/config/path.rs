@@ -13,7 +13,8 @@ pub(super) enum Step {
 
 /// Appends a key to a dotted path.
 pub(super) fn with_key(path: &str, key: &str) -> String {
-    let plain = !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '$'));
+    let plain =
+        !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '/' | '$'));
     let shown = if plain { key.to_owned() } else { format!("{key:?}") };
     if path.is_empty() { shown } else { format!("{path}.{shown}") }
 }

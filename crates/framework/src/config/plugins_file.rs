@@ -133,7 +133,8 @@ impl PluginsFile {
         let clean = found.is_empty();
         errors.extend(found);
         let rules = EntryRules { known_hooks: options.known_hooks, dialect, unset: &unset };
-        let reading = node.get("plugins").map(|list| Reading::read(list, "plugins", &rules)).unwrap_or_default();
+        let reading =
+            node.get("plugins").map(|list| Reading::read(list, "plugins", &rules)).unwrap_or_default();
         errors.extend(reading.errors);
         if clean {
             errors.extend(reading.untyped);

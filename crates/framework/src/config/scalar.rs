@@ -24,7 +24,9 @@ pub(super) fn resolve(text: &str, flavour: Flavour) -> Value {
         "true" | "True" | "TRUE" => return Value::Bool(true),
         "false" | "False" | "FALSE" => return Value::Bool(false),
         "yes" | "Yes" | "YES" | "on" | "On" | "ON" if flavour == Flavour::Yaml11 => return Value::Bool(true),
-        "no" | "No" | "NO" | "off" | "Off" | "OFF" if flavour == Flavour::Yaml11 => return Value::Bool(false),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" if flavour == Flavour::Yaml11 => {
+            return Value::Bool(false);
+        }
         _ => {}
     }
     let starts_like_number = matches!(text.as_bytes().first(), Some(b'0'..=b'9' | b'+' | b'-' | b'.'));

@@ -47,7 +47,8 @@ impl<'s> Compiled<'s> {
             if let Some(target) = referenced.and_then(|pointer| self.root.pointer(pointer)) {
                 keys.extend(self.keys(target, depth + 1));
             }
-            for part in ["allOf", "oneOf", "anyOf"].iter().filter_map(|k| schema.get(k)?.as_array()).flatten() {
+            for part in ["allOf", "oneOf", "anyOf"].iter().filter_map(|k| schema.get(k)?.as_array()).flatten()
+            {
                 keys.extend(self.keys(part, depth + 1));
             }
         }

@@ -102,7 +102,8 @@ fn mask_after_telling_key(line: &str) -> String {
 
 fn is_harmless(value: &str) -> bool {
     let value = value.trim_end_matches(',').trim_matches(['"', '\'']);
-    let reference = value.starts_with("${") && !value.contains(":-") && value.find('}') == Some(value.len() - 1);
+    let reference =
+        value.starts_with("${") && !value.contains(":-") && value.find('}') == Some(value.len() - 1);
     value.is_empty() || reference || matches!(value, "true" | "false" | "null" | "~" | "{" | "[" | "|" | ">")
 }
 
@@ -134,7 +135,8 @@ mod tests {
 
     #[test]
     fn telling_keys_are_known_in_any_case() {
-        for key in ["token", "api_key", "X-API-Key", "clientSecret", "Authorization", "db.password", "apiKey"] {
+        for key in ["token", "api_key", "X-API-Key", "clientSecret", "Authorization", "db.password", "apiKey"]
+        {
             assert!(is_secret_key(key), "{key}");
         }
         for key in ["name", "key", "keyboard", "tokenizer", "authority", "max_keys", "secretary"] {

@@ -67,7 +67,11 @@ impl PluginSettings {
         };
         let mut notices = Vec::new();
         if self.plugin_timeout > SUSPICIOUS_TIMEOUT_SECONDS {
-            let message = format!("`plugin_timeout` is in seconds: {} means {}", self.plugin_timeout, in_words(self.timeout()));
+            let message = format!(
+                "`plugin_timeout` is in seconds: {} means {}",
+                self.plugin_timeout,
+                in_words(self.timeout())
+            );
             notices.push(remark("plugin_timeout", message));
         }
         for key in without_effect.iter().filter(|key| section.get(key).is_some()) {

@@ -157,7 +157,12 @@ impl Source {
         let before = self.text.as_bytes().get(start..offset).unwrap_or_default();
         let column = before.iter().filter(|&&b| b & 0xc0 != 0x80).count() + 1;
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Span { source: Arc::clone(self), line: narrow(line), column: narrow(column), width: narrow(width.max(1)) }
+        Span {
+            source: Arc::clone(self),
+            line: narrow(line),
+            column: narrow(column),
+            width: narrow(width.max(1)),
+        }
     }
 
     /// Remembers literal secrets of this text, so that no shown line spells one out.

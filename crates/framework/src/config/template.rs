@@ -124,7 +124,12 @@ fn run(script: &str, env: &Environment, limits: &Limits) -> Result<String, Error
 }
 
 /// The methods of Python's maps and texts that such files use: `env.get('X', 'y')`, `env.X.lower()`.
-fn python_method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]) -> Result<Value, Error> {
+fn python_method(
+    state: &mut State<'_, '_>,
+    value: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
     match (value.kind(), method) {
         (ValueKind::Map, "get") => {
             let (key, default): (Value, Option<Value>) = from_args(args)?;

@@ -65,8 +65,7 @@ pub(super) fn plugins_with(
 
 /// Line and path of each error.
 pub(super) fn places(errors: &Errors) -> Vec<(u32, String)> {
-    let place = |e: &super::Diagnostic| {
-        (e.span.as_ref().and_then(super::Span::line).unwrap_or(0), e.path.clone())
-    };
+    let place =
+        |e: &super::Diagnostic| (e.span.as_ref().and_then(super::Span::line).unwrap_or(0), e.path.clone());
     errors.list().iter().map(place).collect()
 }

@@ -32,7 +32,9 @@ pub(super) fn deserialize<T: DeserializeOwned>(node: &Node, prefix: &str) -> Res
         }
         let mut message = error.inner().to_string();
         hide(found, secret, &mut message);
-        Diagnostic::new(DiagnosticKind::InvalidValue, message).at(found.span().clone()).path(join(prefix, &dotted))
+        Diagnostic::new(DiagnosticKind::InvalidValue, message)
+            .at(found.span().clone())
+            .path(join(prefix, &dotted))
     })
 }
 

@@ -36,7 +36,12 @@ pub(super) fn parse(
             Ok((event, span)) => builder.event(event, &span),
             Err(error) => {
                 let offset = error.marker().byte_offset().unwrap_or(0);
-                Err(builder.problem(DiagnosticKind::Syntax, offset, 1, format!("not valid YAML: {}", error.info())))
+                Err(builder.problem(
+                    DiagnosticKind::Syntax,
+                    offset,
+                    1,
+                    format!("not valid YAML: {}", error.info()),
+                ))
             }
         };
         // After a broken structure or a reached limit the rest would only produce echoes.
@@ -127,7 +132,9 @@ impl<'s> Builder<'s> {
                 }
                 Ok(())
             }
-            Event::Scalar(text, style, anchor, tag) => self.scalar(&text, style, anchor, tag.as_deref(), place),
+            Event::Scalar(text, style, anchor, tag) => {
+                self.scalar(&text, style, anchor, tag.as_deref(), place)
+            }
             Event::SequenceStart(_, anchor, tag) => {
                 self.check_tag(tag.as_deref(), "seq", start)?;
                 self.open(Body::List(Vec::new()), anchor, start)
@@ -144,9 +151,12 @@ impl<'s> Builder<'s> {
 
     fn check_tag(&self, tag: Option<&Tag>, allowed: &str, offset: usize) -> Step {
         match tag {
-            Some(tag) if !tag.is_yaml_core_schema_tag(allowed) => {
-                Err(self.problem(DiagnosticKind::Syntax, offset, 1, "tags other than YAML's own are not supported".to_owned()))
-            }
+            Some(tag) if !tag.is_yaml_core_schema_tag(allowed) => Err(self.problem(
+                DiagnosticKind::Syntax,
+                offset,
+                1,
+                "tags other than YAML's own are not supported".to_owned(),
+            )),
             _ => Ok(()),
         }
     }
@@ -167,7 +177,12 @@ impl<'s> Builder<'s> {
             return Err(self.problem(DiagnosticKind::Limit, offset, 1, message));
         }
         if self.awaits_key() {
-            return Err(self.problem(DiagnosticKind::Syntax, offset, 1, "a key must be a plain text".to_owned()));
+            return Err(self.problem(
+                DiagnosticKind::Syntax,
+                offset,
+                1,
+                "a key must be a plain text".to_owned(),
+            ));
         }
         let (span, secret) = (self.span(offset, 1), self.in_secret());
         self.stack.push(Frame { span, anchor, size: 1, secret, body });
@@ -290,7 +305,10 @@ impl<'s> Builder<'s> {
             return Ok(if plain { resolved() } else { Value::String(text.to_owned()) });
         };
         let core = |suffix| tag.is_yaml_core_schema_tag(suffix);
-        if core("str") || (tag.handle().is_empty() && tag.suffix() == "!") || tag.handle() == "!" && tag.suffix().is_empty() {
+        if core("str")
+            || (tag.handle().is_empty() && tag.suffix() == "!")
+            || tag.handle() == "!" && tag.suffix().is_empty()
+        {
             return Ok(Value::String(text.to_owned()));
         }
         let value = scalar::resolve(text, self.flavour);
@@ -303,18 +321,24 @@ impl<'s> Builder<'s> {
         if fits {
             return Ok(value);
         }
-        let message = "tags other than YAML's own, or a tag that does not fit its value, are not supported".to_owned();
+        let message =
+            "tags other than YAML's own, or a tag that does not fit its value, are not supported".to_owned();
         Err(self.problem(DiagnosticKind::Syntax, offset, 1, message))
     }
 
     fn key(&mut self, text: String, span: Span, plain: bool) -> Step {
-        let Some(Frame { body: Body::Map { map, key, .. }, .. }) = self.stack.last_mut() else { return Ok(()) };
+        let Some(Frame { body: Body::Map { map, key, .. }, .. }) = self.stack.last_mut() else {
+            return Ok(());
+        };
         let is_merge = plain && text == "<<";
         if let Some(first) = map.get(&text).filter(|_| !is_merge) {
             let shown: String = text.chars().take(60).collect();
-            let duplicate = Diagnostic::new(DiagnosticKind::Duplicate, format!("the key `{shown}` stands twice in one map"))
-                .at(span.clone())
-                .related(first.key_span.clone(), "it stands first here");
+            let duplicate = Diagnostic::new(
+                DiagnosticKind::Duplicate,
+                format!("the key `{shown}` stands twice in one map"),
+            )
+            .at(span.clone())
+            .related(first.key_span.clone(), "it stands first here");
             self.problems.push(duplicate);
         }
         *key = Some((text, span));

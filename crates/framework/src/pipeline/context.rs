@@ -36,6 +36,15 @@ impl Contexts {
         self.own.iter().map(|(ix, state)| (*ix, &**state))
     }
 
+    /// A copy of all that can be copied: shared state, and plugins' own values without native ones.
+    pub fn copied(&self) -> Self {
+        let copy = |state: &State| State { values: state.values.clone(), metadata: state.metadata.clone(), native: None };
+        Self {
+            shared: self.shared.clone(),
+            own: self.own.iter().map(|(ix, state)| (*ix, Box::new(copy(state)))).collect(),
+        }
+    }
+
     /// Takes an instance's own memory out for a call.
     pub(crate) fn take(&mut self, ix: InstanceIx) -> Option<Box<State>> {
         let at = self.own.iter().position(|(owner, _)| *owner == ix)?;

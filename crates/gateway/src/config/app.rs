@@ -175,12 +175,12 @@ fn settle_token(path: &str, raw: TokenConfig, found: &mut Findings<'_>) -> Optio
     if digest.is_none() {
         let message = "this is not a SHA-256: it has 64 hexadecimal digits";
         found.error(&format!("{path}.sha256"), message).help =
-            Some("`printf %s \"$TOKEN\" | sha256sum` prints it; the token itself is never written down".to_owned());
+            Some("`printf %s \"$TOKEN\" | sha256sum` prints it; the token itself is never written down".into());
     }
     let expires = raw.expires.as_deref().map(end_of);
     if expires == Some(None) {
         found.error(&format!("{path}.expires"), "this is not a time").help =
-            Some("write 2027-01-31T12:00:00Z, or 2027-01-31 for the end of that day".to_owned());
+            Some("write 2027-01-31T12:00:00Z, or 2027-01-31 for the end of that day".into());
     }
     Some(Token { digest: digest?, scopes: raw.scopes, expires: expires.flatten() })
 }

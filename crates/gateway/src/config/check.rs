@@ -24,7 +24,7 @@ pub(super) fn names(config: &Config, found: &mut Findings<'_>) {
     ] {
         for name in names.into_iter().filter(|name| !is_name(name)) {
             found.key_error(section, name, format!("`{}` cannot be a name in `{section}`", shown(name))).help =
-                Some("a name is letters, digits, `_`, `.` and `-`, and begins with a letter or digit".to_owned());
+                Some("a name is letters, digits, `_`, `.` and `-`, and begins with a letter or digit".into());
         }
     }
     for (id, server) in &config.servers {
@@ -122,7 +122,7 @@ pub(super) fn known<'n>(
         None if names.is_empty() => format!("no {what} is configured"),
         None => format!("there are: {}", names.iter().take(20).copied().collect::<Vec<_>>().join(", ")),
     };
-    found.error(path, format!("there is no {what} `{}`", shown(name))).help = Some(help);
+    found.error(path, format!("there is no {what} `{}`", shown(name))).help = Some(help.into());
 }
 
 fn is_name(name: &str) -> bool {

@@ -128,7 +128,7 @@ pub(super) fn settle(
             Some(found.error("listen.address", message))
         };
         if let Some(error) = error {
-            error.help = Some(help.to_owned());
+            error.help = Some(help.into());
         }
     }
     let tls = raw.tls.as_ref().map(|tls| Tls {
@@ -163,7 +163,7 @@ fn address(
     let mut address = parse_address(written);
     if address.is_none() {
         let message = format!("`{}` is not an address to listen on", shown(written));
-        found.error("listen.address", message).help = Some(SHAPE.to_owned());
+        found.error("listen.address", message).help = Some(SHAPE.into());
     }
     if let Some(host) = host {
         match parse_host(host) {
@@ -206,7 +206,7 @@ fn networks(written: &[String], found: &mut Findings<'_>) -> Vec<IpNet> {
             Err(_) => {
                 let message = format!("`{}` is not a network", shown(text));
                 found.error(&format!("listen.trusted_proxies[{index}]"), message).help =
-                    Some("write it as address/bits, for example 10.0.0.0/8, or as one address".to_owned());
+                    Some("write it as address/bits, for example 10.0.0.0/8, or as one address".into());
             }
         }
     }
@@ -221,7 +221,7 @@ fn origins(written: &[String], found: &mut Findings<'_>) -> Vec<String> {
             None => {
                 let message = format!("`{}` is not an origin", shown(text));
                 found.error(&format!("listen.allowed_origins[{index}]"), message).help =
-                    Some("write scheme, host and, where it is not the usual one, port: https://app.example.com; or `*`".to_owned());
+                    Some("write scheme, host and, where it is not the usual one, port: https://app.example.com; or `*`".into());
             }
         }
     }
@@ -237,7 +237,7 @@ fn hosts(written: &[String], found: &mut Findings<'_>) -> Vec<String> {
         } else {
             let message = format!("`{}` is not a host name", shown(text));
             found.error(&format!("listen.allowed_hosts[{index}]"), message).help =
-                Some("write the name alone, without scheme and port: gateway.example.com; or `*`".to_owned());
+                Some("write the name alone, without scheme and port: gateway.example.com; or `*`".into());
         }
     }
     hosts

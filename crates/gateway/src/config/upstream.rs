@@ -138,7 +138,7 @@ pub(super) fn settle(name: &str, raw: &UpstreamConfig, found: &mut Findings<'_>)
         }
         (None, None) => {
             found.key_error("upstreams", name, format!("the upstream `{name}` has neither `url` nor `command`")).help =
-                Some("give the `url` of a server that runs, or the `command` that starts one".to_owned());
+                Some("give the `url` of a server that runs, or the `command` that starts one".into());
             None
         }
     };
@@ -159,7 +159,7 @@ fn http(path: &str, raw: &UpstreamConfig, url: &Secret, found: &mut Findings<'_>
         Ok(url) => url,
         Err(error) => {
             found.secret_error(&at, format!("this is not a URL: {error}")).help =
-                Some("write it in full, for example http://127.0.0.1:9101/mcp".to_owned());
+                Some("write it in full, for example http://127.0.0.1:9101/mcp".into());
             return None;
         }
     };
@@ -168,7 +168,7 @@ fn http(path: &str, raw: &UpstreamConfig, url: &Secret, found: &mut Findings<'_>
         found.secret_error(&at, message);
     } else if !url.username().is_empty() || url.password().is_some() {
         found.secret_error(&at, "a user name or password in a URL would end in logs").help =
-            Some("send it as `headers: { Authorization: \"Basic …\" }`".to_owned());
+            Some("send it as `headers: { Authorization: \"Basic …\" }`".into());
     }
     let headers = headers(&place::key(path, "headers"), &raw.headers, found);
     Some(Transport::Http { url, headers })
@@ -207,7 +207,7 @@ fn stdio(path: &str, raw: &UpstreamConfig, command: Vec<String>, found: &mut Fin
     let program = words.next().filter(|program| !program.is_empty());
     let Some(program) = program else {
         found.error(&place::key(path, "command"), "the command is empty").help =
-            Some("write the program and its arguments: [npx, -y, some-server]".to_owned());
+            Some("write the program and its arguments: [npx, -y, some-server]".into());
         return None;
     };
     let env_path = place::key(path, "env");

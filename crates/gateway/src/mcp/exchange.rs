@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use mortise_framework::Pipelines;
+use mortise_framework::{Contexts, Pipelines};
 use mortise_mcp::{
     envelope::{ErrorObject, Message, Response, RpcError},
     raw::Raw,
@@ -31,6 +31,8 @@ pub(crate) struct Inbound {
     /// Set for requests of the revision without sessions.
     pub(crate) stateless: Option<RequestMeta>,
     pub(crate) request: Request,
+    /// What plugins noted about the request so far; taken by the first pair of hooks.
+    pub(crate) contexts: Contexts,
     pub(crate) params: Option<Raw>,
     /// Where messages go that come before the answer; `None` where the client takes no event stream.
     pub(crate) interim: Option<mpsc::Sender<Message>>,

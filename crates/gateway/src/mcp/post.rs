@@ -6,6 +6,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::Body as HttpBody;
+use mortise_framework::Contexts;
 use mortise_mcp::{
     envelope::{
         Body, EnvelopeError, ErrorObject, Message, Request as Asked, Response as Answered, code, method,
@@ -43,6 +44,8 @@ pub struct Post {
     pub audience: Audience,
     /// Its headers.
     pub headers: HeaderMap,
+    /// What plugins noted about it so far.
+    pub contexts: Contexts,
 }
 
 impl Surface {
@@ -162,7 +165,7 @@ impl Surface {
         };
         let is_stateless = stateless.is_some();
         let id = asked.id.clone();
-        let work = self.work(&post.audience, session, stateless, asked, interim);
+        let work = self.work(&post.audience, post.contexts, session, stateless, asked, interim);
         let pending = Pending { id, work: Box::pin(work), interim: queue, under_way };
         stream::respond(self, pending, accepts, |outcome| match outcome {
             Err(error) if is_stateless => status_of(error.code().unwrap_or(code::INTERNAL_ERROR)),
@@ -175,6 +178,7 @@ impl Surface {
     fn work(
         self: &Arc<Self>,
         audience: &Audience,
+        contexts: Contexts,
         session: Option<Arc<Session>>,
         stateless: Option<stateless::RequestMeta>,
         asked: Asked,
@@ -188,6 +192,7 @@ impl Surface {
             session,
             stateless,
             request: audience.request.clone(),
+            contexts,
             params: asked.params,
             interim,
         };
@@ -288,7 +293,7 @@ impl Surface {
                     }
                     Ok(Message::Request(asked)) => {
                         let id = asked.id.clone();
-                        let outcome = self.work(&post.audience, session, None, asked, None).await;
+                        let outcome = self.work(&post.audience, post.contexts.copied(), session, None, asked, None).await;
                         Some(Message::Response(Answered { id: Some(id), outcome }))
                     }
                     Ok(other) => {

@@ -1,6 +1,6 @@
 //! `prompts/get`: routed by name, guarded by the hooks before and after a prompt is fetched.
 
-use mortise_framework::{Blocked, Contexts, Pair};
+use mortise_framework::{Blocked, Pair};
 use mortise_mcp::{
     catalog::Kind,
     envelope::{RpcError, method},
@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Answers `prompts/get`.
-pub(crate) async fn get(inbound: Inbound) -> Answer {
+pub(crate) async fn get(mut inbound: Inbound) -> Answer {
     let call = match PromptGet::parse(inbound.params.as_ref()) {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
@@ -33,7 +33,7 @@ pub(crate) async fn get(inbound: Inbound) -> Answer {
     let mut request = inbound.request.clone();
     inbound.about(&mut request, at, &original, &call.name);
     let mut pair =
-        Pair::new(inbound.pipelines.clone(), PromptPreFetch::ID, request, Contexts::new(), substitute);
+        Pair::new(inbound.pipelines.clone(), PromptPreFetch::ID, request, std::mem::take(&mut inbound.contexts), substitute);
     let mut arguments = None;
     if pair.has_before() {
         let asked = PromptPreFetchPayload {

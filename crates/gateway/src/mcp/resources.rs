@@ -3,7 +3,7 @@
 //! Plugins see a resource's content as ContextForge shows it: `{type: "resource", uri, mime_type, text, blob}`, a list
 //! of them where the upstream answered several. Members Mortise does not know stay.
 
-use mortise_framework::{Contexts, Pair};
+use mortise_framework::Pair;
 use mortise_mcp::{
     envelope::method,
     errors::resource_not_found,
@@ -28,7 +28,7 @@ use super::{
 };
 
 /// Answers `resources/read`.
-pub(crate) async fn read(inbound: Inbound) -> Answer {
+pub(crate) async fn read(mut inbound: Inbound) -> Answer {
     let call = match ResourceRead::parse(inbound.params.as_ref()) {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
@@ -39,7 +39,7 @@ pub(crate) async fn read(inbound: Inbound) -> Answer {
         inbound.about(&mut request, at, &call.uri, &call.uri);
     }
     let mut pair =
-        Pair::new(inbound.pipelines.clone(), ResourcePreFetch::ID, request, Contexts::new(), substitute);
+        Pair::new(inbound.pipelines.clone(), ResourcePreFetch::ID, request, std::mem::take(&mut inbound.contexts), substitute);
     let mut uri = call.uri.to_string();
     if pair.has_before() {
         let asked = ResourcePreFetchPayload { uri: uri.clone(), metadata: Json::object() };

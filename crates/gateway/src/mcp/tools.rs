@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use mortise_framework::{Contexts, Pair};
+use mortise_framework::Pair;
 use mortise_mcp::{
     catalog::Kind,
     envelope::method,
@@ -49,11 +49,11 @@ pub(crate) async fn call(mut inbound: Inbound) -> Answer {
             Err(error) => failed(&error),
         };
     }
-    guarded_call(&inbound, &params, &call, at, original).await
+    guarded_call(&mut inbound, &params, &call, at, original).await
 }
 
 async fn guarded_call(
-    inbound: &Inbound,
+    inbound: &mut Inbound,
     params: &Raw,
     call: &ToolCall<'_>,
     mut at: usize,
@@ -62,7 +62,7 @@ async fn guarded_call(
     let mut request = inbound.request.clone();
     inbound.about(&mut request, at, &original, &call.name);
     let mut pair =
-        Pair::new(inbound.pipelines.clone(), ToolPreInvoke::ID, request, Contexts::new(), substitute);
+        Pair::new(inbound.pipelines.clone(), ToolPreInvoke::ID, request, std::mem::take(&mut inbound.contexts), substitute);
     let asked = ToolPreInvokePayload {
         name: call.name.to_string(),
         args: call.arguments.map_or_else(Json::null, |raw| {

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use super::folder;
 use crate::config::Dialect;
 use crate::config::diagnostic::{Diagnostic, DiagnosticKind, Notice};
-use crate::config::{entry::duplicate_names, path};
 use crate::config::environment::Environment;
 use crate::config::expand::{Unset, expand};
 use crate::config::merge::{merge, name_of};
 use crate::config::node::{Node, Value};
 use crate::config::source::{Limits, Source, Span};
+use crate::config::{entry::duplicate_names, path};
 use crate::config::{template, yaml};
 
 const DEEPEST_INCLUDE: usize = 16;
@@ -133,9 +133,9 @@ impl<'a> Layers<'a> {
     /// exist.
     fn matching(&self, pattern: &Node, folder: &Path) -> Result<Vec<PathBuf>, Diagnostic> {
         let problem = |message: String| Diagnostic::new(DiagnosticKind::Include, message);
-        let text = pattern
-            .as_str()
-            .ok_or_else(|| problem(format!("an include is a file name or pattern, found {}", pattern.kind_word())))?;
+        let text = pattern.as_str().ok_or_else(|| {
+            problem(format!("an include is a file name or pattern, found {}", pattern.kind_word()))
+        })?;
         if !text.contains(['*', '?', '[']) {
             return Ok(vec![folder.join(text)]);
         }
@@ -143,15 +143,20 @@ impl<'a> Layers<'a> {
         let base = glob::Pattern::escape(&folder.display().to_string());
         let full = if absolute { text.to_owned() } else { format!("{base}/{text}") };
         let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
-        let found = glob::glob_with(&full, options).map_err(|e| problem(format!("not a valid pattern: {}", e.msg)))?;
+        let found = glob::glob_with(&full, options)
+            .map_err(|e| problem(format!("not a valid pattern: {}", e.msg)))?;
         let mut paths = Vec::new();
         for path in found {
-            let path = path.map_err(|e| problem(format!("cannot look into {}: {}", e.path().display(), e.error())))?;
+            let path =
+                path.map_err(|e| problem(format!("cannot look into {}: {}", e.path().display(), e.error())))?;
             if path.is_file() {
                 paths.push(path);
             }
             if paths.len() > self.limits.files {
-                return Err(Diagnostic::new(DiagnosticKind::Limit, format!("the pattern matches more than {} files", self.limits.files)));
+                return Err(Diagnostic::new(
+                    DiagnosticKind::Limit,
+                    format!("the pattern matches more than {} files", self.limits.files),
+                ));
             }
         }
         paths.sort();

@@ -158,8 +158,7 @@ impl<'t> Cutter<'t> {
         let word_end = body.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(body.len());
         let word = body.get(..word_end).unwrap_or_default();
         if REFUSED.contains(&word) {
-            let message =
-                format!("`{{% {word} %}}` cannot be used here; allowed: if, for, set, with, raw");
+            let message = format!("`{{% {word} %}}` cannot be used here; allowed: if, for, set, with, raw");
             return Err(CutError { offset: start, message });
         }
         if !STATEMENTS.contains(&word) {
@@ -212,7 +211,8 @@ impl<'t> Cutter<'t> {
             let close = from + found;
             let closing = self.text.get(close + 2..).unwrap_or_default();
             let closing = closing.trim_start_matches(['-', '+']).trim_start();
-            if let Some(close_end) = tag_end(self.text, close, "%}").filter(|_| closing.starts_with("endraw")) {
+            if let Some(close_end) = tag_end(self.text, close, "%}").filter(|_| closing.starts_with("endraw"))
+            {
                 self.around(start, end);
                 self.around(close, close_end);
                 return Ok(self.literal_from);

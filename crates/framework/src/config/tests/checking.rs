@@ -72,7 +72,8 @@ fn tree(text: &str) -> Node {
 }
 
 fn errors(text: &str) -> Errors {
-    check(tree(text), &schemars::schema_for!(Sample), "plugins[0].config", Dialect::Own).expect_err("must be refused")
+    check(tree(text), &schemars::schema_for!(Sample), "plugins[0].config", Dialect::Own)
+        .expect_err("must be refused")
 }
 
 fn only(text: &str) -> (String, String, String) {
@@ -135,7 +136,8 @@ fn tagged_shapes_speak_of_the_shape_that_was_meant() {
 fn scalars_are_retyped_where_the_schema_leaves_no_doubt() {
     let text = "limit: \"7\"\nnested: { count: '3' }\nratio: '0.5'\non: yes\nname: 1.10\neither: 'x'\n";
     let checked = check(tree(text), &schemars::schema_for!(Sample), "", Dialect::Own).expect("fits");
-    let expected = json!({"limit": 7, "nested": {"count": 3}, "ratio": 0.5, "on": true, "name": "1.10", "either": "x"});
+    let expected =
+        json!({"limit": 7, "nested": {"count": 3}, "ratio": 0.5, "on": true, "name": "1.10", "either": "x"});
     assert_eq!(checked.node.to_json(), expected);
     assert_eq!(checked.notices.iter().map(|n| n.path.as_str()).collect::<Vec<_>>(), ["name"]);
 }
@@ -143,14 +145,19 @@ fn scalars_are_retyped_where_the_schema_leaves_no_doubt() {
 #[test]
 fn secrets_are_masked_in_every_form_of_an_error() {
     let errors = errors("nested: { count: 1, secret: hunter2 }\n");
-    let all = format!("{errors} {errors:?} {:?} {}", tree("token: hunter2"), serde_json::to_string(&errors).unwrap());
+    let all = format!(
+        "{errors} {errors:?} {:?} {}",
+        tree("token: hunter2"),
+        serde_json::to_string(&errors).unwrap()
+    );
     assert!(all.contains("***") && !all.contains("hunter2"), "{all}");
 }
 
 #[test]
 fn foreign_files_lose_unknown_keys_with_a_notice() {
     let dialect = Dialect::Foreign { strict: false };
-    let checked = check(tree("limit: 1\nlimmit: 2\n"), &schemars::schema_for!(Sample), "c", dialect).expect("tolerated");
+    let checked = check(tree("limit: 1\nlimmit: 2\n"), &schemars::schema_for!(Sample), "c", dialect)
+        .expect("tolerated");
     assert_eq!(checked.node.to_json(), json!({"limit": 1}));
     assert_eq!(checked.notices[0].path, "c.limmit");
     check(tree("limmit: 2\n"), &schemars::schema_for!(Sample), "c", Dialect::Foreign { strict: true })

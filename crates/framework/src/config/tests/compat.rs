@@ -74,7 +74,11 @@ fn unset_token_and_missing_transport_cost_only_their_entry() {
 #[test]
 fn timeout_in_milliseconds_is_told() {
     let file = load("usage-high-throughput.yaml");
-    assert!(file.notices.iter().any(|n| n.path == "plugin_settings.plugin_timeout" && n.message.contains("seconds")));
+    assert!(
+        file.notices
+            .iter()
+            .any(|n| n.path == "plugin_settings.plugin_timeout" && n.message.contains("seconds"))
+    );
 }
 
 #[test]

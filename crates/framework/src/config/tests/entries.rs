@@ -1,7 +1,9 @@
 //! Plugin entries and settings.
 
 use super::{env, folder, places, plugins, plugins_with};
-use crate::config::{Condition, DiagnosticKind, Mode, OnError, PluginEntry, PluginsFile, PluginsFileOptions, ProblemKind};
+use crate::config::{
+    Condition, DiagnosticKind, Mode, OnError, PluginEntry, PluginsFile, PluginsFileOptions, ProblemKind,
+};
 
 fn entry(fields: &str) -> PluginEntry {
     let text = format!("plugins:\n  - {{ name: a, kind: k.K, {fields} }}\n");
@@ -50,7 +52,9 @@ fn values_are_taken_as_pydantic_took_them() {
     assert_eq!(entry("version: 1.0").version.as_deref(), Some("1.0"));
     assert_eq!(entry("config: null").config_json.len(), 0);
     assert_eq!(entry("description: null, mcp: null").description, None);
-    for bad in ["priority: null", "priority: high", "hooks: null", "tags: null", "conditions: null", "hooks: x"] {
+    for bad in
+        ["priority: null", "priority: high", "hooks: null", "tags: null", "conditions: null", "hooks: x"]
+    {
         refused(bad);
     }
 }
@@ -58,7 +62,10 @@ fn values_are_taken_as_pydantic_took_them() {
 #[test]
 fn conditions_may_be_a_list_or_one_object() {
     let expected = Condition { tools: vec!["t".into()], ..Condition::default() };
-    assert_eq!(entry("conditions: [{ tools: [t], server_ids: [], prompts: null }]").conditions, [expected.clone()]);
+    assert_eq!(
+        entry("conditions: [{ tools: [t], server_ids: [], prompts: null }]").conditions,
+        std::slice::from_ref(&expected)
+    );
     assert_eq!(entry("conditions: { tools: [t] }").conditions, [expected]);
     let shown = refused("conditions: [{ tools: t }]");
     assert!(shown.contains("plugins[0].conditions[0].tools") && shown.contains("expected a list"), "{shown}");
@@ -67,7 +74,10 @@ fn conditions_may_be_a_list_or_one_object() {
 #[test]
 fn unknown_hooks_name_the_nearest() {
     let shown = refused("hooks: [tool_pre_invoke, tool_pre_invok]");
-    assert!(shown.contains("there is no hook `tool_pre_invok`") && shown.contains("did you mean `tool_pre_invoke`"));
+    assert!(
+        shown.contains("there is no hook `tool_pre_invok`")
+            && shown.contains("did you mean `tool_pre_invoke`")
+    );
     assert_eq!(entry("hooks: [tool_pre_invoke, tool_pre_invoke]").hooks, ["tool_pre_invoke"]);
 }
 
@@ -142,7 +152,10 @@ fn yaml_1_1_words_mean_what_their_loader_took_them_for() {
 fn base_and_override_files_merge_by_plugin_name() {
     let dir = folder(&[
         ("base.yaml", "plugins:\n  - { name: a, kind: k.K, config: { x: 1, y: 2 } }\n"),
-        ("prod.yaml", "plugins:\n  - { name: a, mode: permissive, config: { y: 3 } }\n  - { name: b, kind: k.K }\n"),
+        (
+            "prod.yaml",
+            "plugins:\n  - { name: a, mode: permissive, config: { y: 3 } }\n  - { name: b, kind: k.K }\n",
+        ),
     ]);
     let env = env(&[]);
     let paths = [dir.path().join("base.yaml"), dir.path().join("prod.yaml")];

@@ -8,7 +8,8 @@ use crate::config::{DiagnosticKind, Loader, ProblemKind, RawPluginsFile};
 fn own(text: &str, variables: &[(&str, &str)]) -> Result<serde_json::Value, crate::config::Errors> {
     let text = format!("plugins:\n  - name: a\n    kind: k\n    priority: 1\n    config:\n      v: {text}\n");
     let dir = folder(&[("mortise.yaml", &text), ("key.txt", "from file\n")]);
-    let loaded = Loader::new(env(variables)).own_file(dir.path().join("mortise.yaml")).load::<RawPluginsFile>()?;
+    let loaded =
+        Loader::new(env(variables)).own_file(dir.path().join("mortise.yaml")).load::<RawPluginsFile>()?;
     Ok(loaded.node.at("plugins[0].config.v").expect("v").to_json())
 }
 
@@ -48,7 +49,11 @@ fn unset_name_costs_only_its_entry_in_a_plugin_file() {
     let [a, b] = file.entries.as_slice() else { panic!("two entries") };
     assert_eq!(a.problems.len(), 3);
     assert!(a.problems.iter().all(|p| p.kind == ProblemKind::Unset));
-    assert!(a.problems[0].reason.contains("PRIO") && a.problems[0].reason.contains(":2:"), "{:?}", a.problems);
+    assert!(
+        a.problems[0].reason.contains("PRIO") && a.problems[0].reason.contains(":2:"),
+        "{:?}",
+        a.problems
+    );
     assert!(b.is_available());
 }
 
@@ -69,7 +74,8 @@ fn expanded_values_are_never_shown() {
     let errors = plugins(text, &vars).expect_err("wrong type");
     let shown = format!("{errors} {errors:?} {}", serde_json::to_string(&errors).unwrap());
     assert!(shown.contains("***") && !shown.contains("hush"), "{shown}");
-    let file = plugins("plugins:\n  - { name: a, kind: k.K, config: { x: \"${PRIO}\" } }\n", &vars).expect("loads");
+    let file =
+        plugins("plugins:\n  - { name: a, kind: k.K, config: { x: \"${PRIO}\" } }\n", &vars).expect("loads");
     assert!(!format!("{file:?}").contains("hush"));
 }
 

@@ -102,7 +102,13 @@ fn include_circle_is_told_with_its_way() {
 
 #[test]
 fn second_document_foreign_tags_and_odd_keys_are_refused() {
-    for text in ["a: 1\n---\nb: 2\n", "a: !!python/object:os.system x\n", "? [a, b]\n: c\n", "- a\n- b\n", "just text"] {
+    for text in [
+        "a: 1\n---\nb: 2\n",
+        "a: !!python/object:os.system x\n",
+        "? [a, b]\n: c\n",
+        "- a\n- b\n",
+        "just text",
+    ] {
         refused(text.as_bytes());
     }
 }

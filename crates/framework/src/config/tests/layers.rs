@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 
 use super::{env, folder, places};
 use crate::config::{
-    DiagnosticKind, Environment, Errors, FileKind, Loaded, Loader, Override, PluginSwitches, RawPluginEntry, recognise,
+    DiagnosticKind, Environment, Errors, FileKind, Loaded, Loader, Override, PluginSwitches, RawPluginEntry,
+    recognise,
 };
 
 #[derive(Debug, Deserialize, JsonSchema, Default)]
@@ -52,7 +53,8 @@ fn load(
 fn later_files_lie_over_earlier_ones() {
     let base = "listen: { address: a, port: 1 }\ntags: [x, y]\nupstreams: { one: { url: u1 }, two: { url: u2 } }\nplugins:\n  - { name: p, kind: k, priority: 5 }\n  - { name: q, kind: k }\n";
     let over = "listen: { port: 2 }\ntags: [z]\nupstreams: { one: null, three: { url: u3 } }\nplugins:\n  - { name: r, kind: k }\n  - { name: p, mode: permissive }\n";
-    let loaded = load(&[("a.yaml", base), ("b.yaml", over)], &["a.yaml", "b.yaml"], env(&[]), vec![]).expect("loads");
+    let loaded =
+        load(&[("a.yaml", base), ("b.yaml", over)], &["a.yaml", "b.yaml"], env(&[]), vec![]).expect("loads");
     assert_eq!(loaded.value.listen.address.as_deref(), Some("a"));
     assert_eq!(loaded.value.listen.port, Some(2));
     assert_eq!(loaded.value.tags, ["z"]);
@@ -82,17 +84,25 @@ fn includes_come_first_and_in_order_of_their_names() {
 
 #[test]
 fn missing_files_that_were_named_are_errors_and_others_are_not() {
-    let errors = load(&[("m.yaml", "\ninclude: [gone.yaml]\n")], &["m.yaml"], env(&[]), vec![]).expect_err("gone");
+    let errors =
+        load(&[("m.yaml", "\ninclude: [gone.yaml]\n")], &["m.yaml"], env(&[]), vec![]).expect_err("gone");
     assert_eq!(places(&errors), [(2, "include".to_owned())]);
-    load(&[("m.yaml", "include: [\"gone/*.yaml\"]\n")], &["m.yaml"], env(&[]), vec![]).expect("no match is fine");
+    load(&[("m.yaml", "include: [\"gone/*.yaml\"]\n")], &["m.yaml"], env(&[]), vec![])
+        .expect("no match is fine");
     let errors = load(&[], &["gone.yaml"], env(&[]), vec![]).expect_err("gone");
     assert_eq!(errors.list()[0].kind, DiagnosticKind::File);
-    Loader::new(env(&[])).own_file_if_present("/no/such/mortise.yaml").load::<Root>().expect("the default may be missing");
+    Loader::new(env(&[]))
+        .own_file_if_present("/no/such/mortise.yaml")
+        .load::<Root>()
+        .expect("the default may be missing");
 }
 
 #[test]
 fn flags_win_over_variables_and_variables_over_files() {
-    let file = [("m.yaml", "listen: { address: file, port: 1 }\nupstreams: { my-Docs: { url: u } }\nplugins: [{ name: Pii, kind: k }]\n")];
+    let file = [(
+        "m.yaml",
+        "listen: { address: file, port: 1 }\nupstreams: { my-Docs: { url: u } }\nplugins: [{ name: Pii, kind: k }]\n",
+    )];
     let variables = env(&[
         ("MORTISE_LISTEN__ADDRESS", "variable"),
         ("MORTISE_LISTEN__PORT", "2"),
@@ -116,7 +126,10 @@ fn errors_about_variables_name_them_and_hide_their_value() {
     let variables = env(&[("MORTISE_LISTEN__PORT", "hush"), ("MORTISE_LISTEN__ADRESS", "x")]);
     let errors = load(&[], &[], variables, vec![]).expect_err("wrong");
     let shown = errors.to_string();
-    assert!(shown.contains("environment variable MORTISE_LISTEN__PORT") && !shown.contains("hush"), "{shown}");
+    assert!(
+        shown.contains("environment variable MORTISE_LISTEN__PORT") && !shown.contains("hush"),
+        "{shown}"
+    );
     assert!(shown.contains("did you mean `address`"), "{shown}");
 }
 

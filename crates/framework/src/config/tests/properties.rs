@@ -10,9 +10,53 @@ use crate::config::{Dialect, Limits, Node, PluginsFile, PluginsFileOptions, merg
 /// Bytes that look enough like a configuration to get past the first line of defence.
 fn configuration_like() -> impl Strategy<Value = Vec<u8>> {
     let words = prop::sample::select(vec![
-        "plugins:", "\n", "  ", "- ", "name: a", "kind", ": ", "{{", "}}", "{%", "%}", "{#", "#}", "env.A", "- name: b\n    kind: c\n",
-        "${", "}", "$${A}", "${A:-", "&a ", "*a", "[", "]", "{", ",", "\"", "'", "|", ">", "\t", "\r\n", "<<: ", "!!str ", "---\n",
-        "é", "\u{feff}", "if x", "endif", "raw", "endraw", "for i in env", "endfor", "token: x", "mode: y", "include: ", "-", "#",
+        "plugins:",
+        "\n",
+        "  ",
+        "- ",
+        "name: a",
+        "kind",
+        ": ",
+        "{{",
+        "}}",
+        "{%",
+        "%}",
+        "{#",
+        "#}",
+        "env.A",
+        "- name: b\n    kind: c\n",
+        "${",
+        "}",
+        "$${A}",
+        "${A:-",
+        "&a ",
+        "*a",
+        "[",
+        "]",
+        "{",
+        ",",
+        "\"",
+        "'",
+        "|",
+        ">",
+        "\t",
+        "\r\n",
+        "<<: ",
+        "!!str ",
+        "---\n",
+        "é",
+        "\u{feff}",
+        "if x",
+        "endif",
+        "raw",
+        "endraw",
+        "for i in env",
+        "endfor",
+        "token: x",
+        "mode: y",
+        "include: ",
+        "-",
+        "#",
     ]);
     prop::collection::vec(words, 0..60).prop_map(|words| words.concat().into_bytes())
 }
@@ -42,19 +86,22 @@ fn document() -> impl Strategy<Value = serde_json::Value> {
             1 => prop::collection::vec(inner, 0..3).prop_map(Into::into),
         ]
     });
-    let plugin = ("[pqr]", tree.clone()).prop_map(|(name, config)| serde_json::json!({"name": name, "config": config}));
+    let plugin = ("[pqr]", tree.clone())
+        .prop_map(|(name, config)| serde_json::json!({"name": name, "config": config}));
     let plugins = prop::collection::vec(plugin, 0..3).prop_map(|mut list| {
         let mut seen = std::collections::HashSet::new();
         list.retain(|p| seen.insert(p["name"].clone()));
         list
     });
-    (prop::collection::btree_map("[abc]", tree, 0..4), prop::option::of(plugins)).prop_map(|(map, plugins)| {
-        let mut map: serde_json::Map<_, _> = map.into_iter().collect();
-        if let Some(plugins) = plugins {
-            map.insert("plugins".to_owned(), plugins.into());
-        }
-        map.into()
-    })
+    (prop::collection::btree_map("[abc]", tree, 0..4), prop::option::of(plugins)).prop_map(
+        |(map, plugins)| {
+            let mut map: serde_json::Map<_, _> = map.into_iter().collect();
+            if let Some(plugins) = plugins {
+                map.insert("plugins".to_owned(), plugins.into());
+            }
+            map.into()
+        },
+    )
 }
 
 fn node(json: &serde_json::Value) -> Node {

@@ -1,0 +1,136 @@
+//! What entries wait for whose kind nothing here can run yet.
+//!
+//! The class paths of all plugins that other frameworks bundle, of every generation, are known by their module, so
+//! that an entry of a file written for them says what it waits for instead of being taken for somebody's own class.
+//! A kind leaves the table when a runtime claims it: those are asked first.
+
+/// Bundled plugins and the modules they have lived in, without underscores.
+const BUNDLED: [(&str, &[&str]); 44] = [
+    ("AIArtifactsNormalizer", &["aiartifactsnormalizer"]),
+    ("ALTKJsonProcessor", &["altkjsonprocessor"]),
+    ("ArgumentNormalizer", &["argumentnormalizer"]),
+    ("AuditLogger", &["audit"]),
+    ("BasicFilter", &["content"]),
+    ("CachedToolResult", &["cachedtoolresult"]),
+    ("CircuitBreaker", &["circuitbreaker"]),
+    ("CitationValidator", &["citationvalidator"]),
+    ("CodeFormatter", &["codeformatter"]),
+    ("CodeSafetyLinter", &["codesafetylinter"]),
+    ("ContentFilter", &["native"]),
+    ("ContentModeration", &["contentmoderation"]),
+    ("DenyList", &["denyfilter", "denylist"]),
+    ("EncodedExfilDetector", &["encodedexfildetection", "encodedexfildetector"]),
+    ("EnterpriseFilter", &["security"]),
+    ("FileTypeAllowlist", &["filetypeallowlist"]),
+    ("HarmfulContentDetector", &["harmfulcontentdetector"]),
+    ("HeaderFilter", &["headerfilter"]),
+    ("HeaderInjector", &["headerinjector"]),
+    ("HTMLToMarkdown", &["htmltomarkdown"]),
+    ("JSONRepair", &["jsonrepair"]),
+    ("JwtClaimsExtraction", &["jwtclaimsextraction"]),
+    ("LicenseHeaderInjector", &["licenseheaderinjector"]),
+    ("MarkdownCleaner", &["markdowncleaner"]),
+    ("OutputLengthGuard", &["outputlengthguard"]),
+    ("PIIFilter", &["piifilter"]),
+    ("PrivacyNoticeInjector", &["privacynoticeinjector"]),
+    ("RateLimiter", &["ratelimiter"]),
+    ("RegexFilter", &["regexfilter"]),
+    ("ResourceFilter", &["resourcefilter"]),
+    ("ResponseCacheByPrompt", &["responsecachebyprompt"]),
+    ("RetryWithBackoff", &["retrywithbackoff"]),
+    ("RobotsLicenseGuard", &["robotslicenseguard"]),
+    ("SafeHTMLSanitizer", &["safehtmlsanitizer"]),
+    ("SchemaGuard", &["schemaguard"]),
+    ("SecretsDetection", &["secretsdetection"]),
+    ("SpanAttributeCustomizer", &["spanattributecustomizer"]),
+    ("SPARCStaticValidator", &["sparcstaticvalidator"]),
+    ("SQLSanitizer", &["sqlsanitizer"]),
+    ("Summarizer", &["summarizer"]),
+    ("TimezoneTranslator", &["timezonetranslator"]),
+    ("ToolsTelemetryExporter", &["toolstelemetryexporter"]),
+    ("ToonEncoder", &["toonencoder"]),
+    ("UnifiedPDP", &["unifiedpdp"]),
+];
+
+/// More of the same, with names of modules that differ more.
+const BUNDLED_MORE: [(&str, &[&str]); 5] = [
+    ("URLReputation", &["urlreputation"]),
+    ("Vault", &["vault"]),
+    ("VirusTotalURLChecker", &["virustotalchecker", "virustotalurlchecker"]),
+    ("Watchdog", &["watchdog"]),
+    ("WebhookNotification", &["webhooknotification"]),
+];
+
+/// Plugin servers that are usually run outside, by the package of their class.
+const SERVERS: [(&str, &str); 3] =
+    [("OPAPluginFilter", "opapluginfilter"), ("CedarPolicyPlugin", "cedarpolicyplugin"), ("LLMGuard", "llmguardplugin")];
+
+/// What an entry of this kind waits for; `None` where nothing is known of it.
+#[must_use]
+pub fn reason(kind: &str) -> Option<String> {
+    match kind {
+        "external" => return Some(runtime("external plugin servers (over MCP, gRPC or a Unix socket)")),
+        "process" => return Some(runtime("process plugins")),
+        "wasm" => return Some(runtime("WebAssembly plugins")),
+        "python" | "isolated_venv" => return Some(runtime("Python plugins")),
+        _ => {}
+    }
+    let (first, rest) = kind.split_once('.')?;
+    if let Some((name, _)) = SERVERS.iter().find(|(_, package)| *package == first) {
+        return Some(format!("waits for the plugin server {name}: run it, and write the entry as `kind: external`"));
+    }
+    let module = match first.strip_prefix("cpex_") {
+        Some(module) => module,
+        None if first == "plugins" => rest.split('.').next()?,
+        None => return Some(python(kind)),
+    };
+    let module = module.replace('_', "").to_lowercase();
+    let bundled = BUNDLED.iter().chain(&BUNDLED_MORE).find(|(_, modules)| modules.contains(&module.as_str()));
+    Some(match bundled {
+        Some((name, _)) => format!("waits for the built-in plugin {name}, which is not part of this version"),
+        None => python(kind),
+    })
+}
+
+fn runtime(what: &str) -> String {
+    format!("waits for {what}, which this version cannot run")
+}
+
+fn python(kind: &str) -> String {
+    format!("waits for Python plugins, which this version cannot run (class {kind})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bundled_plugins_of_every_generation_are_known_by_name() {
+        for (kind, name) in [
+            ("plugins.rate_limiter.rate_limiter.RateLimiterPlugin", "RateLimiter"),
+            ("cpex_rate_limiter.RateLimiterPlugin", "RateLimiter"),
+            ("cpex_encoded_exfil_detection.EncodedExfilDetectorPlugin", "EncodedExfilDetector"),
+            ("plugins.native.content_filter.ContentFilterPlugin", "ContentFilter"),
+            ("plugins.audit.audit_logger.AuditLoggerPlugin", "AuditLogger"),
+            ("plugins.security.enterprise_filter.EnterpriseFilterPlugin", "EnterpriseFilter"),
+            ("plugins.content.basic_filter.BasicFilterPlugin", "BasicFilter"),
+        ] {
+            let reason = reason(kind).unwrap();
+            assert!(reason.contains(&format!("built-in plugin {name},")), "{kind}: {reason}");
+        }
+    }
+
+    #[test]
+    fn own_classes_wait_for_python_and_runtimes_for_themselves() {
+        for (kind, word) in [
+            ("plugins.my_plugin.plugin.MyPlugin", "Python"),
+            ("acme.guard.Guard", "Python"),
+            ("external", "external plugin servers"),
+            ("wasm", "WebAssembly"),
+            ("opapluginfilter.plugin.OPAPluginFilter", "plugin server"),
+        ] {
+            assert!(reason(kind).unwrap().contains(word), "{kind}");
+        }
+        assert_eq!(reason("nothing"), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! `mortise config check`.
+
+use std::path::PathBuf;
+
+use mortise_framework::config::{Environment, Errors, FileKind, Mode, PluginEntry};
+use mortise_gateway::config::{LoadOptions, Settled};
+use serde_json::{Value, json};
+
+use crate::{
+    Assembly, Exit,
+    cli::{CheckArgs, Format},
+    output::{Output, Paint},
+};
+
+pub(super) fn check(args: &CheckArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
+    let groups: Vec<Vec<PathBuf>> =
+        if args.together { vec![args.files.clone()] } else { args.files.iter().map(|file| vec![file.clone()]).collect() };
+    let mut results = Vec::new();
+    let mut exit = Exit::Ok;
+    for files in groups {
+        let name = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" + ");
+        let result = load(&files, args.strict, assembly);
+        if result.is_err() {
+            exit = Exit::Failed;
+        }
+        match args.format {
+            Format::Text => tell(&name, &result, assembly, output),
+            Format::Json => results.push(as_json(&name, &result, assembly)),
+        }
+    }
+    if args.format == Format::Json {
+        output.json(&json!({ "ok": exit == Exit::Ok, "files": results }));
+    }
+    Ok(exit)
+}
+
+fn load(files: &[PathBuf], strict: bool, assembly: &Assembly) -> Result<Settled, Errors> {
+    let mut options = LoadOptions::new(".", Environment::from_process());
+    options.strict = strict;
+    let mut errors = Vec::new();
+    // What `serve` would read beside an own file belongs to it; a plugin file is checked for itself.
+    options.defaults = false;
+    for file in files {
+        match options.add_file(file) {
+            Ok(kind) => options.defaults |= kind == FileKind::Own,
+            Err(found) => errors.extend(found.into_list()),
+        }
+    }
+    match Errors::from_list(errors) {
+        Some(errors) => Err(errors),
+        None => Settled::load(&options, &assembly.framework),
+    }
+}
+
+fn tell(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly, output: &mut Output) {
+    let settled = match result {
+        Ok(settled) => settled,
+        Err(errors) => {
+            let count = errors.list().len();
+            let word = output.paint(Paint::Bad, &format!("{count} error{}", if count == 1 { "" } else { "s" }));
+            output.line(format!("{name}: {word}"));
+            output.errors(errors);
+            return;
+        }
+    };
+    output.notices(&settled.notices);
+    let word = output.paint(Paint::Good, "ok");
+    output.line(format!("{name}: {word}"));
+    let callers = match &settled.apps {
+        None => "anyone on this machine may call".to_owned(),
+        Some(apps) => format!("{} may call", counted(apps.len(), "app")),
+    };
+    output.line(format!(
+        "  {}, {}, {callers}",
+        counted(settled.upstreams.len(), "upstream"),
+        counted(settled.config.servers.len(), "virtual server"),
+    ));
+    if !settled.plan.enabled {
+        output.line("  plugins are switched off by PLUGINS_ENABLED");
+    }
+    for entry in &settled.plan.entries {
+        let line = match standing(entry, assembly) {
+            Standing::Runs => format!("{} {} ({})", output.paint(Paint::Good, "runs "), entry.name, entry.kind),
+            Standing::Disabled => format!("{} {} ({})", output.paint(Paint::Dim, "off  "), entry.name, entry.kind),
+            Standing::Waits(reason) => {
+                format!("{} {} ({}): {reason}", output.paint(Paint::Warn, "waits"), entry.name, entry.kind)
+            }
+        };
+        output.line(format!("  {line}"));
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// What becomes of an entry when the gateway starts.
+pub(super) enum Standing {
+    Runs,
+    Disabled,
+    Waits(String),
+}
+
+pub(super) fn standing(entry: &PluginEntry, assembly: &Assembly) -> Standing {
+    match assembly.framework.waits_for(entry) {
+        _ if entry.mode == Mode::Disabled => Standing::Disabled,
+        Some(reason) => Standing::Waits(reason),
+        None => Standing::Runs,
+    }
+}
+
+impl Standing {
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Runs => "runs",
+            Self::Disabled => "disabled",
+            Self::Waits(_) => "waits",
+        }
+    }
+
+    pub(super) fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Waits(reason) => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+fn as_json(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly) -> Value {
+    match result {
+        Err(errors) => json!({ "file": name, "ok": false, "errors": errors }),
+        Ok(settled) => {
+            let plugins: Vec<Value> = settled.plan.entries.iter().map(|entry| summary(entry, assembly)).collect();
+            json!({
+                "file": name,
+                "ok": true,
+                "errors": [],
+                "notices": settled.notices,
+                "plugins_enabled": settled.plan.enabled,
+                "plugins": plugins,
+                "upstreams": settled.upstreams.iter().map(|upstream| &upstream.name).collect::<Vec<_>>(),
+                "servers": settled.config.servers.keys().collect::<Vec<_>>(),
+            })
+        }
+    }
+}
+
+/// A plugin of a configuration that does not run here, in the words of a running gateway's list.
+pub(super) fn summary(entry: &PluginEntry, assembly: &Assembly) -> Value {
+    let standing = standing(entry, assembly);
+    json!({
+        "name": entry.name,
+        "priority": entry.priority,
+        "mode": entry.mode,
+        "hooks": entry.hooks,
+        "tags": entry.tags,
+        "status": standing.word(),
+        "reason": standing.reason(),
+        "kind": entry.kind,
+        "description": entry.description,
+        "author": entry.author,
+        "version": entry.version,
+        "source": entry.span.to_string(),
+    })
+}

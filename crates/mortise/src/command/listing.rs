@@ -1,0 +1,118 @@
+//! `mortise plugins list` and `mortise plugins show`: of a configuration, or of a running gateway.
+
+use anyhow::anyhow;
+use mortise_framework::config::nearest;
+use serde_json::Value;
+
+use super::{
+    check::summary,
+    remote::{Remote, ask},
+    settle,
+};
+use crate::{
+    Assembly, Exit,
+    cli::{Format, ListArgs, ShowArgs},
+    output::{Output, Paint},
+};
+
+pub(super) fn list(args: &ListArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
+    let mut plugins: Vec<Value> = if args.remote.url.is_some() {
+        match Remote::find(&args.remote, &args.config, assembly) {
+            Ok(remote) => ask(&remote, "/plugins")?.as_array().cloned().unwrap_or_default(),
+            Err(problem) => return problem.tell(output),
+        }
+    } else {
+        match settle(&args.config, assembly) {
+            Ok(settled) => settled.plan.entries.iter().map(|entry| summary(entry, assembly)).collect(),
+            Err(problem) => return problem.tell(output),
+        }
+    };
+    plugins.sort_by_key(|plugin| plugin["priority"].as_i64());
+    if args.format == Format::Json {
+        output.json(&plugins.into());
+        return Ok(Exit::Ok);
+    }
+    if plugins.is_empty() {
+        output.say("no plugins are configured");
+        return Ok(Exit::Ok);
+    }
+    let text = |plugin: &Value, key: &str| plugin[key].as_str().unwrap_or_default().to_owned();
+    let rows: Vec<Vec<String>> = plugins
+        .iter()
+        .map(|plugin| {
+            let hooks = plugin["hooks"].as_array().map(|hooks| hooks.iter().filter_map(Value::as_str).collect::<Vec<_>>());
+            let hooks = hooks.unwrap_or_default().join(", ");
+            vec![
+                text(plugin, "name"),
+                text(plugin, "status"),
+                plugin["priority"].to_string(),
+                text(plugin, "mode"),
+                text(plugin, "kind"),
+                if hooks.is_empty() { "(its own)".to_owned() } else { hooks },
+            ]
+        })
+        .collect();
+    output.table(&["NAME", "STATUS", "PRIORITY", "MODE", "KIND", "HOOKS"], &rows);
+    let waiting = plugins.iter().filter_map(|plugin| Some((text(plugin, "name"), plugin["reason"].as_str()?)));
+    for (name, reason) in waiting {
+        let name = output.paint(Paint::Warn, &name);
+        output.line(format!("{name}: {reason}"));
+    }
+    Ok(Exit::Ok)
+}
+
+pub(super) fn show(args: &ShowArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
+    let plugin = if args.remote.url.is_some() {
+        match Remote::find(&args.remote, &args.config, assembly) {
+            Ok(remote) => ask(&remote, &format!("/api/v1/plugins/{}", encoded(&args.name)))?,
+            Err(problem) => return problem.tell(output),
+        }
+    } else {
+        let settled = match settle(&args.config, assembly) {
+            Ok(settled) => settled,
+            Err(problem) => return problem.tell(output),
+        };
+        let names = settled.plan.entries.iter().map(|entry| entry.name.as_str());
+        let entry = settled.plan.entries.iter().find(|entry| entry.name == args.name);
+        let entry = entry.ok_or_else(|| unknown(&args.name, names))?;
+        let mut plugin = summary(entry, assembly);
+        plugin["conditions"] = serde_json::to_value(&entry.conditions)?;
+        plugin["on_error"] = serde_json::to_value(entry.on_error)?;
+        plugin["config"] = entry.config.to_masked_json();
+        plugin
+    };
+    if args.format == Format::Json {
+        output.json(&plugin);
+        return Ok(Exit::Ok);
+    }
+    for (key, value) in plugin.as_object().into_iter().flatten() {
+        let empty = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+        let shown = match value {
+            _ if empty => continue,
+            Value::String(text) => text.clone(),
+            Value::Array(items) if items.iter().all(Value::is_string) => {
+                items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+            }
+            Value::Object(_) | Value::Array(_) => format!("{value:#}").replace('\n', "\n             "),
+            other => other.to_string(),
+        };
+        let key = output.paint(Paint::Bold, &format!("{key:<12}"));
+        output.line(format!("{key} {shown}"));
+    }
+    Ok(Exit::Ok)
+}
+
+/// An error that names what was probably meant.
+pub(super) fn unknown<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> anyhow::Error {
+    let names: Vec<&str> = names.collect();
+    match nearest(name, names.iter().copied()).first() {
+        Some(near) => anyhow!("there is no plugin `{name}`; did you mean `{near}`?"),
+        None if names.is_empty() => anyhow!("there is no plugin `{name}`: no plugins are configured"),
+        None => anyhow!("there is no plugin `{name}`; there are: {}", names.join(", ")),
+    }
+}
+
+fn encoded(name: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    name.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}

@@ -1,0 +1,109 @@
+//! Asking a running gateway.
+
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use mortise_gateway::{config::Secret, state_dir::LocalGateway};
+use mortise_mcp_transport::{
+    chain::Chain,
+    http::{
+        origin::Origin,
+        pool::{Pool, PoolConfig},
+    },
+    tls::ClientTls,
+};
+use serde_json::Value;
+use url::Url;
+
+use super::{NotSettled, block_on, settle};
+use crate::{
+    Assembly,
+    cli::{ConfigArgs, RemoteArgs},
+};
+
+/// Largest answer that is read.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A gateway that runs somewhere.
+pub(super) struct Remote {
+    url: String,
+    token: Option<Secret>,
+}
+
+impl Remote {
+    /// The gateway that the flags mean. A token that was not given is looked for where the gateway of the same
+    /// configuration leaves one.
+    pub(super) fn find(args: &RemoteArgs, config: &ConfigArgs, assembly: &Assembly) -> Result<Self, NotSettled> {
+        let given = args.url.clone().unwrap_or_default();
+        let token = args.token.clone().map(Secret::new);
+        if given != "local" && token.is_some() {
+            return Ok(Self { url: given, token });
+        }
+        let local = match settle(config, assembly) {
+            Ok(settled) => LocalGateway::find(&settled.state_dir),
+            // A configuration is not needed to ask a gateway at a URL.
+            Err(_) if given != "local" => None,
+            Err(problem) => return Err(problem),
+        };
+        if given != "local" {
+            // The credential is for one gateway, and is not shown to another.
+            let token = local.filter(|local| same(&local.url, &given)).map(|local| local.token);
+            return Ok(Self { url: given, token });
+        }
+        let local = local.ok_or_else(|| {
+            NotSettled::Other(anyhow!("no gateway runs with this configuration's state_dir; give its --url"))
+        })?;
+        Ok(Self { url: local.url, token: token.or(Some(local.token)) })
+    }
+}
+
+/// Whether two URLs mean the same address.
+fn same(a: &str, b: &str) -> bool {
+    let origin = |text: &str| {
+        let url = Url::parse(text).ok()?;
+        let host = url.host_str()?.replace("localhost", "127.0.0.1");
+        Some((url.scheme().to_owned(), host, url.port_or_known_default()))
+    };
+    origin(a).is_some_and(|a| origin(b) == Some(a))
+}
+
+/// Asks for a page of the management surface.
+pub(super) fn ask(remote: &Remote, path: &str) -> anyhow::Result<Value> {
+    block_on(async { tokio::time::timeout(PATIENCE, get(remote, path)).await })?
+        .map_err(|_| anyhow!("{} did not answer within {} s", remote.url, PATIENCE.as_secs()))?
+}
+
+async fn get(remote: &Remote, path: &str) -> anyhow::Result<Value> {
+    let url = Url::parse(&remote.url).with_context(|| format!("`{}` is not a URL", remote.url))?;
+    let origin = Origin::of(&url)?;
+    let tls = match origin.is_secure() {
+        true => Some(ClientTls::default().load()?),
+        false => None,
+    };
+    let pool = Pool::new(origin.clone(), tls, PoolConfig::default());
+    let full_path = format!("{}{path}", url.path().trim_end_matches('/'));
+    let mut request = Request::builder().method(Method::GET).uri(&full_path).body(Full::<Bytes>::default())?;
+    request.headers_mut().insert(header::HOST, origin.authority().clone());
+    if let Some(token) = &remote.token {
+        let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
+        request.headers_mut().insert(header::AUTHORIZATION, value.context("the token holds strange characters")?);
+    }
+    let answer = pool.send(|| request.clone()).await.map_err(|error| anyhow!("{}", Chain(&error)))?;
+    let status = answer.status();
+    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+    let body = body.map_err(|error| anyhow!("reading the answer of {}: {error}", remote.url))?.to_bytes();
+    if status == StatusCode::UNAUTHORIZED {
+        bail!("{} wants the admin token: give it by --token or MORTISE_TOKEN", remote.url);
+    }
+    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if !status.is_success() {
+        bail!("{} answered {status}: {}", remote.url, value["detail"].as_str().unwrap_or("no reason given"));
+    }
+    Ok(value)
+}
