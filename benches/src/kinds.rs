@@ -4,7 +4,9 @@ use mortise_plugin_api::NativeKind;
 
 /// All kinds a bench may name.
 pub(crate) fn all() -> Vec<NativeKind> {
-    mortise_testkit::plugins::kinds()
+    let mut kinds = mortise::builtins::all();
+    kinds.extend(mortise_testkit::plugins::kinds());
+    kinds
 }
 
 /// The kind `name`, if it is there.

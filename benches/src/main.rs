@@ -5,7 +5,7 @@
 //! the minimal upstream (`bench upstream`), and a gateway built with the test kit's plugins beside the product's
 //! (`bench gateway`), each a process of its own while measuring.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
@@ -76,12 +76,13 @@ enum Role {
     },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
+    let done = |()| ExitCode::SUCCESS;
     match &options.role {
-        Some(Role::Upstream { port }) => servers::run_upstream(*port),
-        Some(Role::Gateway { config }) => servers::run_gateway(config),
-        None => bench(&options),
+        Some(Role::Upstream { port }) => servers::run_upstream(*port).map(done),
+        Some(Role::Gateway { config }) => Ok(servers::run_gateway(config)),
+        None => bench(&options).map(done),
     }
 }
 

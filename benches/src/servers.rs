@@ -5,16 +5,14 @@ use std::{
     io::{Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
-use mortise_framework::{Framework, config::Environment, runtime::NativeRuntime};
-use mortise_gateway::config::{LoadOptions, Settled};
 use mortise_testkit::{mcp_server::minimal::Minimal, process::Owned};
 
-use crate::{kinds, plans::Plan};
+use crate::plans::Plan;
 
 /// How long a server may take to be ready.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -34,18 +32,11 @@ pub(crate) fn run_upstream(port: u16) -> anyhow::Result<()> {
     })
 }
 
-/// This program as the gateway, with the test kit's plugins beside the product's.
-pub(crate) fn run_gateway(config: &Path) -> anyhow::Result<()> {
-    let framework = Framework::builder().runtime(NativeRuntime::new(kinds::all())).build();
-    let mut options = LoadOptions::new(".", Environment::from_process());
-    options.add_file(config)?;
-    let settled = Settled::load(&options, &framework)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let gateway = mortise_gateway::Gateway::start(settled, framework).await?;
-        gateway.run(std::future::pending()).await;
-        Ok(())
-    })
+/// This program as `mortise serve`, with the test kit's plugins beside the product's.
+pub(crate) fn run_gateway(config: &Path) -> ExitCode {
+    let builder =
+        mortise_testkit::plugins::kinds().into_iter().fold(mortise::Builder::new(), mortise::Builder::kind);
+    builder.run_with(["mortise".as_ref(), "serve".as_ref(), "--config".as_ref(), config.as_os_str()])
 }
 
 /// A server that is ready.

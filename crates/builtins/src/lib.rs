@@ -5,20 +5,30 @@
 //! and `<name>/tests.rs` its tests. To add one, write the module and its line in [`all`]. Pages for users stand in
 //! `docs/plugins`.
 
+pub mod argument_normalizer;
+pub mod deny_list;
+pub mod output_length_guard;
 mod pattern;
 pub mod pii_filter;
+pub mod regex_filter;
+pub mod resource_filter;
 
 #[cfg(test)]
 mod testing;
 
 use mortise_plugin_api::NativeKind;
 
-pub use pattern::PatternError;
+pub use pattern::{PatternError, TooLong};
 
 /// Every kind of plugin in this crate.
 #[must_use]
 pub fn all() -> Vec<NativeKind> {
     vec![
         pii_filter::kind(),
+        regex_filter::kind(),
+        deny_list::kind(),
+        resource_filter::kind(),
+        argument_normalizer::kind(),
+        output_length_guard::kind(),
     ]
 }

@@ -4,11 +4,14 @@
 //! text (no look-around, no back-references), the compiled size is capped, and an error names the entry it came from.
 //! Replacement texts follow Python's rules (`\1`, `\g<name>`), since that is what the patterns' authors wrote them for.
 
+mod rules;
 mod template;
 
 use mortise_plugin_api::BuildError;
 use regex::{Regex, RegexBuilder};
 
+pub(crate) use rules::Rules;
+pub use rules::TooLong;
 pub(crate) use template::{Template, TemplateError};
 
 /// Largest compiled program of one pattern, in bytes.

@@ -137,10 +137,7 @@ impl PiiFilter {
         let mut report = Report::default();
         let mut done = context;
         let mut found = Vec::new();
-        for finding in self.settings.scanner.find(text, "") {
-            if finding.start < done {
-                continue;
-            }
+        for finding in self.settings.scanner.find_from(text, "", context) {
             let anchor = text.floor_char_boundary(finding.anchor).max(done);
             let mask = masked_text(&self.settings, text, &finding);
             let with = format!("{}{mask}", &text[anchor..finding.start]);

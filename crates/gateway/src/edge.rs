@@ -9,29 +9,31 @@ mod route;
 
 use std::{
     net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
 use hyper::body::Incoming;
 use ipnet::IpNet;
-use mortise_framework::Framework;
+use mortise_framework::{Framework, stats::PluginCollector};
 use mortise_mcp_transport::server::{
     answer::{self, AnswerBody},
     listen::Peer,
 };
 use mortise_plugin_api::{Hook, Request as PluginRequest, hooks::HttpPostRequest};
 
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
 use crate::{
     auth::{Authenticator, OriginCheck, client_address, share},
-    config::Settled,
+    config::{Settled, TokenDigest},
+    manage::{self, Admins, Managed},
     mcp::{Audience, Post, Surface},
-    metrics::GatewayMetrics,
+    metrics::{GatewayCollector, GatewayMetrics},
+    upstreams,
 };
 use guard::{Asked, Guard};
 use route::Route;
@@ -50,45 +52,57 @@ pub struct Edge {
     surface: Arc<Surface>,
     framework: Framework,
     metrics: Arc<GatewayMetrics>,
-    attempted: AtomicBool,
-    started: Instant,
+    registry: Registry,
+    admins: Admins,
+    plugins_enabled: bool,
+    serves_plugins: bool,
+    attempted: watch::Sender<bool>,
 }
 
 impl Edge {
-    /// An edge that listens at `address`.
+    /// An edge that listens at `address`; `admins` are the digests of tokens that may manage the gateway.
     pub fn new(
         settled: &Settled,
         address: SocketAddr,
         surface: Arc<Surface>,
-        framework: Framework,
         metrics: Arc<GatewayMetrics>,
+        admins: impl IntoIterator<Item = TokenDigest>,
     ) -> Self {
+        let framework = surface.framework.clone();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(PluginCollector(framework.clone())));
+        let upstreams = surface.upstreams.clone();
+        registry.register_collector(Box::new(GatewayCollector { metrics: metrics.clone(), upstreams }));
         Self {
+            registry,
+            admins: Admins::new(admins),
+            plugins_enabled: settled.plan.enabled,
+            serves_plugins: settled.plugin_settings.enable_plugin_api,
             authenticator: Authenticator::new(settled.apps.as_deref()),
             origins: OriginCheck::new(&settled.listen, address.port()),
             trusted_proxies: settled.listen.trusted_proxies.clone(),
             surface,
             framework,
             metrics,
-            attempted: AtomicBool::new(false),
-            started: Instant::now(),
+            attempted: watch::channel(false).0,
         }
     }
 
     /// Whether plugins and upstreams had one start attempt each.
     pub fn is_ready(&self) -> bool {
-        self.attempted.load(Relaxed)
+        *self.attempted.borrow()
     }
 
-    /// Since when it runs.
-    pub fn started(&self) -> Instant {
-        self.started
+    /// Waits until plugins and upstreams had one start attempt each.
+    pub async fn ready(&self) {
+        let mut attempted = self.attempted.subscribe();
+        let _ = attempted.wait_for(|attempted| *attempted).await;
     }
 
     /// Waits until every upstream had an attempt, then keeps gauges current, for ever.
     pub async fn watch_readiness(&self) {
         self.surface.upstreams.attempted(FIRST_ATTEMPT).await;
-        self.attempted.store(true, Relaxed);
+        self.attempted.send_replace(true);
         let mut tick = tokio::time::interval(Duration::from_secs(5));
         loop {
             tick.tick().await;
@@ -130,7 +144,12 @@ impl Edge {
                 let server = server.map(Arc::from);
                 self.mcp(server, request, peer, id).await
             }
-            Route::Manage => answer::empty(StatusCode::NOT_FOUND),
+            Route::Manage => {
+                let (admins, callers) = (&self.admins, &self.authenticator);
+                let (method, path) = (request.method(), request.uri().path());
+                let answer = manage::answer(&**self, admins, callers, method, path, request.headers());
+                answer.map_or_else(|| refuse(StatusCode::NOT_FOUND, "there is nothing here"), whole)
+            }
         }
     }
 
@@ -206,6 +225,32 @@ impl Edge {
     /// The framework, for what manages it.
     pub fn framework(&self) -> &Framework {
         &self.framework
+    }
+}
+
+impl Managed for Edge {
+    fn framework(&self) -> &Framework {
+        &self.framework
+    }
+
+    fn plugins_enabled(&self) -> bool {
+        self.plugins_enabled
+    }
+
+    fn serves_plugins(&self) -> bool {
+        self.serves_plugins
+    }
+
+    fn upstreams(&self) -> Vec<upstreams::Status> {
+        self.surface.upstreams.list().iter().map(|upstream| upstream.status()).collect()
+    }
+
+    fn attempted(&self) -> bool {
+        self.is_ready()
+    }
+
+    fn metrics(&self) -> &Registry {
+        &self.registry
     }
 }
 

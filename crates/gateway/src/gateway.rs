@@ -4,7 +4,7 @@
 //! beside it, and `/ready` says when each had its attempt. Order of an end: no new connections, requests under way
 //! finish, then streams, sessions, upstreams, background work, plugins.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use mortise_framework::{Framework, config::Errors};
 use mortise_mcp_transport::{
@@ -17,10 +17,11 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{self, Settled},
+    config::{self, Secret, Settled},
     edge::Edge,
     mcp::{Surface, SurfaceConfig},
     metrics::GatewayMetrics,
+    state_dir::{LocalToken, StateDir, StateDirError},
     upstreams::{ServerSpec, Transport, UpstreamSpec, Upstreams},
 };
 
@@ -56,14 +57,8 @@ pub enum StartError {
         source: mortise_mcp_transport::http::origin::OriginError,
     },
     /// The folder for state cannot be used.
-    #[error("cannot use the state folder {}", path.display())]
-    State {
-        /// The folder.
-        path: PathBuf,
-        /// What the system says.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error("cannot use the state folder")]
+    State(#[from] StateDirError),
 }
 
 /// A gateway that listens.
@@ -75,6 +70,9 @@ pub struct Gateway {
     framework: Framework,
     upstreams: Arc<Upstreams>,
     surface: Arc<Surface>,
+    admin_token: Option<Secret>,
+    /// The credential of the command line; removed when the gateway ends.
+    _local: LocalToken,
 }
 
 impl Gateway {
@@ -83,8 +81,8 @@ impl Gateway {
     /// # Errors
     /// When the configuration cannot be put to work; nothing is left running then.
     pub async fn start(settled: Settled, framework: Framework) -> Result<Self, StartError> {
-        std::fs::create_dir_all(&settled.state_dir)
-            .map_err(|source| StartError::State { path: settled.state_dir.clone(), source })?;
+        let state = StateDir::open(&settled.state_dir)?;
+        let admin = state.admin_token()?;
         let tls = server_tls(&settled.listen)?;
         let specs = upstream_specs(&settled)?;
         let (pipelines, notices) = framework.build(&settled.plan).await.map_err(StartError::Plugins)?;
@@ -96,8 +94,9 @@ impl Gateway {
         let listening = |source| StartError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
-        let names_file = settled.state_dir.join("names.json");
-        let upstreams = Upstreams::start(specs, server_specs(&settled), Some(names_file));
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let local = state.local_token(&format!("{scheme}://{}", reachable(address)))?;
+        let upstreams = Upstreams::start(specs, server_specs(&settled), Some(state.file("names.json")));
         let metrics = Arc::new(GatewayMetrics::default());
         let limits = SurfaceConfig { max_body_bytes: settled.listen.max_body_bytes, ..SurfaceConfig::default() };
         let surface = Surface::new(framework.clone(), upstreams.clone(), limits, metrics.clone());
@@ -108,13 +107,20 @@ impl Gateway {
             drain: settled.listen.drain_timeout,
             ..listen::ListenConfig::default()
         };
-        let edge = Edge::new(&settled, address, surface.clone(), framework.clone(), metrics);
-        Ok(Self { edge: Arc::new(edge), listener, listen, address, framework, upstreams, surface })
+        let admins = [admin.digest, local.digest];
+        let edge = Arc::new(Edge::new(&settled, address, surface.clone(), metrics, admins));
+        let admin_token = admin.fresh;
+        Ok(Self { edge, listener, listen, address, framework, upstreams, surface, admin_token, _local: local })
     }
 
     /// Where it listens: the port that was bound, also where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The admin token, where this start made it: to be shown once, as only its hash is kept.
+    pub fn fresh_admin_token(&self) -> Option<&Secret> {
+        self.admin_token.as_ref()
     }
 
     /// The edge, for what embeds the gateway.
@@ -151,6 +157,17 @@ impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").field("address", &self.address).finish_non_exhaustive()
     }
+}
+
+/// An address that can be called: the one for "all addresses" cannot.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 fn server_tls(listen: &config::Listen) -> Result<Option<LoadedServerTls>, StartError> {

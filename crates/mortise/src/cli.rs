@@ -47,7 +47,7 @@ pub enum Command {
 pub struct ConfigArgs {
     /// Configuration file (may be repeated; later files win). A plugin file of the ContextForge format is recognised.
     /// Default: mortise.yaml, if it is there
-    #[arg(short, long = "config", env = "MORTISE_CONFIG", value_name = "FILE", global = false)]
+    #[arg(short = 'c', long = "config", env = "MORTISE_CONFIG", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Set one value over files and variables, for example --set limits.max_argument_bytes=50000
     #[arg(long = "set", value_name = "KEY=VALUE")]

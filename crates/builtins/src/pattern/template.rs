@@ -57,15 +57,6 @@ impl Template {
             }
         }
     }
-
-    /// The text, where it does not depend on the match.
-    pub(crate) fn literal(&self) -> Option<&str> {
-        match self.0.as_slice() {
-            [] => Some(""),
-            [Part::Text(text)] => Some(text),
-            _ => None,
-        }
-    }
 }
 
 struct Reader<'a> {

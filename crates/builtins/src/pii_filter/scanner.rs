@@ -66,6 +66,24 @@ struct Custom {
     category: Category,
 }
 
+impl Custom {
+    fn find(&self, text: &str, from: usize, found: &mut Vec<Finding>) {
+        let mut at = from;
+        while let Some(m) = self.regex.find_at(text, at) {
+            let (start, end) = (m.start(), m.end());
+            if start < end {
+                found.push(Finding { anchor: start, start, end, category: self.category, custom: Some(self.index) });
+                at = end;
+            } else if end < text.len() {
+                // An empty match hides nothing; look on behind the next character.
+                at = text.ceil_char_boundary(end + 1);
+            } else {
+                return;
+            }
+        }
+    }
+}
+
 /// A compiled set of categories and patterns.
 #[derive(Debug)]
 pub struct Scanner {
@@ -114,20 +132,20 @@ impl Scanner {
     /// it counts as the label of what begins the text. Empty where there is none.
     #[must_use]
     pub fn find(&self, text: &str, key: &str) -> Vec<Finding> {
+        self.find_from(text, key, 0)
+    }
+
+    /// The same for matches that begin at `from` or later; what stands before it is only looked back at.
+    #[must_use]
+    pub fn find_from(&self, text: &str, key: &str, from: usize) -> Vec<Finding> {
         let mut found = Vec::new();
         if !self.on.is_empty() {
             let source = Source { bytes: text.as_bytes(), key: key.as_bytes() };
             let bytes = source.bytes;
-            Sweep { source, bytes, on: self.on, covered: 0, colons: 0, found: &mut found }.run();
+            Sweep { source, bytes, from, on: self.on, covered: 0, colons: 0, found: &mut found }.run();
         }
         for custom in &self.custom {
-            found.extend(custom.regex.find_iter(text).filter(|m| !m.is_empty()).map(|m| Finding {
-                anchor: m.start(),
-                start: m.start(),
-                end: m.end(),
-                category: custom.category,
-                custom: Some(custom.index),
-            }));
+            custom.find(text, from, &mut found);
         }
         if !found.is_empty() {
             found.retain(|f| !self.allowed.iter().any(|a| a.is_match(&text[f.start..f.end])));
@@ -174,6 +192,8 @@ fn resolve(found: &mut Vec<Finding>) {
 struct Sweep<'a> {
     source: Source<'a>,
     bytes: &'a [u8],
+    /// Matches begin here or later.
+    from: usize,
     on: Categories,
     /// Numbers before this place are part of a match already.
     covered: usize,
@@ -244,8 +264,9 @@ impl Sweep<'_> {
                     self.digits(i);
                 }
                 if long & bit != 0 {
-                    tokens::keys(self.source, i, self.on, |(category, anchor, start, end)| {
-                        self.found.push(Finding { anchor, start, end, category, custom: None });
+                    let (source, on) = (self.source, self.on);
+                    tokens::keys(source, i, on, |(category, anchor, start, end)| {
+                        self.push(Finding { anchor, start, end, category, custom: None });
                     });
                 }
             }
@@ -254,31 +275,38 @@ impl Sweep<'_> {
 
     fn at_sign(&mut self, i: usize) {
         if let Some((start, end)) = address::email(self.bytes, i) {
-            push(self.found, Category::Email, start, end);
+            self.try_push(Category::Email, start, Some(end));
         }
     }
 
     fn colon(&mut self, i: usize) {
         if let Some((start, end)) = address::ipv6(self.bytes, i, &mut self.colons) {
-            push(self.found, Category::IpAddress, start, end);
-            self.covered = end;
+            self.try_push(Category::IpAddress, start, Some(end));
         }
+    }
+
+    fn push(&mut self, finding: Finding) -> bool {
+        let counts = finding.start >= self.from;
+        if counts {
+            self.found.push(finding);
+        }
+        counts
     }
 
     /// Notes a match of `category` if it is one, and says whether it was.
     fn try_push(&mut self, category: Category, start: usize, end: Option<usize>) -> bool {
-        let Some(end) = end else { return false };
-        push(self.found, category, start, end);
-        self.covered = self.covered.max(end);
-        true
+        self.try_push_labelled(category, start.saturating_sub(2), start, end)
     }
 
-    /// The same for a match that depends on the label before it.
+    /// The same for a match that depends on the label at `anchor`.
     fn try_push_labelled(&mut self, category: Category, anchor: usize, start: usize, end: Option<usize>) -> bool {
         let Some(end) = end else { return false };
-        self.found.push(Finding { anchor, start, end, category, custom: None });
-        self.covered = self.covered.max(end);
-        true
+        let counts = self.push(Finding { anchor, start, end, category, custom: None });
+        // Addresses are found from their middle: they must not hide the numbers they begin with.
+        if counts && category != Category::Email {
+            self.covered = self.covered.max(end);
+        }
+        counts
     }
 
     /// Looks at the run of digits that begins at `i`.
@@ -300,6 +328,9 @@ impl Sweep<'_> {
             return;
         }
         self.shapes(i, end);
+        if prev(bytes, i) == b'-' && len >= 3 {
+            self.after_letters_and_dash(i);
+        }
         // A short number can only be a labelled value when it goes on after a separator.
         if len >= 5 || matches!(next, b'-' | b'/' | b'.' | b' ' | b',' | b's' | b'n' | b'r' | b't' | b'A'..=b'Z') {
             self.labelled(i);
@@ -373,6 +404,15 @@ impl Sweep<'_> {
         self.try_push_labelled(Category::DateOfBirth, label.start, start, end)
     }
 
+    /// Digits after letters and a dash: a number with a letter prefix.
+    fn after_letters_and_dash(&mut self, i: usize) {
+        let letters = self.bytes[..i - 1].iter().rev().take(4).take_while(|b| b.is_ascii_alphabetic()).count();
+        let start = i - 1 - letters;
+        if (1..=3).contains(&letters) && starts_clean(self.bytes, start) {
+            self.labelled(start);
+        }
+    }
+
     /// Digits right after letters: an IBAN, a number with a letter prefix, or a label without a space.
     fn after_letters(&mut self, i: usize, end: usize) {
         let bytes = self.bytes;
@@ -395,10 +435,6 @@ impl Sweep<'_> {
             self.labelled(i);
         }
     }
-}
-
-fn push(found: &mut Vec<Finding>, category: Category, start: usize, end: usize) {
-    found.push(Finding { anchor: start.saturating_sub(2), start, end, category, custom: None });
 }
 
 /// What a block must know of the one before it.

@@ -166,7 +166,7 @@ impl Surface {
         let is_stateless = stateless.is_some();
         let id = asked.id.clone();
         let work = self.work(&post.audience, post.contexts, session, stateless, asked, interim);
-        let pending = Pending { id, work: Box::pin(work), interim: queue, under_way };
+        let pending = Pending { id, work: Box::pin(work), interim: queue, under_way, answered: None };
         stream::respond(self, pending, accepts, |outcome| match outcome {
             Err(error) if is_stateless => status_of(error.code().unwrap_or(code::INTERNAL_ERROR)),
             _ => StatusCode::OK,

@@ -26,6 +26,8 @@ pub(crate) struct Pending {
     /// Messages that come before the answer.
     pub(crate) interim: Option<mpsc::Receiver<Message>>,
     pub(crate) under_way: Option<UnderWay>,
+    /// The answer, where messages that came before it have yet to go out.
+    pub(crate) answered: Option<Outcome>,
 }
 
 enum Next {
@@ -36,6 +38,20 @@ enum Next {
 
 impl Pending {
     async fn next(&mut self) -> Next {
+        if self.answered.is_none() {
+            match self.wait().await {
+                Next::Answer(outcome) => self.answered = Some(outcome),
+                other => return other,
+            }
+        }
+        // The work may have left messages and finished in one go: they go first.
+        if let Some(Ok(message)) = self.interim.as_mut().map(mpsc::Receiver::try_recv) {
+            return Next::Message(message);
+        }
+        self.answered.take().map_or(Next::Cancelled, Next::Answer)
+    }
+
+    async fn wait(&mut self) -> Next {
         let cancelled = async {
             match &self.under_way {
                 Some(under_way) => under_way.token.cancelled().await,

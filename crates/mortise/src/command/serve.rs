@@ -4,7 +4,7 @@ use std::{io, path::Path, time::Duration};
 
 use anyhow::Context;
 use mortise_framework::config::Notice;
-use mortise_gateway::{Gateway, StartError, config::Settled};
+use mortise_gateway::{Gateway, StartError, config::Settled, state_dir::StateDir};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{NotSettled, options};
@@ -23,6 +23,7 @@ pub(super) fn serve(args: ServeArgs, assembly: Assembly, output: &mut Output) ->
         Err(problem) => return problem.tell(output),
     };
     log_notices(&settled.notices);
+    tell_admin_token(&settled, output)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the asynchronous runtime")?;
     runtime.block_on(run(settled, assembly, args.ready_file.as_deref(), output))
@@ -33,6 +34,15 @@ fn settle(args: &ServeArgs, assembly: &Assembly) -> Result<Settled, NotSettled> 
     options.host.clone_from(&args.host);
     options.port = args.port;
     Ok(Settled::load(&options, &assembly.framework)?)
+}
+
+/// Shows the admin token at the first start; afterwards only its digest is known.
+fn tell_admin_token(settled: &Settled, output: &mut Output) -> anyhow::Result<()> {
+    if let Some(token) = StateDir::open(&settled.state_dir)?.admin_token()?.fresh {
+        let folder = settled.state_dir.display();
+        output.say(format!("admin token, shown this once and kept hashed in {folder}: {}", token.expose()));
+    }
+    Ok(())
 }
 
 fn log_notices(notices: &[Notice]) {

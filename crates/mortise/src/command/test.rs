@@ -50,8 +50,8 @@ pub(super) fn test(args: &TestArgs, assembly: Assembly, output: &mut Output) -> 
         settings: settled.plan.settings.clone(),
         enabled: true,
     };
-    let run = run(&assembly, &plan, hook, Revision::new(payload), &request(args));
-    let result = match block_on(run)?? {
+    let request = request(args);
+    let result = match block_on(run(&assembly, &plan, hook, Revision::new(payload), &request))?? {
         Ran::Verdict(result) => result,
         Ran::NotAtHook(hooks) => bail!(
             "the plugin `{}` does not run at {}; it runs at: {}",

@@ -1,0 +1,104 @@
+//! The steps in their order, for one argument.
+
+use std::borrow::Cow;
+
+use mortise_plugin_api::BuildError;
+use regex::Regex;
+use unicode_normalization::{UnicodeNormalization, is_nfc, is_nfd, is_nfkc, is_nfkd};
+
+use super::{
+    config::{CaseStrategy, Config, UnicodeForm},
+    dates, numbers, space,
+};
+use crate::pattern::{Case, compile};
+
+/// A compiled configuration.
+#[derive(Debug)]
+pub(super) struct Normalizer {
+    main: Config,
+    overrides: Vec<(Regex, Config)>,
+}
+
+impl Normalizer {
+    pub(super) fn new(config: &Config) -> Result<Self, BuildError> {
+        let overrides = config
+            .field_overrides
+            .iter()
+            .enumerate()
+            .map(|(i, o)| {
+                let regex = compile(&o.pattern, Case::Sensitive, &format!("field_overrides[{i}].pattern"))?;
+                Ok((regex, o.over(config)))
+            })
+            .collect::<Result<Vec<_>, BuildError>>()?;
+        Ok(Self { main: config.clone(), overrides })
+    }
+
+    /// The text of the argument `key` in its one form; borrowed where it is in it already.
+    pub(super) fn normalize<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
+        let own = self.overrides.iter().find(|(regex, _)| regex.is_match(key)).map(|(_, config)| config);
+        let config = own.unwrap_or(&self.main);
+        let mut text = Cow::Borrowed(text);
+        if config.enable_unicode {
+            step(&mut text, |t| unicode(t, config.unicode_form));
+            if config.remove_control_chars {
+                step(&mut text, space::without_controls);
+            }
+        }
+        if config.enable_whitespace {
+            step(&mut text, |t| space::tidy(t, config));
+        }
+        if config.enable_casing {
+            step(&mut text, |t| casing(t, config.case_strategy));
+        }
+        if config.enable_dates {
+            step(&mut text, |t| dates::to_iso(t, config.day_first, config.year_first));
+        }
+        if config.enable_numbers {
+            step(&mut text, |t| numbers::plain(t, config.decimal_detection));
+        }
+        text
+    }
+}
+
+fn step(text: &mut Cow<'_, str>, change: impl FnOnce(&str) -> Option<String>) {
+    if let Some(changed) = change(text) {
+        *text = Cow::Owned(changed);
+    }
+}
+
+fn unicode(text: &str, form: UnicodeForm) -> Option<String> {
+    if text.is_ascii() {
+        return None;
+    }
+    match form {
+        UnicodeForm::Nfc => (!is_nfc(text)).then(|| text.nfc().collect()),
+        UnicodeForm::Nfd => (!is_nfd(text)).then(|| text.nfd().collect()),
+        UnicodeForm::Nfkc => (!is_nfkc(text)).then(|| text.nfkc().collect()),
+        UnicodeForm::Nfkd => (!is_nfkd(text)).then(|| text.nfkd().collect()),
+    }
+}
+
+fn casing(text: &str, strategy: CaseStrategy) -> Option<String> {
+    let changed = match strategy {
+        CaseStrategy::None => return None,
+        CaseStrategy::Lower => text.to_lowercase(),
+        CaseStrategy::Upper => text.to_uppercase(),
+        CaseStrategy::Title => title(text),
+    };
+    (changed != text).then_some(changed)
+}
+
+fn title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut inside = false;
+    for c in text.chars() {
+        match (c.is_alphabetic(), inside) {
+            (true, false) => out.extend(c.to_uppercase()),
+            (true, true) => out.extend(c.to_lowercase()),
+            _ => out.push(c),
+        }
+        // An apostrophe does not end a word: "don't", not "Don'T".
+        inside = c.is_alphanumeric() || (inside && matches!(c, '\'' | '’'));
+    }
+    out
+}
