@@ -33,8 +33,9 @@ help:
 ## run: build and start the gateway before a demo server, with the sample configuration (PORT=8081 CONFIG=... RELEASE=1)
 .PHONY: run
 run: setup-rust
-	cargo build --profile $(PROFILE) -p mortise
-	exec $(BINARY) serve --config $(CONFIG) --port $(PORT)
+	cargo build --profile $(PROFILE) -p mortise -p mortise-testkit --bin mortise --bin mortise-demo-server
+	@scripts/try.sh $(PORT)
+	@PATH="$(CURDIR)/$(dir $(BINARY)):$$PATH" exec $(BINARY) serve --config $(CONFIG) --port $(PORT)
 
 ## test: all tests: Rust's, then the official MCP clients and servers of other languages through the gateway
 .PHONY: test

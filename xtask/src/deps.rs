@@ -95,7 +95,11 @@ const BANNED: &[Banned] = &[
         crates: &["tokio", "hyper", "rustls", "reqwest", "tracing-subscriber"],
         why: "authors of plugins compile it, for any runtime",
     },
-    Banned { room: "mortise-mcp", crates: &["tokio", "hyper", "rustls", "socket2"], why: "it is driven by bytes" },
+    Banned {
+        room: "mortise-mcp",
+        crates: &["tokio", "hyper", "rustls", "socket2"],
+        why: "it is driven by bytes",
+    },
     Banned { room: "mortise-telemetry", crates: &["tokio", "hyper"], why: "it is names, no exporter" },
     Banned {
         room: "mortise-builtins",
@@ -117,18 +121,38 @@ struct Owned {
 }
 
 const OWNED: &[Owned] = &[
-    Owned { name: "rustls", owners: &["mortise-mcp-transport"], why: "one crypto provider, set up in one place" },
+    Owned {
+        name: "rustls",
+        owners: &["mortise-mcp-transport"],
+        why: "one crypto provider, set up in one place",
+    },
     Owned { name: "tokio-rustls", owners: &["mortise-mcp-transport"], why: "as rustls" },
     Owned { name: "rustls-native-certs", owners: &["mortise-mcp-transport"], why: "as rustls" },
     Owned { name: "rustix", owners: &["mortise-mcp-transport"], why: "signals to process groups" },
     Owned { name: "granit-parser", owners: &["mortise-framework"], why: "one reader of YAML" },
     Owned { name: "jsonschema", owners: &["mortise-framework"], why: "one wording of schema errors" },
     Owned { name: "minijinja", owners: &["mortise-framework"], why: "templates belong to one file format" },
-    Owned { name: "mimalloc", owners: &["mortise", "mortise-benches"], why: "a program chooses its allocator, a library does not" },
+    Owned {
+        name: "mimalloc",
+        owners: &["mortise", "mortise-benches"],
+        why: "a program chooses its allocator, a library does not",
+    },
     Owned { name: "tracing-subscriber", owners: &["mortise"], why: "a program chooses where logs go" },
-    Owned { name: "anyhow", owners: &["mortise", "mortise-benches", "xtask"], why: "libraries have typed errors" },
-    Owned { name: "clap", owners: &["mortise", "mortise-benches", "mortise-testkit", "xtask"], why: "command lines are for programs" },
-    Owned { name: "hyper", owners: &["mortise-mcp-transport", "mortise-gateway", "mortise-testkit"], why: "HTTP has one client and one server" },
+    Owned {
+        name: "anyhow",
+        owners: &["mortise", "mortise-benches", "xtask"],
+        why: "libraries have typed errors",
+    },
+    Owned {
+        name: "clap",
+        owners: &["mortise", "mortise-benches", "mortise-testkit", "xtask"],
+        why: "command lines are for programs",
+    },
+    Owned {
+        name: "hyper",
+        owners: &["mortise-mcp-transport", "mortise-gateway", "mortise-testkit"],
+        why: "HTTP has one client and one server",
+    },
 ];
 
 /// Checks everything; returns what is wrong.
@@ -145,7 +169,9 @@ fn check_rooms(graph: &Graph) -> Vec<String> {
     let mut problems = Vec::new();
     for name in graph.members.keys() {
         let Some(room) = ROOMS.iter().find(|room| room.name == name) else {
-            problems.push(format!("{name} has no row in xtask/src/deps.rs: say what it may use, and why it is a crate"));
+            problems.push(format!(
+                "{name} has no row in xtask/src/deps.rs: say what it may use, and why it is a crate"
+            ));
             continue;
         };
         for used in graph.direct(name, Kind::Code).filter(|used| graph.members.contains_key(*used)) {
@@ -180,7 +206,10 @@ fn check_owned(graph: &Graph) -> Vec<String> {
         for member in graph.members.keys().filter(|member| !owned.owners.contains(&member.as_str())) {
             if graph.direct(member, Kind::Code).any(|used| used == owned.name) {
                 let owners = owned.owners.join(", ");
-                problems.push(format!("{member} must not use {}: it belongs to {owners} ({})", owned.name, owned.why));
+                problems.push(format!(
+                    "{member} must not use {}: it belongs to {owners} ({})",
+                    owned.name, owned.why
+                ));
             }
         }
     }
@@ -211,7 +240,8 @@ impl Graph {
         if !output.status.success() {
             bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr).trim());
         }
-        let metadata: Value = serde_json::from_slice(&output.stdout).context("reading what cargo metadata printed")?;
+        let metadata: Value =
+            serde_json::from_slice(&output.stdout).context("reading what cargo metadata printed")?;
         Ok(Self::of(&metadata))
     }
 
@@ -223,7 +253,8 @@ impl Graph {
             packages.iter().map(|package| (text(&package["id"]), text(&package["name"]))).collect();
         let own: BTreeSet<String> = list(&metadata["workspace_members"]).iter().map(text).collect();
         let members = packages.iter().filter(|package| own.contains(&text(&package["id"])));
-        let members = members.map(|package| (text(&package["name"]), text(&package["manifest_path"]))).collect();
+        let members =
+            members.map(|package| (text(&package["name"]), text(&package["manifest_path"]))).collect();
         let mut edges: BTreeMap<String, Vec<(String, Kind)>> = BTreeMap::new();
         for node in list(&metadata["resolve"]["nodes"]) {
             let from = names.get(&text(&node["id"])).cloned().unwrap_or_default();

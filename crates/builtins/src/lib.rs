@@ -12,6 +12,7 @@ mod pattern;
 pub mod pii_filter;
 pub mod regex_filter;
 pub mod resource_filter;
+pub mod sql_sanitizer;
 
 #[cfg(test)]
 mod testing;
@@ -29,6 +30,7 @@ pub fn all() -> Vec<NativeKind> {
         deny_list::kind(),
         resource_filter::kind(),
         argument_normalizer::kind(),
+        sql_sanitizer::kind(),
         output_length_guard::kind(),
     ]
 }

@@ -351,7 +351,12 @@ impl Framework {
         }
         let mut hooks: Vec<HookId> = entry.hooks.iter().filter_map(|name| self.0.hooks.id(name)).collect();
         if hooks.is_empty() {
-            hooks = runtime.as_ref().map(|r| r.default_hooks(&entry.kind).to_vec()).unwrap_or_default();
+            hooks = match &runtime {
+                Some(runtime) => runtime.default_hooks(&entry.kind).to_vec(),
+                // Its server would say which; until it can be asked, a guard must not be missing anywhere.
+                None if entry.is_external() => mortise_plugin_api::hooks::MCP_HOOKS.to_vec(),
+                None => Vec::new(),
+            };
         }
         Some(Prepared { entry: Arc::new(entry.clone()), runtime, hooks, config })
     }

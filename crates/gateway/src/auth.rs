@@ -188,7 +188,8 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
         let (scheme, token) = value.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
     });
-    let token = from_authorization.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes().trim_ascii()));
+    let token =
+        from_authorization.or_else(|| headers.get("x-api-key").map(|value| value.as_bytes().trim_ascii()));
     token.filter(|token| !token.is_empty())
 }
 

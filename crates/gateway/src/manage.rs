@@ -98,9 +98,10 @@ pub fn answer(
     Some(match (page, allowed) {
         (Page::Health, _) => ok(&json!({ "status": "healthy" })),
         (Page::Ready, allowed) => health::ready(managed, allowed.is_ok()),
-        (Page::Plugins | Page::Plugin(_), _) if !managed.serves_plugins() => {
-            detail(StatusCode::NOT_FOUND, "the plugin endpoints are switched off by `enable_plugin_api: false`")
-        }
+        (Page::Plugins | Page::Plugin(_), _) if !managed.serves_plugins() => detail(
+            StatusCode::NOT_FOUND,
+            "the plugin endpoints are switched off by `enable_plugin_api: false`",
+        ),
         (_, Err(error)) => error.response(),
         (Page::Metrics, Ok(())) => metrics(managed.metrics()),
         (Page::Plugins, Ok(())) => ok(&plugins::list(managed.framework())),

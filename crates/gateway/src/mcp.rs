@@ -9,7 +9,9 @@ pub mod session;
 
 mod dispatch;
 mod exchange;
+mod forwarding;
 mod listing;
+mod permission;
 mod post;
 mod prompts;
 mod resources;

@@ -102,7 +102,8 @@ impl StateDir {
         let path = path.into();
         let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
         made.map_err(failed("creating the state folder", &path))?;
-        let mode = fs::metadata(&path).map_err(failed("reading the state folder", &path))?.permissions().mode();
+        let mode =
+            fs::metadata(&path).map_err(failed("reading the state folder", &path))?.permissions().mode();
         if mode & 0o077 != 0 {
             tracing::warn!(folder = %path.display(), "others have access to the state folder; its files stay private");
         }
@@ -148,7 +149,8 @@ impl StateDir {
     /// When it cannot be written.
     pub fn local_token(&self, url: &str) -> Result<LocalToken, StateDirError> {
         let token = random_token("mortise_local_")?;
-        let (path, aside) = (self.file(LOCAL_FILE), self.file(&format!("{LOCAL_FILE}.{}", std::process::id())));
+        let (path, aside) =
+            (self.file(LOCAL_FILE), self.file(&format!("{LOCAL_FILE}.{}", std::process::id())));
         write_private(&aside, &LocalFile { url: url.to_owned(), token: token.clone() })?;
         fs::rename(&aside, &path).map_err(failed("writing", &path))?;
         Ok(LocalToken { digest: TokenDigest::of(token.as_bytes()), path, token: Secret::new(token) })
@@ -167,7 +169,8 @@ impl LocalGateway {
 impl Drop for LocalToken {
     fn drop(&mut self) {
         // A gateway that started later may have put its own there.
-        let still_ours = read_json::<LocalFile>(&self.path).is_some_and(|file| file.token == self.token.expose());
+        let still_ours =
+            read_json::<LocalFile>(&self.path).is_some_and(|file| file.token == self.token.expose());
         if still_ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(file = %self.path.display(), %error, "the credential of the command line was not removed");
         }

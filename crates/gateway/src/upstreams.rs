@@ -12,7 +12,10 @@ pub mod upstream;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -32,6 +35,8 @@ pub struct Upstreams {
     names: Mutex<Names>,
     names_file: Option<PathBuf>,
     changed: watch::Sender<u64>,
+    /// Set once every upstream had an attempt, or nobody waits for that any more.
+    attempted: AtomicBool,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -48,6 +53,7 @@ impl Upstreams {
             names: Mutex::new(names),
             names_file,
             changed: watch::channel(0).0,
+            attempted: AtomicBool::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             list,
@@ -89,14 +95,19 @@ impl Upstreams {
         self.changed.subscribe()
     }
 
-    /// Waits until every upstream had one attempt to start, at most `patience`.
+    /// Waits until every upstream had one attempt to start, at most `patience`; after that, costs nothing.
     pub async fn attempted(&self, patience: Duration) {
+        if self.attempted.load(Relaxed) {
+            return;
+        }
         let all = async {
             for upstream in &self.list {
                 upstream.attempted().await;
             }
         };
-        let _ = tokio::time::timeout(patience, all).await;
+        if tokio::time::timeout(patience, all).await.is_ok() {
+            self.attempted.store(true, Relaxed);
+        }
     }
 
     /// Gives `use_names` the table of names, and writes it to disk if that changed it.

@@ -62,8 +62,11 @@ const BUNDLED_MORE: [(&str, &[&str]); 5] = [
 ];
 
 /// Plugin servers that are usually run outside, by the package of their class.
-const SERVERS: [(&str, &str); 3] =
-    [("OPAPluginFilter", "opapluginfilter"), ("CedarPolicyPlugin", "cedarpolicyplugin"), ("LLMGuard", "llmguardplugin")];
+const SERVERS: [(&str, &str); 3] = [
+    ("OPAPluginFilter", "opapluginfilter"),
+    ("CedarPolicyPlugin", "cedarpolicyplugin"),
+    ("LLMGuard", "llmguardplugin"),
+];
 
 /// What an entry of this kind waits for; `None` where nothing is known of it.
 #[must_use]
@@ -77,7 +80,9 @@ pub fn reason(kind: &str) -> Option<String> {
     }
     let (first, rest) = kind.split_once('.')?;
     if let Some((name, _)) = SERVERS.iter().find(|(_, package)| *package == first) {
-        return Some(format!("waits for the plugin server {name}: run it, and write the entry as `kind: external`"));
+        return Some(format!(
+            "waits for the plugin server {name}: run it, and write the entry as `kind: external`"
+        ));
     }
     let module = match first.strip_prefix("cpex_") {
         Some(module) => module,

@@ -23,7 +23,7 @@ use crate::{
 /// Runs a command.
 pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> anyhow::Result<Exit> {
     match command {
-        Command::Serve(args) => serve::serve(args, assembly, output),
+        Command::Serve(args) => serve::serve(&args, assembly, output),
         Command::Config(ConfigCommand::Check(args)) => check::check(&args, &assembly, output),
         Command::Config(ConfigCommand::Schema(args)) => {
             let schema = if args.plugins_file {
@@ -37,7 +37,7 @@ pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> 
         Command::Plugins(PluginsCommand::List(args)) => listing::list(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Show(args)) => listing::show(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Kinds(args)) => kinds::kinds(&args, &assembly, output),
-        Command::Plugins(PluginsCommand::Test(args)) => test::test(&args, assembly, output),
+        Command::Plugins(PluginsCommand::Test(args)) => test::test(&args, &assembly, output),
         Command::Hooks(args) => hooks::hooks(&args, assembly.framework.hooks(), output),
         Command::Completions(args) => {
             let mut script = Vec::new();
@@ -85,7 +85,9 @@ fn options(args: &ConfigArgs) -> Result<LoadOptions, NotSettled> {
     }
     for set in &args.set {
         let (key, value) = set.split_once('=').ok_or_else(|| {
-            NotSettled::Other(anyhow!("`--set {set}` has no `=`: write --set limits.max_argument_bytes=50000"))
+            NotSettled::Other(anyhow!(
+                "`--set {set}` has no `=`: write --set limits.max_argument_bytes=50000"
+            ))
         })?;
         match Override::from_flag("--set", key.trim(), value) {
             Ok(value) => options.overrides.push(value),

@@ -16,14 +16,17 @@ pub(crate) fn start(format: LogFormat) -> Result<(), String> {
         Some((name, text))
     });
     let filter = match variable {
-        Some((name, text)) => EnvFilter::try_new(&text)
-            .map_err(|error| format!("the variable {name} is no filter such as `info,mortise=debug`: {error}"))?,
+        Some((name, text)) => EnvFilter::try_new(&text).map_err(|error| {
+            format!("the variable {name} is no filter such as `info,mortise=debug`: {error}")
+        })?,
         None => EnvFilter::new(DEFAULT_FILTER),
     };
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let layer = fmt::layer().with_writer(std::io::stderr);
     let layer = match format {
-        LogFormat::Text => layer.with_ansi(!plain && std::io::stderr().is_terminal()).with_target(false).boxed(),
+        LogFormat::Text => {
+            layer.with_ansi(!plain && std::io::stderr().is_terminal()).with_target(false).boxed()
+        }
         LogFormat::Json => layer.json().flatten_event(true).boxed(),
     };
     let _already_logging = tracing_subscriber::registry().with(filter).with(layer).try_init();

@@ -1,4 +1,5 @@
 //! The command as a process: what it prints, where, and how it ends.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::{
     io::{Read, Write},
@@ -36,7 +37,11 @@ impl Stage {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mortise"));
-        command.args(args).current_dir(self.path()).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }
 
@@ -137,7 +142,10 @@ fn a_good_plugin_file_is_checked_with_what_runs_and_what_waits() {
     assert!(out.starts_with("config.yaml: ok\n"), "{out}");
     assert!(out.contains("runs  pii ("), "{out}");
     assert!(out.contains("off   off ("), "{out}");
-    assert!(out.contains("waits limiter") && out.contains("RateLimiter, which is not part of this version"), "{out}");
+    assert!(
+        out.contains("waits limiter") && out.contains("RateLimiter, which is not part of this version"),
+        "{out}"
+    );
 }
 
 #[test]
@@ -164,7 +172,8 @@ fn several_files_are_checked_each_by_itself_or_together() {
 
 #[test]
 fn strict_makes_unknown_keys_of_plugin_files_errors() {
-    let stage = Stage::new(&[("config.yaml", "plugins:\n  - { name: p, kind: builtin.pii_filter, prioritee: 1 }\n")]);
+    let stage =
+        Stage::new(&[("config.yaml", "plugins:\n  - { name: p, kind: builtin.pii_filter, prioritee: 1 }\n")]);
     let ran = stage.run(&["config", "check", "config.yaml"]).expect(0);
     assert!(ran.err.contains("notice: unknown key `prioritee`"), "{}", ran.err);
     stage.run(&["config", "check", "--strict", "config.yaml"]).expect(1);
@@ -173,7 +182,9 @@ fn strict_makes_unknown_keys_of_plugin_files_errors() {
 #[test]
 fn the_check_can_be_read_by_programs() {
     let stage = Stage::new(&[("config.yaml", PLUGINS), ("mortise.yaml", "upstreams: { a: {} }\n")]);
-    let ran = stage.run(&["config", "check", "--format", "json", "config.yaml", "mortise.yaml", "gone.yaml"]).expect(1);
+    let ran = stage
+        .run(&["config", "check", "--format", "json", "config.yaml", "mortise.yaml", "gone.yaml"])
+        .expect(1);
     let result = ran.json();
     assert_eq!(result["ok"], false);
     assert_eq!(result["files"][0]["ok"], true);
@@ -221,8 +232,13 @@ fn kinds_and_hooks_are_listed_and_described() {
     let stage = Stage::new(&[]);
     assert!(stage.run(&["plugins", "kinds"]).expect(0).out.contains("builtin.pii_filter"));
     let kind = stage.run(&["plugins", "kinds", "pii_filter"]).expect(0).out;
-    assert!(kind.contains("detect_email") && kind.contains("plugins.pii_filter.pii_filter.PIIFilterPlugin"), "{kind}");
-    assert!(stage.run(&["plugins", "kinds", "pii_filtr"]).expect(1).err.contains("did you mean `pii_filter`?"));
+    assert!(
+        kind.contains("detect_email") && kind.contains("plugins.pii_filter.pii_filter.PIIFilterPlugin"),
+        "{kind}"
+    );
+    assert!(
+        stage.run(&["plugins", "kinds", "pii_filtr"]).expect(1).err.contains("did you mean `pii_filter`?")
+    );
     assert!(stage.run(&["hooks"]).expect(0).out.contains("tool_pre_invoke"));
     let hook = stage.run(&["hooks", "tool_pre_invoke", "--format", "json"]).expect(0).json();
     assert_eq!(hook["may"], json!({ "block": true, "change": true }));
@@ -269,7 +285,9 @@ fn testing_a_plugin_that_blocks_ends_with_3() {
         assert!(ran.out.contains("PII_DETECTED"), "{}", ran.out);
         assert!(!ran.out.contains("alice@"), "{}", ran.out);
     }
-    let soft = stage.run(&["plugins", "test", "soft", "--hook", "tool_pre_invoke", "--payload", "call.json"]).expect(0);
+    let soft = stage
+        .run(&["plugins", "test", "soft", "--hook", "tool_pre_invoke", "--payload", "call.json"])
+        .expect(0);
     assert!(soft.out.contains("lets the call pass"), "{}", soft.out);
 }
 
@@ -296,7 +314,8 @@ fn values_can_be_set_by_flag_and_variable() {
     let wrong = stage.run(&["plugins", "list", "--set", "limits.max_argument_bytes=0"]).expect(1);
     assert!(wrong.err.contains("limits.max_argument_bytes"), "{}", wrong.err);
     assert!(stage.run(&["plugins", "list", "--set", "nonsense"]).expect(1).err.contains("no `=`"));
-    let by_variable = stage.command(&["plugins", "list"]).env("MORTISE_LISTEN__ADDRESS", "nowhere").output().unwrap();
+    let by_variable =
+        stage.command(&["plugins", "list"]).env("MORTISE_LISTEN__ADDRESS", "nowhere").output().unwrap();
     assert_eq!(by_variable.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&by_variable.stderr).contains("MORTISE_LISTEN__ADDRESS"));
 }
@@ -309,7 +328,10 @@ struct Serving {
 
 impl Serving {
     fn start(stage: &Stage, args: &[&str]) -> Self {
-        let all: Vec<&str> = ["serve", "--port", "0", "--ready-file", "ready"].into_iter().chain(args.iter().copied()).collect();
+        let all: Vec<&str> = ["serve", "--port", "0", "--ready-file", "ready"]
+            .into_iter()
+            .chain(args.iter().copied())
+            .collect();
         let child = stage.command(&all).stderr(Stdio::piped()).spawn().unwrap();
         let ready = stage.path().join("ready");
         let end = std::time::Instant::now() + Duration::from_secs(30);
@@ -376,7 +398,8 @@ fn a_running_gateway_is_asked_with_the_credential_it_left() {
         let list = stage.run(&["plugins", "list", "--url", url, "--format", "json"]).expect(0).json();
         assert_eq!(list[0]["name"], "limiter");
         assert_eq!(list[0]["status"], "unavailable");
-        let plugin = stage.run(&["plugins", "show", "pii", "--url", url, "--format", "json"]).expect(0).json();
+        let plugin =
+            stage.run(&["plugins", "show", "pii", "--url", url, "--format", "json"]).expect(0).json();
         assert!(plugin["uuid"].is_string(), "{plugin}");
     }
     let elsewhere = Stage::new(&[]);

@@ -60,6 +60,10 @@ impl WireContext {
         let text = |value: &Option<std::sync::Arc<str>>| value.as_deref().map(str::to_owned);
         let own = context.own_ref();
         let base = context.shared_base();
+        let mut metadata = base.metadata.clone();
+        if let Some(upstream) = request.upstream.as_deref() {
+            metadata.entry("gateway").or_insert_with(|| serde_json::json!({ "id": upstream, "name": upstream }));
+        }
         Self {
             state: own.map(|own| own.values.clone()).unwrap_or_default(),
             metadata: own.map(|own| own.metadata.clone()).unwrap_or_default(),
@@ -71,7 +75,7 @@ impl WireContext {
                 server_id: text(&request.server_id),
                 content_type: text(&request.content_type),
                 state: base.state.clone(),
-                metadata: base.metadata.clone(),
+                metadata,
             },
         }
     }

@@ -21,7 +21,8 @@ pub(super) fn check(root: &Path, manifests: &[(&str, &Path)]) -> anyhow::Result<
 fn problems_of(name: &str, text: &str) -> Vec<String> {
     let mut problems = Vec::new();
     if !lines(text, "lints").any(|line| plain(line) == "workspace=true") {
-        problems.push(format!("{name} does not take its lints from the workspace: `[lints] workspace = true`"));
+        problems
+            .push(format!("{name} does not take its lints from the workspace: `[lints] workspace = true`"));
     }
     for key in INHERITED {
         if !lines(text, "package").any(|line| plain(line) == format!("{key}.workspace=true")) {
@@ -31,9 +32,13 @@ fn problems_of(name: &str, text: &str) -> Vec<String> {
     for section in ["dependencies", "dev-dependencies", "build-dependencies"] {
         for line in lines(text, section) {
             let line = plain(line);
-            if !line.contains(".workspace=true") && !line.contains("workspace=true,") && !line.contains("{workspace=true}") {
+            if !line.contains(".workspace=true")
+                && !line.contains("workspace=true,")
+                && !line.contains("{workspace=true}")
+            {
                 let dependency = line.split(['=', '.']).next().unwrap_or_default();
-                problems.push(format!("{name} does not take the version of `{dependency}` from the workspace"));
+                problems
+                    .push(format!("{name} does not take the version of `{dependency}` from the workspace"));
             }
         }
     }

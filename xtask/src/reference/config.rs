@@ -47,7 +47,8 @@ fn write<'s>(
     {
         page.push_str(&format!("{about}\n\n"));
     }
-    let needed: Vec<&str> = section.schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let needed: Vec<&str> =
+        section.schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     page.push_str(&row(&["key", "type", "default", "what it does"]));
     page.push_str(&row(&["---", "---", "---", "---"]));
     let (mut inner, mut notes) = (Vec::new(), String::new());
@@ -80,7 +81,8 @@ fn meanings(name: &str, schema: &Value) -> String {
     if words.is_empty() {
         return String::new();
     }
-    let lines: Vec<String> = words.iter().map(|(word, about)| format!("- `{word}`: {}\n", cell(about))).collect();
+    let lines: Vec<String> =
+        words.iter().map(|(word, about)| format!("- `{word}`: {}\n", cell(about))).collect();
     format!("\n`{name}` is one of:\n\n{}", lines.concat())
 }
 

@@ -68,7 +68,11 @@ fn fields(title: &str, root: &Value, page: &mut String) {
     page.push_str(&row(&["---", "---", "---"]));
     for (name, property) in properties {
         let about = schema::description(property, root);
-        page.push_str(&row(&[&format!("`{name}`"), &cell(&schema::type_words(property, root)), &cell(&about)]));
+        page.push_str(&row(&[
+            &format!("`{name}`"),
+            &cell(&schema::type_words(property, root)),
+            &cell(&about),
+        ]));
     }
 }
 

@@ -59,7 +59,9 @@ pub(super) fn type_words(schema: &Value, root: &Value) -> String {
         },
         ["object"] if schema["properties"].is_object() => "map".to_owned(),
         ["object"] => match &schema["additionalProperties"] {
-            Value::Object(_) => format!("map of name to {}", type_words(&schema["additionalProperties"], root)),
+            Value::Object(_) => {
+                format!("map of name to {}", type_words(&schema["additionalProperties"], root))
+            }
             _ => "any map".to_owned(),
         },
         [] => "anything".to_owned(),
@@ -78,7 +80,9 @@ pub(super) fn constants(schema: &Value) -> Option<Vec<(&str, &str)>> {
         let about = part["description"].as_str().unwrap_or_default();
         match (part["const"].as_str(), part["enum"].as_array()) {
             (Some(word), _) => words.push((word, about)),
-            (None, Some(several)) => words.extend(several.iter().filter_map(|word| Some((word.as_str()?, about)))),
+            (None, Some(several)) => {
+                words.extend(several.iter().filter_map(|word| Some((word.as_str()?, about))));
+            }
             (None, None) => return None,
         }
     }

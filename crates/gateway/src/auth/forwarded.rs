@@ -14,7 +14,8 @@ pub fn client_address(peer: SocketAddr, headers: &HeaderMap, trusted: &[IpNet]) 
         return peer;
     }
     let mut client = peer;
-    let values: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
+    let values: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|v| v.to_str().ok()).collect();
     for hop in values.iter().flat_map(|value| value.split(',')).rev() {
         let Some(address) = parse(hop.trim()) else { break };
         client = address;

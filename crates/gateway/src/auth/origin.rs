@@ -73,7 +73,11 @@ impl OriginCheck {
     ///
     /// # Errors
     /// When `Host` or `Origin` are not acceptable.
-    pub fn check<'h>(&self, uri: &Uri, headers: &'h HeaderMap) -> Result<Option<&'h HeaderValue>, OriginRefused> {
+    pub fn check<'h>(
+        &self,
+        uri: &Uri,
+        headers: &'h HeaderMap,
+    ) -> Result<Option<&'h HeaderValue>, OriginRefused> {
         let host = uri.authority().map(http::uri::Authority::as_str);
         let host = match (host, headers.get(HOST)) {
             (Some(host), _) => Some(host),
@@ -102,7 +106,11 @@ impl OriginCheck {
     /// The answer to a browser that asks whether it may send a request for a page of a listed origin; `None` where
     /// this is no such question.
     #[must_use]
-    pub fn preflight(method: &Method, headers: &HeaderMap, shared_with: Option<&HeaderValue>) -> Option<Response<Bytes>> {
+    pub fn preflight(
+        method: &Method,
+        headers: &HeaderMap,
+        shared_with: Option<&HeaderValue>,
+    ) -> Option<Response<Bytes>> {
         let origin = shared_with?;
         if *method != Method::OPTIONS || !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
@@ -130,7 +138,8 @@ impl OriginCheck {
         let Some((name, port)) = split(authority).map(|(name, port)| (name, port.unwrap_or(usual))) else {
             return false;
         };
-        let as_addressed = host.and_then(split).is_some_and(|(host, p)| host == name && p.unwrap_or(usual) == port);
+        let as_addressed =
+            host.and_then(split).is_some_and(|(host, p)| host == name && p.unwrap_or(usual) == port);
         as_addressed || (self.loopback && port == self.port && is_loopback_name(&name))
     }
 }

@@ -123,10 +123,14 @@ fn verdict(check: &OriginCheck, host: &str, origin: Option<&str>) -> Result<bool
 #[test]
 fn on_loopback_only_loopback_names_and_listed_ones_are_served() {
     let check = check("127.0.0.1:8081", &[], &["gw.example.com"]);
-    for host in ["127.0.0.1:8081", "localhost:8081", "LOCALHOST", "[::1]:9", "app.localhost:8081", "gw.example.com"] {
+    for host in
+        ["127.0.0.1:8081", "localhost:8081", "LOCALHOST", "[::1]:9", "app.localhost:8081", "gw.example.com"]
+    {
         assert_eq!(verdict(&check, host, None), Ok(false), "{host}");
     }
-    for host in ["evil.example", "localhost.evil.example:8081", "127.0.0.1.evil.example", "", "a b", "10.0.0.1"] {
+    for host in
+        ["evil.example", "localhost.evil.example:8081", "127.0.0.1.evil.example", "", "a b", "10.0.0.1"]
+    {
         assert_eq!(verdict(&check, host, None), Err(OriginRefused::Host), "{host}");
     }
 }
@@ -141,10 +145,13 @@ fn the_authority_of_http2_counts_as_host() {
 #[test]
 fn pages_of_the_own_origin_are_served_and_others_are_not() {
     let check = check("127.0.0.1:8081", &[], &[]);
-    for own in ["http://127.0.0.1:8081", "http://localhost:8081", "http://[::1]:8081", "https://localhost:8081"] {
+    for own in
+        ["http://127.0.0.1:8081", "http://localhost:8081", "http://[::1]:8081", "https://localhost:8081"]
+    {
         assert_eq!(verdict(&check, "localhost:8081", Some(own)), Ok(false), "{own}");
     }
-    for other in ["http://localhost:3000", "http://localhost", "https://evil.example", "null", "nonsense", ""] {
+    for other in ["http://localhost:3000", "http://localhost", "https://evil.example", "null", "nonsense", ""]
+    {
         assert_eq!(verdict(&check, "localhost:8081", Some(other)), Err(OriginRefused::Origin), "{other}");
     }
 }
@@ -164,8 +171,12 @@ fn listed_origins_are_served_and_their_answers_shared() {
     for origin in ["https://app.example.com", "null"] {
         assert_eq!(verdict(&listed, "localhost", Some(origin)), Ok(true), "{origin}");
     }
-    assert_eq!(verdict(&check("127.0.0.1:1", &["*"], &[]), "localhost", Some("https://any.example")), Ok(true));
-    let asked = headers(&[("access-control-request-method", "POST"), ("access-control-request-headers", "x-a")]);
+    assert_eq!(
+        verdict(&check("127.0.0.1:1", &["*"], &[]), "localhost", Some("https://any.example")),
+        Ok(true)
+    );
+    let asked =
+        headers(&[("access-control-request-method", "POST"), ("access-control-request-headers", "x-a")]);
     let origin = HeaderValue::from_static("https://app.example.com");
     let answer = OriginCheck::preflight(&Method::OPTIONS, &asked, Some(&origin)).unwrap();
     assert_eq!(answer.headers()["access-control-allow-origin"], origin);

@@ -150,8 +150,12 @@ impl fmt::Debug for TokenDigest {
 pub(super) fn settle(index: usize, raw: AppConfig, found: &mut Findings<'_>) -> App {
     let path = format!("apps[{index}]");
     let tokens = raw.tokens.into_iter().enumerate();
-    let tokens = tokens.filter_map(|(at, token)| settle_token(&format!("{path}.tokens[{at}]"), token, found)).collect();
-    for (given, key) in [(raw.monthly_budget.is_some(), "monthly_budget"), (raw.rate_limit.is_some(), "rate_limit")] {
+    let tokens = tokens
+        .filter_map(|(at, token)| settle_token(&format!("{path}.tokens[{at}]"), token, found))
+        .collect();
+    for (given, key) in
+        [(raw.monthly_budget.is_some(), "monthly_budget"), (raw.rate_limit.is_some(), "rate_limit")]
+    {
         if given {
             found.notice(&format!("{path}.{key}"), format!("`{key}` is accepted and not enforced yet"));
         }
@@ -174,8 +178,9 @@ fn settle_token(path: &str, raw: TokenConfig, found: &mut Findings<'_>) -> Optio
     let digest = TokenDigest::parse(&raw.sha256);
     if digest.is_none() {
         let message = "this is not a SHA-256: it has 64 hexadecimal digits";
-        found.error(&format!("{path}.sha256"), message).help =
-            Some("`printf %s \"$TOKEN\" | sha256sum` prints it; the token itself is never written down".into());
+        found.error(&format!("{path}.sha256"), message).help = Some(
+            "`printf %s \"$TOKEN\" | sha256sum` prints it; the token itself is never written down".into(),
+        );
     }
     let expires = raw.expires.as_deref().map(end_of);
     if expires == Some(None) {

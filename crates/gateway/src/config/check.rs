@@ -23,7 +23,9 @@ pub(super) fn names(config: &Config, found: &mut Findings<'_>) {
         ("llms", config.llms.keys().collect()),
     ] {
         for name in names.into_iter().filter(|name| !is_name(name)) {
-            found.key_error(section, name, format!("`{}` cannot be a name in `{section}`", shown(name))).help =
+            found
+                .key_error(section, name, format!("`{}` cannot be a name in `{section}`", shown(name)))
+                .help =
                 Some("a name is letters, digits, `_`, `.` and `-`, and begins with a letter or digit".into());
         }
     }
@@ -33,7 +35,8 @@ pub(super) fn names(config: &Config, found: &mut Findings<'_>) {
             known("upstream", upstream, config.upstreams.keys(), &format!("{path}[{index}]"), found);
         }
     }
-    if let Some(span) = found.node("llms").filter(|_| !config.llms.is_empty()).map(|node| node.span().clone()) {
+    if let Some(span) = found.node("llms").filter(|_| !config.llms.is_empty()).map(|node| node.span().clone())
+    {
         let message = "`llms` is read and checked; LLM traffic is not served yet";
         found.notices.push(Diagnostic::new(DiagnosticKind::Remark, message).at(span).path("llms"));
     }

@@ -159,7 +159,8 @@ fn address(
     (host, port): (Option<&str>, Option<u16>),
     found: &mut Findings<'_>,
 ) -> Option<SocketAddr> {
-    const SHAPE: &str = "write an IP address or `localhost` and a port, for example 127.0.0.1:8081 or [::1]:8081";
+    const SHAPE: &str =
+        "write an IP address or `localhost` and a port, for example 127.0.0.1:8081 or [::1]:8081";
     let mut address = parse_address(written);
     if address.is_none() {
         let message = format!("`{}` is not an address to listen on", shown(written));
@@ -201,7 +202,10 @@ fn parse_host(host: &str) -> Option<IpAddr> {
 fn networks(written: &[String], found: &mut Findings<'_>) -> Vec<IpNet> {
     let mut networks = Vec::new();
     for (index, text) in written.iter().enumerate() {
-        match text.parse::<IpNet>().or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error)) {
+        match text
+            .parse::<IpNet>()
+            .or_else(|error| text.parse::<IpAddr>().map(IpNet::from).map_err(|_| error))
+        {
             Ok(network) => networks.push(network),
             Err(_) => {
                 let message = format!("`{}` is not a network", shown(text));

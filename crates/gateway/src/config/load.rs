@@ -4,9 +4,7 @@ use std::path::{Path, PathBuf};
 
 use mortise_framework::{
     Framework, Plan,
-    config::{
-        Environment, Errors, FileKind, Loaded, Loader, Notice, Override, PluginSettings, recognise,
-    },
+    config::{Environment, Errors, FileKind, Loaded, Loader, Notice, Override, PluginSettings, recognise},
 };
 
 use super::{

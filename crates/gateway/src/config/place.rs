@@ -56,7 +56,12 @@ impl<'a> Findings<'a> {
     }
 
     /// An error about a key of the map at `parent`.
-    pub(super) fn key_error(&mut self, parent: &str, name: &str, message: impl Into<String>) -> &mut Diagnostic {
+    pub(super) fn key_error(
+        &mut self,
+        parent: &str,
+        name: &str,
+        message: impl Into<String>,
+    ) -> &mut Diagnostic {
         let span = self.node(parent).and_then(|map| map.key_span(name)).cloned();
         let error = self.error(&key(parent, name), message);
         error.span = span.or(error.span.take());

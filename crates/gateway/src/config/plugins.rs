@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use mortise_framework::{
     Framework, Plan,
     config::{
-        ConditionMatching, DEFAULT_PLUGINS_FILE, Dialect, EntryRules, Errors, FileKind, Loaded, Node, PluginEntry,
-         PluginSettings, PluginSwitches, PluginsFile, PluginsFileOptions, read_entries,
+        ConditionMatching, DEFAULT_PLUGINS_FILE, Dialect, EntryRules, Errors, FileKind, Loaded, Node,
+        PluginEntry, PluginSettings, PluginSwitches, PluginsFile, PluginsFileOptions, read_entries,
     },
     pipeline,
 };
@@ -98,7 +98,11 @@ fn foreign(
 /// The plugin files, in order: those configured or else the default one, those given like a configuration file, and
 /// the one that the environment names.
 fn paths(options: &LoadOptions, switches: &PluginSwitches, loaded: &Loaded<Config>) -> Vec<PathBuf> {
-    let given = options.files.iter().filter(|(_, kind)| *kind == FileKind::Plugins).map(|(path, _)| options.path(path));
+    let given = options
+        .files
+        .iter()
+        .filter(|(_, kind)| *kind == FileKind::Plugins)
+        .map(|(path, _)| options.path(path));
     let mut paths: Vec<PathBuf> = Vec::new();
     match &loaded.value.plugins_files {
         Some(written) => {

@@ -58,7 +58,7 @@ fn load(text: &str) -> Result<Settled, Errors> {
 /// Line, path and message of every error.
 fn errors(text: &str) -> Vec<(u32, String, String)> {
     let errors = load(text).unwrap_err();
-    let line = |e: &Notice| e.span.as_ref().and_then(|span| span.line()).unwrap_or(0);
+    let line = |e: &Notice| e.span.as_ref().and_then(mortise_framework::config::Span::line).unwrap_or(0);
     errors.list().iter().map(|e| (line(e), e.path.clone(), e.message.clone())).collect()
 }
 
@@ -129,14 +129,24 @@ fn upstreams_keep_the_order_of_the_file() {
 
 #[test]
 fn an_upstream_has_exactly_one_of_url_and_command() {
-    assert_error("upstreams:\n  a:\n    url: http://h/\n    command: x\n", 4, "upstreams.a.command", "not both");
+    assert_error(
+        "upstreams:\n  a:\n    url: http://h/\n    command: x\n",
+        4,
+        "upstreams.a.command",
+        "not both",
+    );
     assert_error("upstreams:\n  a:\n    timeout: 3\n", 2, "upstreams.a", "neither");
 }
 
 #[test]
 fn what_does_not_belong_to_a_transport_is_refused() {
     assert_error("upstreams:\n  a:\n    url: http://h/\n    cwd: x\n", 4, "upstreams.a.cwd", "`command`");
-    assert_error("upstreams:\n  a:\n    command: x\n    headers: { A: b }\n", 4, "upstreams.a.headers", "`url`");
+    assert_error(
+        "upstreams:\n  a:\n    command: x\n    headers: { A: b }\n",
+        4,
+        "upstreams.a.headers",
+        "`url`",
+    );
     assert_error("upstreams:\n  a:\n    command: []\n", 3, "upstreams.a.command", "empty");
 }
 
@@ -174,10 +184,10 @@ fn servers_name_known_upstreams() {
 fn tokens_are_digests_and_times_are_times() {
     let text = "apps:\n  - name: a\n    tokens:\n      - sha256: hunter2\n      - sha256: ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n        expires: soon\n";
     let found = errors(text);
-    assert_eq!(found.iter().map(|e| (e.0, e.1.as_str())).collect::<Vec<_>>(), [
-        (4, "apps[0].tokens[0].sha256"),
-        (6, "apps[0].tokens[1].expires"),
-    ]);
+    assert_eq!(
+        found.iter().map(|e| (e.0, e.1.as_str())).collect::<Vec<_>>(),
+        [(4, "apps[0].tokens[0].sha256"), (6, "apps[0].tokens[1].expires"),]
+    );
     assert!(!load(text).unwrap_err().render(false).contains("hunter2"));
 }
 
@@ -186,7 +196,10 @@ fn apps_are_named_once_and_tokens_belong_to_one() {
     let text = "apps:\n  - name: a\n  - name: b\n  - name: a\n";
     assert_error(text, 4, "apps[2].name", "two apps have the name `a`");
     let digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let text = format!("apps:\n  - {{ name: a, tokens: [{{ sha256: {digest} }}] }}\n  - name: b\n    tokens:\n      - sha256: {}\n", digest.to_uppercase());
+    let text = format!(
+        "apps:\n  - {{ name: a, tokens: [{{ sha256: {digest} }}] }}\n  - name: b\n    tokens:\n      - sha256: {}\n",
+        digest.to_uppercase()
+    );
     assert_error(&text, 5, "apps[1].tokens[0].sha256", "the same");
 }
 
@@ -223,11 +236,10 @@ fn flags_lie_over_the_address_and_are_checked_like_it() {
 fn networks_origins_and_hosts_are_checked() {
     let text = "listen:\n  trusted_proxies: [10.0.0.1, 10.0.0.0/99]\n  allowed_origins: [https://a.example, a.example]\n  allowed_hosts: [a.example, \"http://x\"]\n";
     let found = errors(text);
-    assert_eq!(found.iter().map(|e| e.1.as_str()).collect::<Vec<_>>(), [
-        "listen.trusted_proxies[1]",
-        "listen.allowed_origins[1]",
-        "listen.allowed_hosts[1]",
-    ]);
+    assert_eq!(
+        found.iter().map(|e| e.1.as_str()).collect::<Vec<_>>(),
+        ["listen.trusted_proxies[1]", "listen.allowed_origins[1]", "listen.allowed_hosts[1]",]
+    );
     assert_eq!(found.iter().map(|e| e.0).collect::<Vec<_>>(), [2, 3, 4]);
 }
 
@@ -235,10 +247,11 @@ fn networks_origins_and_hosts_are_checked() {
 fn bindings_name_what_exists() {
     let text = "plugins:\n  - { name: pii, kind: builtin.pii_filter }\nbindings:\n  - plugin: pi\n  - plugin: pii\n    scope: { upstream: docs, tool: anything }\n";
     let found = errors(text);
-    assert_eq!(found.iter().map(|e| (e.0, e.1.as_str())).collect::<Vec<_>>(), [
-        (4, "bindings[0].plugin"),
-        (6, "bindings[1].scope.upstream"),
-    ], "{found:#?}");
+    assert_eq!(
+        found.iter().map(|e| (e.0, e.1.as_str())).collect::<Vec<_>>(),
+        [(4, "bindings[0].plugin"), (6, "bindings[1].scope.upstream"),],
+        "{found:#?}"
+    );
 }
 
 #[test]

@@ -137,8 +137,13 @@ pub(super) fn settle(name: &str, raw: &UpstreamConfig, found: &mut Findings<'_>)
             None
         }
         (None, None) => {
-            found.key_error("upstreams", name, format!("the upstream `{name}` has neither `url` nor `command`")).help =
-                Some("give the `url` of a server that runs, or the `command` that starts one".into());
+            found
+                .key_error(
+                    "upstreams",
+                    name,
+                    format!("the upstream `{name}` has neither `url` nor `command`"),
+                )
+                .help = Some("give the `url` of a server that runs, or the `command` that starts one".into());
             None
         }
     };
@@ -148,9 +153,15 @@ pub(super) fn settle(name: &str, raw: &UpstreamConfig, found: &mut Findings<'_>)
 }
 
 fn http(path: &str, raw: &UpstreamConfig, url: &Secret, found: &mut Findings<'_>) -> Option<Transport> {
-    for (given, name) in [(!raw.args.is_empty(), "args"), (!raw.env.is_empty(), "env"), (raw.cwd.is_some(), "cwd")] {
+    for (given, name) in
+        [(!raw.args.is_empty(), "args"), (!raw.env.is_empty(), "env"), (raw.cwd.is_some(), "cwd")]
+    {
         if given {
-            found.key_error(path, name, format!("`{name}` belongs to an upstream with `command`, not to one with `url`"));
+            found.key_error(
+                path,
+                name,
+                format!("`{name}` belongs to an upstream with `command`, not to one with `url`"),
+            );
         }
     }
     let at = place::key(path, "url");
@@ -199,9 +210,18 @@ fn headers(path: &str, raw: &IndexMap<String, Secret>, found: &mut Findings<'_>)
     headers
 }
 
-fn stdio(path: &str, raw: &UpstreamConfig, command: Vec<String>, found: &mut Findings<'_>) -> Option<Transport> {
+fn stdio(
+    path: &str,
+    raw: &UpstreamConfig,
+    command: Vec<String>,
+    found: &mut Findings<'_>,
+) -> Option<Transport> {
     if !raw.headers.is_empty() {
-        found.key_error(path, "headers", "`headers` belongs to an upstream with `url`, not to one with `command`");
+        found.key_error(
+            path,
+            "headers",
+            "`headers` belongs to an upstream with `url`, not to one with `command`",
+        );
     }
     let mut words = command.into_iter();
     let program = words.next().filter(|program| !program.is_empty());

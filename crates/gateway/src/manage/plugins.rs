@@ -70,7 +70,9 @@ fn hooks(framework: &Framework, instance: &Instance) -> Vec<String> {
     let pipelines = framework.pipelines();
     let rows = framework.hooks().rows().iter();
     let runs = rows.filter(|row| {
-        pipelines.chain(row.id).is_some_and(|chain| chain.instances().any(|member| member.name == instance.name))
+        pipelines
+            .chain(row.id)
+            .is_some_and(|chain| chain.instances().any(|member| member.name == instance.name))
     });
     runs.map(|row| row.name.to_string()).collect()
 }
@@ -97,8 +99,10 @@ fn stats(stats: &PluginStats) -> Value {
         .hooks()
         .into_iter()
         .map(|(hook, counts)| {
-            let calls: Map<String, Value> =
-                Status::ALL.iter().map(|status| (status.word().to_owned(), counts.calls(*status).into())).collect();
+            let calls: Map<String, Value> = Status::ALL
+                .iter()
+                .map(|status| (status.word().to_owned(), counts.calls(*status).into()))
+                .collect();
             (hook.to_string(), json!({ "calls": counts.total(), "by_status": calls }))
         })
         .collect();

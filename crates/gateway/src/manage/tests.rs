@@ -3,7 +3,7 @@ use mortise_framework::{
     config::{Environment, PluginsFile, PluginsFileOptions},
     runtime::NativeRuntime,
 };
-use mortise_plugin_api::{Needs, Native, NativeKind, PluginError, Verdict, hooks::ToolPreInvoke};
+use mortise_plugin_api::{Native, NativeKind, Needs, PluginError, Verdict, hooks::ToolPreInvoke};
 
 use super::*;
 use crate::config::{App, Token};
@@ -62,7 +62,9 @@ fn passes() -> NativeKind {
         config_schema: || json!({ "type": "object" }).try_into().unwrap(),
         build: |_| {
             let plugin = Native::new(());
-            Ok(plugin.on::<ToolPreInvoke>(Needs::observe(), |(), _, _| Ok::<_, PluginError>(Verdict::Pass)).into_plugin())
+            Ok(plugin
+                .on::<ToolPreInvoke>(Needs::observe(), |(), _, _| Ok::<_, PluginError>(Verdict::Pass))
+                .into_plugin())
         },
     }
 }
@@ -77,7 +79,13 @@ async fn stage() -> Stage {
     let plan = Plan { entries: file.entries, enabled: true, ..Plan::default() };
     let (pipelines, _) = framework.build(&plan).await.unwrap();
     framework.swap(pipelines);
-    let upstream = |name: &str, state| upstreams::Status { name: name.into(), state, tools: 2, prompts: 0, resources: 1 };
+    let upstream = |name: &str, state| upstreams::Status {
+        name: name.into(),
+        state,
+        tools: 2,
+        prompts: 0,
+        resources: 1,
+    };
     Stage {
         framework,
         upstreams: vec![
@@ -176,7 +184,12 @@ async fn ready_waits_for_the_first_attempts_and_then_names_what_is_degraded() {
     stage.attempted = true;
     let (status, ready) = get(&stage, &open(), "/ready", None);
     assert_eq!((status, &ready["status"]), (200, &json!("degraded")));
-    let named: Vec<_> = ready["degraded"].as_array().unwrap().iter().map(|d| (d["kind"].clone(), d["name"].clone())).collect();
+    let named: Vec<_> = ready["degraded"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| (d["kind"].clone(), d["name"].clone()))
+        .collect();
     assert_eq!(named, [(json!("plugin"), json!("odd name/1")), (json!("upstream"), json!("files"))]);
     assert_eq!(ready["degraded"][1]["reason"], "refused");
     assert_eq!(ready["plugins_enabled"], true);

@@ -11,7 +11,7 @@ use mortise_mcp_transport::upstream::Outcome;
 
 use super::{
     exchange::{Inbound, no_answer},
-    invalid_params, listing, prompts, resources, rpc, tools,
+    invalid_params, listing, permission, prompts, resources, rpc, tools,
 };
 
 /// What a request came to, for metrics.
@@ -75,6 +75,9 @@ pub(crate) async fn answer(mut inbound: Inbound, name: &str) -> Answer {
 }
 
 async fn by_method(inbound: Inbound, name: &str) -> Answer {
+    if let Err(error) = permission::check(&inbound, name).await {
+        return Answer::blocked(Err(error));
+    }
     match name {
         method::TOOLS_CALL => tools::call(inbound).await,
         method::PROMPTS_GET => prompts::get(inbound).await,

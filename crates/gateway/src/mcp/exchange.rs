@@ -13,7 +13,7 @@ use mortise_mcp_transport::upstream::{Call, Connection, Outcome, Step, UpstreamE
 use mortise_plugin_api::{End, Request};
 use tokio::sync::mpsc;
 
-use super::{Surface, session::Session};
+use super::{Surface, forwarding, session::Session};
 use crate::upstreams::{
     Catalogs, Views,
     link::{Link, chain},
@@ -91,12 +91,20 @@ impl Inbound {
             return Err(NoAnswer { end: End::UpstreamFailed, reason: "there is no such upstream".to_owned() });
         };
         let mut way = self.way(at).await?;
+        let changed = match upstream.http_path() {
+            Some(path) => forwarding::before(self, &upstream.name, path, headers).await,
+            None => None,
+        };
+        let headers = changed.as_ref().or(headers);
         let mut again = true;
         loop {
             let call = Call { method, params, timeout: upstream.timeout, headers };
             let error = match self.exchange(at, way.connection(), call).await {
                 Ok(outcome) => {
                     self.surface.metrics.upstream(&upstream.name).ok();
+                    if let Some(path) = upstream.http_path() {
+                        forwarding::after(self, &upstream.name, path).await;
+                    }
                     return Ok(outcome);
                 }
                 Err(error) => error,

@@ -158,6 +158,8 @@ impl Surface {
         if asked.method == method::INITIALIZE && stateless.is_none() {
             return self.initialize(post, asked).await;
         }
+        // Right after the start, what there is to offer is known in a moment.
+        self.upstreams.attempted(self.config.connect_patience).await;
         let under_way = session.as_ref().map(|session| session.begin(asked.id.clone()));
         let (interim, queue) = match accepts.events && goes_upstream(&asked.method) {
             true => Some(mpsc::channel(INTERIM_QUEUE)).unzip(),
@@ -247,7 +249,6 @@ impl Surface {
                 return answer::error(StatusCode::OK, Some(&asked.id), &error);
             }
         };
-        // Right after the start, what there is to announce is known in a moment.
         self.upstreams.attempted(self.config.connect_patience).await;
         let catalogs = self.upstreams.catalogs();
         let Some(views) = catalogs.views(post.audience.server.as_deref()) else {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use mortise_framework::Pair;
 use mortise_mcp::{
     catalog::Kind,
@@ -13,7 +13,7 @@ use mortise_mcp::{
 };
 use mortise_mcp_transport::upstream::Outcome;
 use mortise_plugin_api::{
-    End, Headers, Hook, Json, Payload, Revision,
+    End, Hook, Json, Payload, Revision,
     hooks::{
         ToolPostInvoke, ToolPreInvoke,
         tool::{ToolPostInvokePayload, ToolPreInvokePayload},
@@ -23,7 +23,7 @@ use mortise_plugin_api::{
 use super::{
     dispatch::Answer,
     exchange::{Inbound, NoAnswer},
-    invalid_params, listing,
+    forwarding, invalid_params, listing,
 };
 
 /// Answers `tools/call`.
@@ -145,21 +145,7 @@ fn outgoing(
         (None, None) => params.clone(),
         _ => call.rewrite(renamed, arguments.as_ref()).map_err(|error| error.to_string())?,
     };
-    Ok((rewritten, changed.and_then(|changed| changed.headers.as_ref()).map(header_map)))
-}
-
-/// Headers plugins added, without those that are no headers and those that frame the message.
-fn header_map(headers: &Headers) -> HeaderMap {
-    let pairs = headers.iter().filter_map(|(name, value)| {
-        let name = HeaderName::try_from(name).ok()?;
-        let framing = matches!(
-            name.as_str(),
-            "host" | "content-length" | "content-type" | "transfer-encoding" | "connection" | "te" | "trailer"
-                | "upgrade" | "mcp-session-id"
-        );
-        (!framing).then_some((name, HeaderValue::try_from(value).ok()?))
-    });
-    pairs.collect()
+    Ok((rewritten, changed.and_then(|changed| changed.headers.as_ref()).map(forwarding::outgoing)))
 }
 
 /// The result plugins left, if they changed it: a value that is no MCP result becomes its text.

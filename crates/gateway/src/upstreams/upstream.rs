@@ -114,6 +114,14 @@ impl Upstream {
         self.live.load_full()
     }
 
+    /// The path requests go to, where it is reached over HTTP.
+    pub fn http_path(&self) -> Option<&str> {
+        match &self.transport {
+            Transport::Http(endpoint) => Some(endpoint.path()),
+            Transport::Stdio(_) => None,
+        }
+    }
+
     /// What it offered when it was last asked; also while it is away, so that names keep their place.
     pub fn offered(&self) -> Arc<Offered> {
         self.offered.lock().unwrap_or_else(PoisonError::into_inner).clone()

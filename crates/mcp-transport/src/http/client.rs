@@ -115,6 +115,12 @@ impl Endpoint {
         Ok(Self { shared: Arc::new(shared) })
     }
 
+    /// The path that requests go to.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.shared.target.path()
+    }
+
     /// The connections.
     #[must_use]
     pub fn pool(&self) -> &Pool {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use mortise_framework::config::{Environment, Errors, FileKind, Mode, PluginEntry};
+use mortise_framework::config::{Environment, Errors, FileKind, Mode, PluginEntry, recognise};
 use mortise_gateway::config::{LoadOptions, Settled};
 use serde_json::{Value, json};
 
@@ -13,8 +13,11 @@ use crate::{
 };
 
 pub(super) fn check(args: &CheckArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
-    let groups: Vec<Vec<PathBuf>> =
-        if args.together { vec![args.files.clone()] } else { args.files.iter().map(|file| vec![file.clone()]).collect() };
+    let groups: Vec<Vec<PathBuf>> = if args.together {
+        vec![args.files.clone()]
+    } else {
+        args.files.iter().map(|file| vec![file.clone()]).collect()
+    };
     let mut results = Vec::new();
     let mut exit = Exit::Ok;
     for files in groups {
@@ -57,7 +60,8 @@ fn tell(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly, outpu
         Ok(settled) => settled,
         Err(errors) => {
             let count = errors.list().len();
-            let word = output.paint(Paint::Bad, &format!("{count} error{}", if count == 1 { "" } else { "s" }));
+            let word =
+                output.paint(Paint::Bad, &format!("{count} error{}", if count == 1 { "" } else { "s" }));
             output.line(format!("{name}: {word}"));
             output.errors(errors);
             return;
@@ -66,6 +70,18 @@ fn tell(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly, outpu
     output.notices(&settled.notices);
     let word = output.paint(Paint::Good, "ok");
     output.line(format!("{name}: {word}"));
+    if settled.files.iter().any(|file| recognise(file).is_ok_and(|kind| kind == FileKind::Own)) {
+        tell_own(settled, output);
+    }
+    if !settled.plan.enabled {
+        output.line("  plugins are switched off by PLUGINS_ENABLED");
+    }
+    for entry in &settled.plan.entries {
+        tell_plugin(entry, assembly, output);
+    }
+}
+
+fn tell_own(settled: &Settled, output: &mut Output) {
     let callers = match &settled.apps {
         None => "anyone on this machine may call".to_owned(),
         Some(apps) => format!("{} may call", counted(apps.len(), "app")),
@@ -75,19 +91,18 @@ fn tell(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly, outpu
         counted(settled.upstreams.len(), "upstream"),
         counted(settled.config.servers.len(), "virtual server"),
     ));
-    if !settled.plan.enabled {
-        output.line("  plugins are switched off by PLUGINS_ENABLED");
-    }
-    for entry in &settled.plan.entries {
-        let line = match standing(entry, assembly) {
-            Standing::Runs => format!("{} {} ({})", output.paint(Paint::Good, "runs "), entry.name, entry.kind),
-            Standing::Disabled => format!("{} {} ({})", output.paint(Paint::Dim, "off  "), entry.name, entry.kind),
-            Standing::Waits(reason) => {
-                format!("{} {} ({}): {reason}", output.paint(Paint::Warn, "waits"), entry.name, entry.kind)
-            }
-        };
-        output.line(format!("  {line}"));
-    }
+}
+
+fn tell_plugin(entry: &PluginEntry, assembly: &Assembly, output: &mut Output) {
+    let (name, kind) = (&entry.name, &entry.kind);
+    let line = match standing(entry, assembly) {
+        Standing::Runs => format!("{} {name} ({kind})", output.paint(Paint::Good, "runs ")),
+        Standing::Disabled => format!("{} {name} ({kind})", output.paint(Paint::Dim, "off  ")),
+        Standing::Waits(reason) => {
+            format!("{} {name} ({kind}): {reason}", output.paint(Paint::Warn, "waits"))
+        }
+    };
+    output.line(format!("  {line}"));
 }
 
 fn counted(count: usize, what: &str) -> String {
@@ -130,7 +145,8 @@ fn as_json(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly) ->
     match result {
         Err(errors) => json!({ "file": name, "ok": false, "errors": errors }),
         Ok(settled) => {
-            let plugins: Vec<Value> = settled.plan.entries.iter().map(|entry| summary(entry, assembly)).collect();
+            let plugins: Vec<Value> =
+                settled.plan.entries.iter().map(|entry| summary(entry, assembly)).collect();
             json!({
                 "file": name,
                 "ok": true,

@@ -15,7 +15,8 @@ pub(super) fn kinds(args: &KindsArgs, assembly: &Assembly, output: &mut Output) 
     let hooks = assembly.framework.hooks();
     if let Some(name) = &args.name {
         let plain = name.strip_prefix("builtin.").unwrap_or(name);
-        let kind = assembly.kinds.iter().rev().find(|kind| kind.name == plain || kind.class_paths.contains(&plain));
+        let kind =
+            assembly.kinds.iter().rev().find(|kind| kind.name == plain || kind.class_paths.contains(&plain));
         let kind = kind.ok_or_else(|| {
             let near = nearest(plain, assembly.kinds.iter().map(|kind| kind.name));
             let hint = near.first().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
@@ -56,7 +57,8 @@ fn as_json(kind: &NativeKind, hooks: &HookTable) -> Value {
 fn one(kind: &NativeKind, hooks: &HookTable, output: &mut Output) {
     let name = output.paint(Paint::Bold, &format!("builtin.{}", kind.name));
     output.line(format!("{name}: {}", kind.about));
-    output.line(format!("\nRuns at, where an entry names no hooks:\n  {}", hook_names(kind, hooks).join(", ")));
+    output
+        .line(format!("\nRuns at, where an entry names no hooks:\n  {}", hook_names(kind, hooks).join(", ")));
     if !kind.class_paths.is_empty() {
         output.line(format!("\nKnown elsewhere as:\n  {}", kind.class_paths.join("\n  ")));
     }

@@ -40,7 +40,9 @@ pub(super) fn list(args: &ListArgs, assembly: &Assembly, output: &mut Output) ->
     let rows: Vec<Vec<String>> = plugins
         .iter()
         .map(|plugin| {
-            let hooks = plugin["hooks"].as_array().map(|hooks| hooks.iter().filter_map(Value::as_str).collect::<Vec<_>>());
+            let hooks = plugin["hooks"]
+                .as_array()
+                .map(|hooks| hooks.iter().filter_map(Value::as_str).collect::<Vec<_>>());
             let hooks = hooks.unwrap_or_default().join(", ");
             vec![
                 text(plugin, "name"),
@@ -53,7 +55,8 @@ pub(super) fn list(args: &ListArgs, assembly: &Assembly, output: &mut Output) ->
         })
         .collect();
     output.table(&["NAME", "STATUS", "PRIORITY", "MODE", "KIND", "HOOKS"], &rows);
-    let waiting = plugins.iter().filter_map(|plugin| Some((text(plugin, "name"), plugin["reason"].as_str()?)));
+    let waiting =
+        plugins.iter().filter_map(|plugin| Some((text(plugin, "name"), plugin["reason"].as_str()?)));
     for (name, reason) in waiting {
         let name = output.paint(Paint::Warn, &name);
         output.line(format!("{name}: {reason}"));
@@ -114,5 +117,7 @@ pub(super) fn unknown<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> a
 
 fn encoded(name: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    name.bytes().map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    name.bytes()
+        .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }

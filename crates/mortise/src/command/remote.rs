@@ -39,7 +39,11 @@ pub(super) struct Remote {
 impl Remote {
     /// The gateway that the flags mean. A token that was not given is looked for where the gateway of the same
     /// configuration leaves one.
-    pub(super) fn find(args: &RemoteArgs, config: &ConfigArgs, assembly: &Assembly) -> Result<Self, NotSettled> {
+    pub(super) fn find(
+        args: &RemoteArgs,
+        config: &ConfigArgs,
+        assembly: &Assembly,
+    ) -> Result<Self, NotSettled> {
         let given = args.url.clone().unwrap_or_default();
         let token = args.token.clone().map(Secret::new);
         if given != "local" && token.is_some() {
@@ -92,7 +96,9 @@ async fn get(remote: &Remote, path: &str) -> anyhow::Result<Value> {
     request.headers_mut().insert(header::HOST, origin.authority().clone());
     if let Some(token) = &remote.token {
         let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
-        request.headers_mut().insert(header::AUTHORIZATION, value.context("the token holds strange characters")?);
+        request
+            .headers_mut()
+            .insert(header::AUTHORIZATION, value.context("the token holds strange characters")?);
     }
     let answer = pool.send(|| request.clone()).await.map_err(|error| anyhow!("{}", Chain(&error)))?;
     let status = answer.status();

@@ -4,29 +4,36 @@ use std::{io, path::Path, time::Duration};
 
 use anyhow::Context;
 use mortise_framework::config::Notice;
-use mortise_gateway::{Gateway, StartError, config::Settled, state_dir::StateDir};
-use tokio::signal::unix::{SignalKind, signal};
+use mortise_gateway::{Gateway, StartError, config::Settled};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
 use super::{NotSettled, options};
-use crate::{Assembly, Exit, cli::ServeArgs, logging, output::Output};
+use crate::{
+    Assembly, Exit,
+    cli::{LogFormat, ServeArgs},
+    logging,
+    output::Output,
+};
 
 /// How often it is looked whether everything had its first attempt to start.
 const READY_POLL: Duration = Duration::from_millis(10);
 
-pub(super) fn serve(args: ServeArgs, assembly: Assembly, output: &mut Output) -> anyhow::Result<Exit> {
+pub(super) fn serve(args: &ServeArgs, assembly: Assembly, output: &mut Output) -> anyhow::Result<Exit> {
     if let Err(problem) = logging::start(args.log_format) {
         output.error(&anyhow::anyhow!(problem));
         return Ok(Exit::Usage);
     }
-    let settled = match settle(&args, &assembly) {
+    let settled = match settle(args, &assembly) {
         Ok(settled) => settled,
         Err(problem) => return problem.tell(output),
     };
     log_notices(&settled.notices);
-    tell_admin_token(&settled, output)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the asynchronous runtime")?;
-    runtime.block_on(run(settled, assembly, args.ready_file.as_deref(), output))
+    runtime.block_on(run(settled, assembly, args, output))
 }
 
 fn settle(args: &ServeArgs, assembly: &Assembly) -> Result<Settled, NotSettled> {
@@ -34,15 +41,6 @@ fn settle(args: &ServeArgs, assembly: &Assembly) -> Result<Settled, NotSettled> 
     options.host.clone_from(&args.host);
     options.port = args.port;
     Ok(Settled::load(&options, &assembly.framework)?)
-}
-
-/// Shows the admin token at the first start; afterwards only its digest is known.
-fn tell_admin_token(settled: &Settled, output: &mut Output) -> anyhow::Result<()> {
-    if let Some(token) = StateDir::open(&settled.state_dir)?.admin_token()?.fresh {
-        let folder = settled.state_dir.display();
-        output.say(format!("admin token, shown this once and kept hashed in {folder}: {}", token.expose()));
-    }
-    Ok(())
 }
 
 fn log_notices(notices: &[Notice]) {
@@ -54,9 +52,11 @@ fn log_notices(notices: &[Notice]) {
 async fn run(
     settled: Settled,
     assembly: Assembly,
-    ready_file: Option<&Path>,
+    args: &ServeArgs,
     output: &mut Output,
 ) -> anyhow::Result<Exit> {
+    let (log_format, ready_file) = (args.log_format, args.ready_file.as_deref());
+    let state_dir = settled.state_dir.clone();
     let scheme = if settled.listen.tls.is_some() { "https" } else { "http" };
     let gateway = match Gateway::start(settled, assembly.framework).await {
         Ok(gateway) => gateway,
@@ -67,19 +67,41 @@ async fn run(
         Err(error) => return Err(error.into()),
     };
     let url = format!("{scheme}://{}", reachable(gateway.address()));
-    output.say(format!("listening on {url}"));
-    let shutdown = shutdown()?;
     let ready = tell_ready(&gateway, ready_file, &url);
-    tokio::select! {
-        biased;
-        () = gateway.run(shutdown) => {}
-        // Never ends: its work is done or it waits for ever.
-        () = ready => {}
+    match log_format {
+        LogFormat::Text => output.say(format!("listening on {url}")),
+        // Whoever reads the lines as JSON wants no other.
+        LogFormat::Json => tracing::info!(url, "listening"),
     }
+    if let Some(token) = gateway.fresh_admin_token() {
+        let folder = state_dir.display();
+        output.say(format!("admin token, shown this once and kept hashed in {folder}: {}", token.expose()));
+    }
+    let mut signals = Signals::listen()?;
+    let (stop, stopped) = oneshot::channel();
+    let watched = async {
+        let signal = signals.next().await;
+        tracing::info!(signal, "ending; another signal ends at once");
+        let _already_ending = stop.send(());
+        signals.next().await
+    };
+    let serving = gateway.run(async {
+        let _sender_gone = stopped.await;
+    });
+    let exit = tokio::select! {
+        biased;
+        () = serving => Exit::Ok,
+        signal = watched => {
+            tracing::warn!(signal, "ended at once");
+            Exit::Failed
+        }
+        // Never ends: its work is done, or it waits for ever.
+        () = ready => Exit::Ok,
+    };
     if let Some(file) = ready_file {
         let _already_gone = std::fs::remove_file(file);
     }
-    Ok(Exit::Ok)
+    Ok(exit)
 }
 
 /// An address that can be called: the one for "all addresses" cannot.
@@ -94,7 +116,11 @@ fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
 }
 
 /// Writes the ready file once everything had its first attempt to start.
-fn tell_ready<'a>(gateway: &Gateway, file: Option<&'a Path>, url: &'a str) -> impl Future<Output = ()> + use<'a> {
+fn tell_ready<'a>(
+    gateway: &Gateway,
+    file: Option<&'a Path>,
+    url: &'a str,
+) -> impl Future<Output = ()> + use<'a> {
     let edge = gateway.edge().clone();
     async move {
         while !edge.is_ready() {
@@ -106,7 +132,7 @@ fn tell_ready<'a>(gateway: &Gateway, file: Option<&'a Path>, url: &'a str) -> im
         {
             tracing::error!(file = %file.display(), %error, "the ready file could not be written");
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -117,22 +143,25 @@ fn write_whole(file: &Path, url: &str) -> io::Result<()> {
     std::fs::rename(aside, file)
 }
 
-/// Ends at the first SIGTERM or SIGINT; the second ends the process at once.
-fn shutdown() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    Ok(async move {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!(signal = name, "ending; another signal ends at once");
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            std::process::exit(130);
-        });
-    })
+/// The signals that end the gateway.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    /// Waits for the next one; its name.
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
 }

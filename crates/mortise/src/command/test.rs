@@ -23,8 +23,8 @@ use crate::{
 /// Lines shown around a difference.
 const CONTEXT_LINES: usize = 3;
 
-pub(super) fn test(args: &TestArgs, assembly: Assembly, output: &mut Output) -> anyhow::Result<Exit> {
-    let settled = match settle(&args.config, &assembly) {
+pub(super) fn test(args: &TestArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
+    let settled = match settle(&args.config, assembly) {
         Ok(settled) => settled,
         Err(problem) => return problem.tell(output),
     };
@@ -42,7 +42,12 @@ pub(super) fn test(args: &TestArgs, assembly: Assembly, output: &mut Output) -> 
     }
     let payload = hook.decode(&read(&args.payload)?, Wire::Json);
     let payload = payload.map_err(|error| {
-        anyhow!("{} is no payload of {}: {error}; `mortise hooks {}` shows one", args.payload.display(), hook.name, hook.name)
+        anyhow!(
+            "{} is no payload of {}: {error}; `mortise hooks {}` shows one",
+            args.payload.display(),
+            hook.name,
+            hook.name
+        )
     })?;
     let plan = Plan {
         entries: vec![prepared(entry, args)],
@@ -51,7 +56,7 @@ pub(super) fn test(args: &TestArgs, assembly: Assembly, output: &mut Output) -> 
         enabled: true,
     };
     let request = request(args);
-    let result = match block_on(run(&assembly, &plan, hook, Revision::new(payload), &request))?? {
+    let result = match block_on(run(assembly, &plan, hook, Revision::new(payload), &request))?? {
         Ran::Verdict(result) => result,
         Ran::NotAtHook(hooks) => bail!(
             "the plugin `{}` does not run at {}; it runs at: {}",
