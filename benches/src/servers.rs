@@ -121,7 +121,7 @@ impl Server {
         let log = fs::File::create(folder.join("log"))?;
         command.stdout(Stdio::null()).stderr(log);
         Self::start(&format!("gateway, {plan:?}"), port, &mut command, GATEWAY_READY)
-            .with_context(|| fs::read_to_string(folder.join("log")).unwrap_or_default())
+            .with_context(|| without_token(&fs::read_to_string(folder.join("log")).unwrap_or_default()))
     }
 }
 
@@ -161,6 +161,11 @@ impl Gateway {
     }
 }
 
+/// A log without the line that shows the admin token.
+fn without_token(log: &str) -> String {
+    log.lines().filter(|line| !line.contains("admin token")).collect::<Vec<_>>().join("\n")
+}
+
 /// A port nobody uses now.
 fn free_port() -> anyhow::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
@@ -171,8 +176,9 @@ fn answers(port: u16, (path, status): (&str, &str)) -> bool {
     let ask = || -> std::io::Result<Vec<u8>> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
-        stream
-            .write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())?;
+        stream.write_all(
+            format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n").as_bytes(),
+        )?;
         let mut head = vec![0; 12];
         stream.read_exact(&mut head)?;
         Ok(head)

@@ -59,6 +59,7 @@ pub use plugins_file::{
     DEFAULT_PLUGINS_FILE, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
 };
 pub use recognise::{FileKind, recognise};
+pub use schema::Compiled;
 pub use secret::is_secret_key;
 pub use settings::{ConditionMatching, PluginSettings};
 pub use source::{Limits, Source, Span};

@@ -6,7 +6,11 @@
 //! absent service, a class that is not there) becomes an unavailable instance: it is listed, and calls it guards are
 //! decided by its mode.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use futures_util::future::join_all;
@@ -15,7 +19,7 @@ use serde_json::Value;
 
 use crate::{
     background::Background,
-    config::{Diagnostic, DiagnosticKind, Errors, Mode, Notice, PluginEntry, nearest},
+    config::{Compiled, Diagnostic, DiagnosticKind, Errors, Mode, Notice, PluginEntry, nearest},
     host::LocalHost,
     instance::{Instance, State},
     pipeline::{self, Member, Pipelines, scope::Binding},
@@ -41,6 +45,9 @@ pub struct Plan {
     /// Whether plugins are to run at all.
     pub enabled: bool,
 }
+
+/// Schemas of kinds, compiled once for all entries of a kind.
+type Schemas = HashMap<String, Option<Result<Compiled, Diagnostic>>>;
 
 type HostOf = Box<dyn Fn(&Arc<str>) -> Arc<dyn Host> + Send + Sync>;
 type Awaited = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -294,8 +301,9 @@ impl Framework {
 
     fn prepare(&self, plan: &Plan) -> Result<(Vec<Prepared>, Vec<Notice>), Errors> {
         let (mut errors, mut notices, mut all) = (Vec::new(), Vec::new(), Vec::new());
+        let mut schemas = Schemas::new();
         for entry in &plan.entries {
-            if let Some(prepared) = self.prepare_entry(entry, &mut errors, &mut notices) {
+            if let Some(prepared) = self.prepare_entry(entry, &mut schemas, &mut errors, &mut notices) {
                 self.check_bindings(plan, &prepared, &mut errors);
                 all.push(prepared);
             }
@@ -316,6 +324,7 @@ impl Framework {
     fn prepare_entry(
         &self,
         entry: &PluginEntry,
+        schemas: &mut Schemas,
         errors: &mut Vec<Diagnostic>,
         notices: &mut Vec<Notice>,
     ) -> Option<Prepared> {
@@ -330,9 +339,13 @@ impl Framework {
                     .help("`mortise plugins kinds` lists what is built in"),
             );
         }
-        let schema = runtime.as_ref().and_then(|runtime| runtime.config_schema(&entry.kind));
+        let schema = schemas.entry(entry.kind.clone()).or_insert_with(|| {
+            let schema = runtime.as_ref().and_then(|runtime| runtime.config_schema(&entry.kind));
+            schema.map(|schema| Compiled::new(&schema))
+        });
         if let (Some(schema), true) = (schema, entry.problems.is_empty()) {
-            match entry.check_config(&schema) {
+            let checked = schema.as_ref().map_err(|error| Errors::from(error.clone()));
+            match checked.and_then(|schema| entry.check_config(schema)) {
                 Ok(checked) => {
                     config = checked.node.to_json();
                     notices.extend(checked.notices);

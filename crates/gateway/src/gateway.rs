@@ -85,10 +85,8 @@ impl Gateway {
         let admin = state.admin_token()?;
         let tls = server_tls(&settled.listen)?;
         let specs = upstream_specs(&settled)?;
-        let (pipelines, notices) = framework.build(&settled.plan).await.map_err(StartError::Plugins)?;
-        for notice in &notices {
-            tracing::warn!("{notice}");
-        }
+        // Its notices were given when the configuration was settled.
+        let (pipelines, _) = framework.build(&settled.plan).await.map_err(StartError::Plugins)?;
         framework.swap(pipelines);
         let wanted = settled.listen.address;
         let listening = |source| StartError::Listen { address: wanted, source };

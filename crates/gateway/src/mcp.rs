@@ -1,7 +1,7 @@
 //! The MCP surface: streamable HTTP at `/mcp` and `/servers/{id}/mcp`, in front of all upstreams.
 //!
-//! A message is read once, as an envelope with raw parameters ([`post`]); requests are answered by [`dispatch`],
-//! which knows the methods that need merging, routing or hooks and passes every other one through. Clients may open
+//! A message is read once, as an envelope with raw parameters (`post`); requests are answered by `dispatch`, which
+//! knows the methods that need merging, routing or hooks and passes every other one through. Clients may open
 //! a session ([`session`]); those that do get upstream connections of their own, so that servers can ask them back.
 //! Those that do not, and requests of the revision without sessions, share one connection per upstream.
 

@@ -1,7 +1,7 @@
 //! The MCP servers behind the gateway: kept connected, their lists merged.
 //!
-//! One [`Upstream`](upstream::Upstream) per configured server keeps a shared connection and follows what the server
-//! lists. [`Upstreams`] merges the lists into [`Catalogs`](catalogs::Catalogs), which requests read without a lock;
+//! One [`Upstream`] per configured server keeps a shared connection and follows what the server
+//! lists. [`Upstreams`] merges the lists into [`Catalogs`], which requests read without a lock;
 //! a new set is put in place whenever a list changes. Names once given are kept on disk, so adding a server never
 //! renames what clients know.
 

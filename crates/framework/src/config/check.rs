@@ -48,24 +48,33 @@ pub(super) fn check_in_place(
     prefix: &str,
     dialect: Dialect,
 ) -> (Vec<Diagnostic>, Vec<Notice>) {
-    let compiled = match Compiled::new(schema) {
-        Ok(compiled) => compiled,
-        Err(error) => return (vec![error.path(prefix)], Vec::new()),
-    };
+    match Compiled::new(schema) {
+        Ok(compiled) => check_compiled(node, &compiled, prefix, dialect),
+        Err(error) => (vec![error.path(prefix)], Vec::new()),
+    }
+}
+
+/// The same against a schema that was compiled before.
+pub(super) fn check_compiled(
+    node: &mut Node,
+    compiled: &Compiled,
+    prefix: &str,
+    dialect: Dialect,
+) -> (Vec<Diagnostic>, Vec<Notice>) {
     let mut notices = Vec::new();
-    let mut findings = find(&compiled, node);
+    let mut findings = find(compiled, node);
     // Each round can reveal a scalar one level further into a choice of shapes; few schemas nest those.
     for _round in 0..4 {
         if !retype(node, &findings, prefix, &mut notices) {
             break;
         }
-        findings = find(&compiled, node);
+        findings = find(compiled, node);
     }
     let mut errors = Vec::new();
     let mut dropped = Vec::new();
     for finding in findings {
         if let What::Unknown(keys) = &finding.what {
-            let report = unknown_keys(&compiled, node, &finding, keys, prefix);
+            let report = unknown_keys(compiled, node, &finding, keys, prefix);
             if dialect.refuses_unknown_keys() {
                 errors.extend(report);
             } else {
@@ -84,7 +93,7 @@ pub(super) fn check_in_place(
     (errors, notices)
 }
 
-fn find(compiled: &Compiled<'_>, node: &Node) -> Vec<Finding> {
+fn find(compiled: &Compiled, node: &Node) -> Vec<Finding> {
     let json = node.to_json();
     let errors = compiled.validator().iter_errors(&json);
     errors.flat_map(|error| flatten::flatten(&error)).collect()
@@ -114,7 +123,7 @@ fn retype(node: &mut Node, findings: &[Finding], prefix: &str, notices: &mut Vec
 }
 
 fn unknown_keys(
-    compiled: &Compiled<'_>,
+    compiled: &Compiled,
     root: &Node,
     finding: &Finding,
     keys: &[String],

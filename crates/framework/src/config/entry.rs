@@ -14,7 +14,8 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::Dialect;
-use super::check::{Checked, check};
+use super::check::{Checked, check_compiled};
+use super::schema::Compiled;
 use super::diagnostic::Errors;
 use super::expand::Unset;
 use super::node::Node;
@@ -149,8 +150,10 @@ impl PluginEntry {
     /// # Errors
     ///
     /// Everything that does not fit the schema.
-    pub fn check_config(&self, schema: &schemars::Schema) -> Result<Checked, Errors> {
-        check(self.config.clone(), schema, &format!("{}.config", self.path), self.dialect)
+    pub fn check_config(&self, schema: &Compiled) -> Result<Checked, Errors> {
+        let mut node = self.config.clone();
+        let (errors, notices) = check_compiled(&mut node, schema, &format!("{}.config", self.path), self.dialect);
+        Errors::unless_empty(errors, Checked { node, notices })
     }
 }
 

@@ -16,7 +16,7 @@ pub enum FileKind {
     Plugins,
 }
 
-const ONLY_OWN: [&str; 10] = [
+const ONLY_OWN: [&str; 11] = [
     "listen",
     "state_dir",
     "plugins_files",
@@ -25,6 +25,7 @@ const ONLY_OWN: [&str; 10] = [
     "servers",
     "llms",
     "apps",
+    "limits",
     "telemetry",
     "admin",
 ];

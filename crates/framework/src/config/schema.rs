@@ -7,14 +7,19 @@ use serde_json::Value;
 
 use super::diagnostic::{Diagnostic, DiagnosticKind};
 
-/// A schema, and the validator made from it.
-pub(super) struct Compiled<'s> {
-    root: &'s Value,
+/// A schema, and the validator made from it: compiled once, used for every entry of a kind.
+pub struct Compiled {
+    root: Value,
     validator: Validator,
 }
 
-impl<'s> Compiled<'s> {
-    pub(super) fn new(schema: &'s schemars::Schema) -> Result<Self, Diagnostic> {
+impl Compiled {
+    /// Compiles a schema.
+    ///
+    /// # Errors
+    ///
+    /// When the schema itself is not valid.
+    pub fn new(schema: &schemars::Schema) -> Result<Self, Diagnostic> {
         let root = schema.as_value();
         let validator = jsonschema::options()
             .with_pattern_options(PatternOptions::regex())
@@ -23,7 +28,7 @@ impl<'s> Compiled<'s> {
                 let message = format!("the schema to check against is not valid itself: {error}");
                 Diagnostic::new(DiagnosticKind::InvalidValue, message)
             })?;
-        Ok(Self { root, validator })
+        Ok(Self { root: root.clone(), validator })
     }
 
     pub(super) fn validator(&self) -> &Validator {
@@ -31,12 +36,12 @@ impl<'s> Compiled<'s> {
     }
 
     /// The keys that the object schema around a keyword allows, references followed.
-    pub(super) fn keys_beside(&self, keyword_pointer: &str) -> Vec<&'s str> {
+    pub(super) fn keys_beside(&self, keyword_pointer: &str) -> Vec<&str> {
         let object = keyword_pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
         self.root.pointer(object).map(|schema| self.keys(schema, 0)).unwrap_or_default()
     }
 
-    fn keys(&self, schema: &'s Value, depth: usize) -> Vec<&'s str> {
+    fn keys<'s>(&'s self, schema: &'s Value, depth: usize) -> Vec<&'s str> {
         const DEEPEST_REFERENCE: usize = 8;
         let mut keys: Vec<&str> = Vec::new();
         if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
@@ -53,6 +58,12 @@ impl<'s> Compiled<'s> {
             }
         }
         keys
+    }
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Compiled").finish_non_exhaustive()
     }
 }
 

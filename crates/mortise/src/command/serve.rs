@@ -1,6 +1,6 @@
 //! `mortise serve`.
 
-use std::{io, path::Path, time::Duration};
+use std::{io, path::Path};
 
 use anyhow::Context;
 use mortise_framework::config::Notice;
@@ -17,9 +17,6 @@ use crate::{
     logging,
     output::Output,
 };
-
-/// How often it is looked whether everything had its first attempt to start.
-const READY_POLL: Duration = Duration::from_millis(10);
 
 pub(super) fn serve(args: &ServeArgs, assembly: Assembly, output: &mut Output) -> anyhow::Result<Exit> {
     if let Err(problem) = logging::start(args.log_format) {
@@ -123,9 +120,7 @@ fn tell_ready<'a>(
 ) -> impl Future<Output = ()> + use<'a> {
     let edge = gateway.edge().clone();
     async move {
-        while !edge.is_ready() {
-            tokio::time::sleep(READY_POLL).await;
-        }
+        edge.ready().await;
         tracing::info!("ready");
         if let Some(file) = file
             && let Err(error) = write_whole(file, url)
