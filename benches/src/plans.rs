@@ -21,10 +21,11 @@ const BUILTINS: [(&str, &str); 5] = [
 impl Plan {
     /// Entries of the `plugins:` list, in YAML, two spaces deep.
     pub(crate) fn entries(self) -> String {
+        // Hooks are left to the kinds: not each of the real ones has both.
         let entry = |name: &str, number: usize, kind: &str, config: &str| {
             format!(
                 "  - name: {name}-{number}\n    kind: builtin.{kind}\n    mode: enforce\n    priority: {}\n    \
-                 hooks: [tool_pre_invoke, tool_post_invoke]\n    config: {config}\n",
+                 config: {config}\n",
                 number + 1
             )
         };

@@ -16,7 +16,7 @@ mod tests;
 use std::{borrow::Cow, sync::Arc};
 
 use mortise_plugin_api::{
-    BuildError, Cx, Hook, HookId, Native, NativeKind, Needs, Plugin, PluginError, TextPart,
+    BuildError, Hook, HookId, Native, NativeKind, Needs, Plugin, TextPart,
     hooks::{PromptPreFetch, ToolPreInvoke},
     native::TextVerdict,
 };
@@ -44,7 +44,12 @@ fn build(config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
     let config: Config = NativeKind::read(config)?;
     let normalizer = Normalizer::new(&config)?;
     let plugin = Native::new(ArgumentNormalizer { normalizer });
-    Ok(plugin.on_texts(HOOKS, Needs::change(), ArgumentNormalizer::normalize).into_plugin())
+    Ok(plugin
+        .on_texts(HOOKS, Needs::change(), |p, part, verdict, _| {
+            p.normalize(&part, verdict);
+            Ok(())
+        })
+        .into_plugin())
 }
 
 struct ArgumentNormalizer {
@@ -52,11 +57,9 @@ struct ArgumentNormalizer {
 }
 
 impl ArgumentNormalizer {
-    // The signature is that of all handlers of texts.
-    fn normalize(&self, part: TextPart<'_>, verdict: &mut TextVerdict, _: &mut Cx<'_>) -> Result<(), PluginError> {
+    fn normalize(&self, part: &TextPart<'_>, verdict: &mut TextVerdict) {
         if let Cow::Owned(text) = self.normalizer.normalize(&part.key, &part.text) {
             verdict.edits.replace_all(part.id, part.text.len(), text);
         }
-        Ok(())
     }
 }

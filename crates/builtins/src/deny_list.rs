@@ -76,8 +76,8 @@ impl DenyList {
 
 fn violation(hook: HookId, listed: Vec<String>) -> Violation {
     let prompt = hook == PromptPreFetch::ID || hook == PromptPostFetch::ID;
-    let (reason, what) = if prompt { ("Prompt not allowed", "prompt") } else { ("Content not allowed", "content") };
+    let (reason, what) =
+        if prompt { ("Prompt not allowed", "prompt") } else { ("Content not allowed", "content") };
     let description = format!("The {what} contains {} denied word(s)", listed.len());
     Violation::new("deny", reason).describe(description).detail("violations", listed)
 }
-

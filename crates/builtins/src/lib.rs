@@ -5,6 +5,8 @@
 //! and `<name>/tests.rs` its tests. To add one, write the module and its line in [`all`]. Pages for users stand in
 //! `docs/plugins`.
 
+#![cfg_attr(test, expect(clippy::needless_pass_by_value, reason = "tests hand over literals"))]
+
 pub mod argument_normalizer;
 pub mod deny_list;
 pub mod output_length_guard;

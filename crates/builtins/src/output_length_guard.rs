@@ -12,7 +12,8 @@ mod tests;
 use std::{ops::ControlFlow, sync::Arc};
 
 use mortise_plugin_api::{
-    BuildError, Cx, Edits, Hook, HookId, Native, NativeKind, Needs, Outcome, Payload, Plugin, Verdict, Violation,
+    BuildError, Cx, Edits, Hook, HookId, Native, NativeKind, Needs, Outcome, Payload, Plugin, Verdict,
+    Violation,
     hooks::{PromptPostFetch, ResourcePostFetch, ToolPostInvoke},
 };
 use serde_json::Value;
@@ -106,7 +107,8 @@ impl OutputLengthGuard {
             LimitMode::Character => (length, "characters", config.min_chars, config.max_chars),
             LimitMode::Token => (length.div_ceil(per_token), "tokens", config.min_tokens, config.max_tokens),
         };
-        let most = max.map_or_else(|| format!("{} characters", config.max_text_length), |max| max.to_string());
+        let most =
+            max.map_or_else(|| format!("{} characters", config.max_text_length), |max| max.to_string());
         Violation::new("OUTPUT_LENGTH_VIOLATION", "Output length out of bounds")
             .describe(format!("{path} has {length} {unit}; allowed are {min} to {most}"))
             .detail("length", length)

@@ -25,7 +25,9 @@ const SHOWN: usize = 80;
 
 /// A pattern that cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot compile the pattern `{pattern}` of {owner}; look-around and back-references are not supported")]
+#[error(
+    "cannot compile the pattern `{pattern}` of {owner}; look-around and back-references are not supported"
+)]
 pub struct PatternError {
     /// The entry the pattern stands in, such as `custom_patterns[2]`.
     pub owner: String,

@@ -23,8 +23,8 @@ mod tests;
 use std::{borrow::Cow, collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use mortise_plugin_api::{
-    BuildError, Cx, Edits, Hook, HookId, Native, NativeKind, Needs, Outcome, Part, Payload, Plugin, PluginError, TextId,
-    Verdict, Violation,
+    BuildError, Cx, Edits, Hook, HookId, Native, NativeKind, Needs, Outcome, Part, Payload, Plugin,
+    PluginError, TextId, Verdict, Violation,
     hooks::{PromptPostFetch, PromptPreFetch, TEXT_HOOKS, ToolPostInvoke, ToolPreInvoke},
     host::LogLevel,
 };
@@ -182,7 +182,10 @@ impl PiiFilter {
         let masked = if self.config.block_on_detection { 0 } else { report.total };
         let types = report.type_names();
         cx.metadata("pii_detections", report.total);
-        cx.metadata("pii_filter", json!({ "detections": report.total, "masked": masked, "types": counts(report) }));
+        cx.metadata(
+            "pii_filter",
+            json!({ "detections": report.total, "masked": masked, "types": counts(report) }),
+        );
         let (moment, where_) = match cx.call.hook {
             PromptPreFetch::ID => (Cow::Borrowed("pre_fetch"), "fields"),
             PromptPostFetch::ID => (Cow::Borrowed("post_fetch"), "messages"),
@@ -230,7 +233,12 @@ impl PiiFilter {
 }
 
 fn counts(report: &Report) -> Value {
-    report.types.iter().map(|(category, n)| (category.name().to_owned(), Value::from(*n))).collect::<Map<_, _>>().into()
+    report
+        .types
+        .iter()
+        .map(|(category, n)| (category.name().to_owned(), Value::from(*n)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn places(report: &Report, payload: &dyn Payload) -> Value {

@@ -43,7 +43,9 @@ fn build(config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
         Some(longest) => Needs::change().in_windows(longest),
         None => Needs::change(),
     };
-    Ok(Native::new(RegexFilter { rules }).on_texts(TEXT_HOOKS, needs, RegexFilter::replace).into_plugin())
+    Ok(Native::new(RegexFilter { rules })
+        .on_texts(TEXT_HOOKS, needs, |p, part, verdict, cx| p.replace(&part, verdict, cx))
+        .into_plugin())
 }
 
 struct RegexFilter {
@@ -53,9 +55,9 @@ struct RegexFilter {
 impl RegexFilter {
     fn replace(
         &self,
-        part: TextPart<'_>,
+        part: &TextPart<'_>,
         verdict: &mut TextVerdict,
-        cx: &mut Cx<'_>,
+        cx: &Cx<'_>,
     ) -> Result<(), PluginError> {
         let failed = |error: crate::pattern::TooLong| PluginError::failed(error.to_string());
         if let Part::Window { .. } = cx.call.part {

@@ -13,7 +13,8 @@ mod tests;
 use std::{borrow::Cow, ops::ControlFlow, sync::Arc};
 
 use mortise_plugin_api::{
-    BuildError, Cx, Edits, Hook, Json, Native, NativeKind, Needs, Plugin, PluginError, Payload, Verdict, Violation,
+    BuildError, Cx, Edits, Hook, Json, Native, NativeKind, Needs, Payload, Plugin, PluginError, Verdict,
+    Violation,
     hooks::{
         ResourcePostFetch, ResourcePreFetch,
         resource::{ResourcePostFetchPayload, ResourcePreFetchPayload},
@@ -44,7 +45,8 @@ pub fn kind() -> NativeKind {
 fn build(config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
     let config: Config = NativeKind::read(config)?;
     let entries = config.content_filters.iter().enumerate();
-    let entries = entries.map(|(i, f)| (format!("content_filters[{i}]"), f.pattern.as_str(), f.replacement.as_str()));
+    let entries =
+        entries.map(|(i, f)| (format!("content_filters[{i}]"), f.pattern.as_str(), f.replacement.as_str()));
     let filters = Rules::new(entries, Case::Insensitive, MAX_GROWTH)?;
     let domains = Domains::new(&config.blocked_domains);
     let protocols = config.allowed_protocols.iter().map(|p| p.to_ascii_lowercase()).collect();
@@ -128,9 +130,9 @@ impl ResourceFilter {
 
 fn refused(refusal: Refusal, uri: &str) -> Violation {
     match refusal {
-        Refusal::Invalid(why) => {
-            Violation::new("INVALID_URI", "Invalid URI").describe(format!("The URI cannot be read: {why}")).detail("uri", uri)
-        }
+        Refusal::Invalid(why) => Violation::new("INVALID_URI", "Invalid URI")
+            .describe(format!("The URI cannot be read: {why}"))
+            .detail("uri", uri),
         Refusal::Protocol(protocol) => Violation::new("PROTOCOL_BLOCKED", "Blocked protocol")
             .describe(format!("Protocol '{protocol}' not in allowed list"))
             .detail("protocol", protocol)
@@ -148,7 +150,8 @@ fn largest(content: &Json) -> usize {
         Value::String(text) => text.len(),
         item => {
             let text = item.get("text").and_then(Value::as_str).map_or(0, str::len);
-            let blob = item.get("blob").and_then(Value::as_str).map_or(0, |b| b.trim_end_matches('=').len() / 4 * 3);
+            let blob =
+                item.get("blob").and_then(Value::as_str).map_or(0, |b| b.trim_end_matches('=').len() / 4 * 3);
             text.max(blob)
         }
     };

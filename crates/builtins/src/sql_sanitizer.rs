@@ -15,7 +15,8 @@ mod tests;
 use std::{ops::ControlFlow, sync::Arc};
 
 use mortise_plugin_api::{
-    BuildError, Cx, Edits, Hook, HookId, Native, NativeKind, Needs, Outcome, Payload, Plugin, Verdict, Violation,
+    BuildError, Cx, Edits, Hook, HookId, Native, NativeKind, Needs, Outcome, Payload, Plugin, Verdict,
+    Violation,
     hooks::{PromptPreFetch, ToolPreInvoke},
 };
 use serde_json::Value;
@@ -65,7 +66,8 @@ impl SqlSanitizer {
             if fields.is_some_and(|fields| fields.iter().all(|field| *field != part.key)) {
                 return ControlFlow::Continue(());
             }
-            let stripped = if self.config.strip_comments { reading::without_comments(&part.text) } else { None };
+            let stripped =
+                if self.config.strip_comments { reading::without_comments(&part.text) } else { None };
             let found = self.checks.issues(stripped.as_deref().unwrap_or(&part.text));
             if !found.is_empty() {
                 let path = payload.text_path(part.id);

@@ -6,8 +6,8 @@ use std::{
 };
 
 use mortise_plugin_api::{
-    Answer, BuildError, Call, Change, Context, End, Hook, Host, NativeKind, Notes, Part, Payload, Plugin, PluginError,
-    Reply, Request, Revision, Shared, State, Violation, Wire, host::LogLevel,
+    Answer, BuildError, Call, Change, Context, End, Hook, Host, NativeKind, Notes, Part, Payload, Plugin,
+    PluginError, Reply, Request, Revision, Shared, State, Violation, Wire, host::LogLevel,
 };
 use serde_json::Value;
 
@@ -87,7 +87,11 @@ impl Bench {
     }
 
     /// Runs hook `H` on a part of a payload.
-    pub(crate) fn reply<H: Hook>(&mut self, payload: &Arc<Revision>, part: Part<'_>) -> Result<Reply, PluginError> {
+    pub(crate) fn reply<H: Hook>(
+        &mut self,
+        payload: &Arc<Revision>,
+        part: Part<'_>,
+    ) -> Result<Reply, PluginError> {
         let request = Request::new("r1");
         let mut patch = None;
         let call = Call {

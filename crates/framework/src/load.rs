@@ -30,6 +30,9 @@ use crate::{
 /// Longest time a plugin may take to start or stop.
 const LIFECYCLE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Keys of an entry that are read and obeyed by nothing yet.
+const WITHOUT_EFFECT: [&str; 4] = ["applied_to", "capabilities", "max_content_size", "offers"];
+
 /// Background tasks at a time: background plugins and post hooks of cancelled calls.
 const BACKGROUND_TASKS: usize = 1024;
 
@@ -195,13 +198,14 @@ impl Framework {
         for prepared in &prepared {
             let bindings: Vec<_> =
                 plan.bindings.iter().filter(|binding| binding.plugin == prepared.entry.name).collect();
-            let mut scopes: Vec<_> = bindings.iter().map(|binding| binding.scope.clone()).collect();
-            scopes.sort_by_key(|scope| std::cmp::Reverse(scope.rank()));
+            // The most specific first; of equals, the one that stands later in the file.
+            let mut ranked: Vec<usize> = (0..bindings.len()).rev().collect();
+            ranked.sort_by_key(|at| std::cmp::Reverse(bindings[*at].scope.rank()));
+            let scopes: Vec<_> = ranked.iter().map(|at| bindings[*at].scope.clone()).collect();
             let base = self.instance(prepared);
             let wanted = |mode: Mode| plan.enabled && mode != Mode::Disabled;
-            let shared_by_binding = bindings
-                .iter()
-                .any(|b| b.config.is_none() && wanted(b.mode.unwrap_or(prepared.entry.mode)));
+            let shared_by_binding =
+                bindings.iter().any(|b| b.config.is_none() && wanted(b.mode.unwrap_or(prepared.entry.mode)));
             if wanted(prepared.entry.mode) || shared_by_binding {
                 starting.push(self.start(base.clone(), prepared, prepared.config.clone()));
             } else {
@@ -219,7 +223,7 @@ impl Framework {
                     unless: scopes.clone(),
                 });
             }
-            for binding in bindings {
+            for (at, binding) in bindings.iter().enumerate() {
                 let mode = binding.mode.unwrap_or(prepared.entry.mode);
                 if !wanted(mode) {
                     continue;
@@ -239,13 +243,14 @@ impl Framework {
                     on_error: binding.on_error.or(prepared.entry.on_error),
                     priority: binding.order.unwrap_or(prepared.entry.priority),
                     scope: Some(binding.scope.clone()),
-                    unless: scopes.iter().take_while(|s| s.rank() > binding.scope.rank()).cloned().collect(),
+                    unless: scopes[..ranked.iter().position(|ranked| *ranked == at).unwrap_or(0)].to_vec(),
                 });
             }
         }
         join_all(starting).await;
         let (hooks, background) = (self.0.hooks.clone(), self.0.background.clone());
-        let pipelines = pipeline::compile(hooks, members, listed, plan.settings.clone(), background);
+        let settings = pipeline::Settings { enabled: plan.enabled, ..plan.settings.clone() };
+        let pipelines = pipeline::compile(hooks, &members, listed, settings, background);
         Ok((Arc::new(pipelines), notices))
     }
 
@@ -256,7 +261,7 @@ impl Framework {
 
     /// Stops every plugin of pipelines that are no longer used, in reverse order.
     pub async fn stop(&self, pipelines: &Pipelines) {
-        for instance in pipelines.instances().iter().rev() {
+        for instance in pipelines.all_instances().iter().rev() {
             instance.stop(LIFECYCLE_PATIENCE).await;
         }
     }
@@ -313,7 +318,11 @@ impl Framework {
             let near = nearest(&binding.plugin, names.keys().copied());
             let message = format!("binding names the plugin `{}`, which is not configured", binding.plugin);
             let error = Diagnostic::new(DiagnosticKind::InvalidValue, message).path("bindings");
-            errors.push(if near.is_empty() { error } else { error.help(format!("did you mean `{}`?", near[0])) });
+            errors.push(if near.is_empty() {
+                error
+            } else {
+                error.help(format!("did you mean `{}`?", near[0]))
+            });
         }
         match Errors::from_list(errors) {
             Some(errors) => Err(errors),
@@ -329,6 +338,11 @@ impl Framework {
         notices: &mut Vec<Notice>,
     ) -> Option<Prepared> {
         let runtime = self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind)).cloned();
+        for key in WITHOUT_EFFECT.iter().filter(|key| entry.given.iter().any(|given| given == *key)) {
+            let message = format!("`{key}` is accepted and has no effect yet");
+            let notice = Diagnostic::new(DiagnosticKind::Remark, message);
+            notices.push(notice.at(entry.span.clone()).path(format!("{}.{key}", entry.path)));
+        }
         let mut config = Value::Object(entry.config_json.clone());
         if runtime.is_none() && entry.kind.starts_with("builtin.") {
             let message = format!("there is no built-in plugin `{}`", entry.kind);
@@ -384,7 +398,10 @@ impl Framework {
             let created: Result<Arc<dyn Plugin>, _> = runtime.create(&prepared.entry, &config);
             if let Err(error) = created {
                 let message = format!("binding of `{}`: {}", binding.plugin, error.message);
-                errors.push(Diagnostic::new(DiagnosticKind::InvalidValue, message).path(format!("bindings.{}", error.field)));
+                errors.push(
+                    Diagnostic::new(DiagnosticKind::InvalidValue, message)
+                        .path(format!("bindings.{}", error.field)),
+                );
             }
         }
     }
@@ -393,7 +410,11 @@ impl Framework {
 /// An error inside an entry's `config:`, at the place of the field where that is known.
 fn config_error(entry: &PluginEntry, field: &str, message: &str) -> Diagnostic {
     let at = entry.config.at(field).unwrap_or(&entry.config);
-    let path = if field.is_empty() { format!("{}.config", entry.path) } else { format!("{}.config.{field}", entry.path) };
+    let path = if field.is_empty() {
+        format!("{}.config", entry.path)
+    } else {
+        format!("{}.config.{field}", entry.path)
+    };
     Diagnostic::new(DiagnosticKind::InvalidValue, message.to_owned()).at(at.span().clone()).path(path)
 }
 

@@ -37,6 +37,8 @@ pub struct Settings {
     pub max_arguments: usize,
     /// Largest raw JSON of resources and LLM bodies, in bytes.
     pub max_content: usize,
+    /// Whether plugins run at all.
+    pub enabled: bool,
 }
 
 impl Default for Settings {
@@ -47,6 +49,7 @@ impl Default for Settings {
             exact_conditions: false,
             max_arguments: 1_000_000,
             max_content: 32 << 20,
+            enabled: true,
         }
     }
 }
@@ -64,7 +67,9 @@ impl Settings {
 pub struct Pipelines {
     pub(crate) hooks: Arc<HookTable>,
     pub(crate) chains: Vec<Option<chain::Chain>>,
+    /// Those that are listed, then those that bindings with a configuration of their own made.
     pub(crate) instances: Vec<Arc<Instance>>,
+    pub(crate) listed: usize,
     pub(crate) settings: Settings,
     pub(crate) background: Background,
 }
@@ -72,7 +77,7 @@ pub struct Pipelines {
 impl Pipelines {
     /// Pipelines without plugins.
     pub fn empty(hooks: Arc<HookTable>, background: Background) -> Self {
-        compile(hooks, Vec::new(), Vec::new(), Settings::default(), background)
+        compile(hooks, &[], Vec::new(), Settings::default(), background)
     }
 
     /// The chain of a hook, or `None` when no plugin is there.
@@ -81,8 +86,13 @@ impl Pipelines {
         self.chains.get(hook.index())?.as_ref()
     }
 
-    /// All instances: those that run, those that cannot, and those that are disabled, in file order.
+    /// One instance for each configured plugin: those that run, that cannot, and that are disabled, in file order.
     pub fn instances(&self) -> &[Arc<Instance>] {
+        &self.instances[..self.listed]
+    }
+
+    /// All instances, those of bindings with a configuration of their own too.
+    pub fn all_instances(&self) -> &[Arc<Instance>] {
         &self.instances
     }
 

@@ -56,10 +56,13 @@ impl HookStats {
     }
 }
 
+/// Counters at a hook, and the hook's name.
+type NamedStats = (Arc<str>, Arc<HookStats>);
+
 /// Counters of one plugin.
 #[derive(Debug, Default)]
 pub struct PluginStats {
-    hooks: Mutex<BTreeMap<HookId, (Arc<str>, Arc<HookStats>)>>,
+    hooks: Mutex<BTreeMap<HookId, NamedStats>>,
     violations: Mutex<BTreeMap<(String, bool), u64>>,
     errors: Mutex<BTreeMap<&'static str, u64>>,
     /// Calls that answered after their deadline and could not be interrupted.
@@ -89,7 +92,7 @@ impl PluginStats {
     }
 
     /// Counters by hook name.
-    pub fn hooks(&self) -> Vec<(Arc<str>, Arc<HookStats>)> {
+    pub fn hooks(&self) -> Vec<NamedStats> {
         lock(&self.hooks).values().cloned().collect()
     }
 

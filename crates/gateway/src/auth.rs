@@ -37,6 +37,8 @@ const MAX_TOKEN: usize = 4096;
 pub struct Authenticator {
     anonymous: Option<Arc<Grant>>,
     tokens: HashMap<TokenDigest, Known>,
+    /// What apps may reach, for callers that a plugin says belong to one.
+    servers: HashMap<String, Option<Arc<BTreeSet<String>>>>,
 }
 
 struct Known {
@@ -114,18 +116,24 @@ impl Authenticator {
     pub fn new(apps: Option<&[App]>) -> Self {
         let Some(apps) = apps else {
             let grant = Grant { caller: Arc::default(), servers: None, llms: None };
-            return Self { anonymous: Some(Arc::new(grant)), tokens: HashMap::new() };
+            return Self {
+                anonymous: Some(Arc::new(grant)),
+                tokens: HashMap::new(),
+                servers: HashMap::new(),
+            };
         };
         let mut tokens = HashMap::with_capacity(apps.iter().map(|app| app.tokens.len()).sum());
+        let mut reach = HashMap::with_capacity(apps.len());
         for app in apps {
             let (servers, llms) = (app.servers.clone().map(Arc::new), app.llms.clone().map(Arc::new));
+            reach.insert(app.name.clone(), servers.clone());
             for token in &app.tokens {
                 let caller = Arc::new(caller(app, &token.scopes));
                 let grant = Arc::new(Grant { caller, servers: servers.clone(), llms: llms.clone() });
                 tokens.insert(token.digest, Known { grant, expires: token.expires });
             }
         }
-        Self { anonymous: None, tokens }
+        Self { anonymous: None, tokens, servers: reach }
     }
 
     /// Whether anyone is let in.
@@ -154,6 +162,18 @@ impl Authenticator {
         match known.expires {
             Some(end) if end <= Timestamp::now() => Err(Unauthorized::Expired),
             _ => Ok(&known.grant),
+        }
+    }
+
+    /// Whether a caller that a plugin authenticated may use a virtual server, or (`None`) everything at `/mcp`: what its
+    /// app may, where it belongs to a configured one, else anything.
+    #[must_use]
+    pub fn may_use_server(&self, caller: &Caller, id: Option<&str>) -> bool {
+        let app = caller.app.as_deref().and_then(|app| self.servers.get(app));
+        match (app, id) {
+            (None | Some(None), _) => true,
+            (Some(Some(listed)), Some(id)) => listed.contains(id),
+            (Some(Some(_)), None) => false,
         }
     }
 

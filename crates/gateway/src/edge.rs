@@ -14,7 +14,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{
+    HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use mortise_framework::{Framework, stats::PluginCollector};
@@ -28,7 +30,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::{
-    auth::{Authenticator, OriginCheck, client_address, share},
+    auth::{Authenticator, OriginCheck, Unauthorized, client_address, share},
     config::{Settled, TokenDigest},
     manage::{self, Admins, Managed},
     mcp::{Audience, Post, Surface},
@@ -112,7 +114,11 @@ impl Edge {
     }
 
     /// Answers one HTTP request.
-    pub async fn serve(self: &Arc<Self>, request: Request<Incoming>, peer: Arc<Peer>) -> Response<AnswerBody> {
+    pub async fn serve(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> Response<AnswerBody> {
         let id = request_id::of(request.headers());
         let mut response = match self.origins.check(request.uri(), request.headers()) {
             Err(refused) => whole(refused.response()),
@@ -138,7 +144,12 @@ impl Edge {
         response
     }
 
-    async fn lead(self: &Arc<Self>, request: Request<Incoming>, peer: &Peer, id: &Arc<str>) -> Response<AnswerBody> {
+    async fn lead(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+        peer: &Peer,
+        id: &Arc<str>,
+    ) -> Response<AnswerBody> {
         match Route::of(request.uri().path()) {
             Route::Mcp(server) => {
                 let server = server.map(Arc::from);
@@ -171,7 +182,8 @@ impl Edge {
         if let Err(refused) = self.admit(&mut guard, &mut parts, &mut about).await {
             return *refused;
         }
-        let leaving = pipelines.chain(HttpPostRequest::ID).map(|_| (guard.notes(), Asked::of(&parts), about.clone()));
+        let leaving =
+            pipelines.chain(HttpPostRequest::ID).map(|_| (guard.notes(), Asked::of(&parts), about.clone()));
         let post = Post {
             audience: Audience { server, request: about },
             headers: parts.headers,
@@ -183,7 +195,9 @@ impl Edge {
             Method::DELETE => self.surface.end(post).await,
             _ => {
                 let mut response = answer::empty(StatusCode::METHOD_NOT_ALLOWED);
-                response.headers_mut().insert(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
+                response
+                    .headers_mut()
+                    .insert(http::header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
                 response
             }
         };
@@ -202,13 +216,21 @@ impl Edge {
     ) -> Result<(), Box<Response<AnswerBody>>> {
         guard.before(parts, about).await?;
         let server = about.server_id.clone();
+        let forbidden = || Box::new(refuse(StatusCode::FORBIDDEN, "this app may not use this server"));
         let caller = match guard.who(&parts.headers, about).await? {
+            Some(caller) if !self.authenticator.may_use_server(&caller, server.as_deref()) => {
+                return Err(forbidden());
+            }
             Some(caller) => Arc::new(caller),
+            // Where plugins authenticate and nobody else does, a caller none of them knows is nobody.
+            None if guard.authenticates() && self.authenticator.is_open() => {
+                return Err(Box::new(whole(Unauthorized::Missing.response())));
+            }
             None => {
                 let grant = self.authenticator.grant(&parts.headers);
                 let grant = grant.map_err(|unauthorized| Box::new(whole(unauthorized.response())))?;
                 if !grant.may_use_server(server.as_deref()) {
-                    return Err(Box::new(refuse(StatusCode::FORBIDDEN, "this app may not use this server")));
+                    return Err(forbidden());
                 }
                 grant.caller.clone()
             }

@@ -96,7 +96,8 @@ impl Gateway {
         let local = state.local_token(&format!("{scheme}://{}", reachable(address)))?;
         let upstreams = Upstreams::start(specs, server_specs(&settled), Some(state.file("names.json")));
         let metrics = Arc::new(GatewayMetrics::default());
-        let limits = SurfaceConfig { max_body_bytes: settled.listen.max_body_bytes, ..SurfaceConfig::default() };
+        let limits =
+            SurfaceConfig { max_body_bytes: settled.listen.max_body_bytes, ..SurfaceConfig::default() };
         let surface = Surface::new(framework.clone(), upstreams.clone(), limits, metrics.clone());
         let listen = listen::ListenConfig {
             tls,
@@ -108,7 +109,17 @@ impl Gateway {
         let admins = [admin.digest, local.digest];
         let edge = Arc::new(Edge::new(&settled, address, surface.clone(), metrics, admins));
         let admin_token = admin.fresh;
-        Ok(Self { edge, listener, listen, address, framework, upstreams, surface, admin_token, _local: local })
+        Ok(Self {
+            edge,
+            listener,
+            listen,
+            address,
+            framework,
+            upstreams,
+            surface,
+            admin_token,
+            _local: local,
+        })
     }
 
     /// Where it listens: the port that was bound, also where port 0 was asked for.
@@ -190,15 +201,20 @@ fn upstream_specs(settled: &Settled) -> Result<Vec<UpstreamSpec>, StartError> {
                     endpoint.tls = client_tls.clone();
                 }
                 let endpoint = Endpoint::new(endpoint);
-                Transport::Http(endpoint.map_err(|source| StartError::Upstream { name: upstream.name.clone(), source })?)
+                Transport::Http(
+                    endpoint
+                        .map_err(|source| StartError::Upstream { name: upstream.name.clone(), source })?,
+                )
             }
-            config::Transport::Stdio { program, args, env, cwd } => Transport::Stdio(StdioConfig::new(ChildConfig {
-                name: upstream.name.clone(),
-                program: program.clone(),
-                args: args.clone(),
-                env: env.clone(),
-                cwd: cwd.clone(),
-            })),
+            config::Transport::Stdio { program, args, env, cwd } => {
+                Transport::Stdio(Box::new(StdioConfig::new(ChildConfig {
+                    name: upstream.name.clone(),
+                    program: program.clone(),
+                    args: args.clone(),
+                    env: env.clone(),
+                    cwd: cwd.clone(),
+                })))
+            }
         };
         specs.push(UpstreamSpec { name: upstream.name.clone(), transport, timeout: upstream.timeout });
     }

@@ -87,8 +87,6 @@ pub struct GatewayMetrics {
     methods: [MethodMetrics; METHODS.len()],
     upstreams: RwLock<HashMap<Arc<str>, Arc<UpstreamMetrics>>>,
     statuses: [AtomicU64; STATUSES.len()],
-    /// Connections of clients that are open.
-    pub connections: AtomicI64,
     /// Sessions that are open, as last counted.
     pub sessions: AtomicI64,
 }
@@ -114,7 +112,12 @@ impl GatewayMetrics {
         if let Some(known) = self.upstreams.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return known.clone();
         }
-        self.upstreams.write().unwrap_or_else(PoisonError::into_inner).entry(name.clone()).or_default().clone()
+        self.upstreams
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(name.clone())
+            .or_default()
+            .clone()
     }
 }
 
@@ -151,12 +154,7 @@ impl Collector for GatewayCollector {
             counter(&mut metric, &[("surface", "http"), ("status", class)], count)?;
         }
         self.upstreams(&mut encoder)?;
-        for (name, value) in [
-            (&names::HTTP_CONNECTIONS, metrics.connections.load(Relaxed)),
-            (&names::SESSIONS, metrics.sessions.load(Relaxed)),
-        ] {
-            descriptor(&mut encoder, name)?.encode_gauge(&value)?;
-        }
+        descriptor(&mut encoder, &names::SESSIONS)?.encode_gauge(&metrics.sessions.load(Relaxed))?;
         let mut metric = descriptor(&mut encoder, &names::BUILD_INFO)?;
         metric.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_i64)
     }
@@ -180,7 +178,11 @@ impl GatewayCollector {
     }
 }
 
-fn counter(metric: &mut MetricEncoder<'_>, labels: &[(&str, &str); 2], count: &AtomicU64) -> std::fmt::Result {
+fn counter(
+    metric: &mut MetricEncoder<'_>,
+    labels: &[(&str, &str); 2],
+    count: &AtomicU64,
+) -> std::fmt::Result {
     metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)
 }
 

@@ -45,7 +45,11 @@ impl Upstreams {
     /// Takes the configured servers and starts connecting to them; returns at once.
     ///
     /// `names_file` keeps the names given to tools and prompts over restarts.
-    pub fn start(specs: Vec<UpstreamSpec>, servers: Vec<ServerSpec>, names_file: Option<PathBuf>) -> Arc<Self> {
+    pub fn start(
+        specs: Vec<UpstreamSpec>,
+        servers: Vec<ServerSpec>,
+        names_file: Option<PathBuf>,
+    ) -> Arc<Self> {
         let names = names_file.as_deref().and_then(read_names).unwrap_or_default();
         let list: Vec<_> = specs.into_iter().map(|spec| Arc::new(Upstream::new(spec))).collect();
         let upstreams = Arc::new(Self {

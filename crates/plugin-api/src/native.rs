@@ -169,6 +169,7 @@ pub fn visit_texts(call: &Call<'_>, visit: &mut dyn FnMut(TextPart<'_>) -> Contr
     }
 }
 
+type Registered<P> = (Needs, Box<dyn Handler<P>>);
 type StartFn<P> = Box<dyn for<'a> Fn(&'a P, Init) -> Fut<'a, Result<(), PluginError>> + Send + Sync>;
 type HandOverFn<P> = Box<dyn for<'a> Fn(&'a P) -> Fut<'a, Option<Bytes>> + Send + Sync>;
 type HealthFn<P> = Box<dyn for<'a> Fn(&'a P) -> Fut<'a, Result<(), PluginError>> + Send + Sync>;
@@ -177,7 +178,8 @@ type StopFn<P> = Box<dyn for<'a> Fn(&'a P) -> Fut<'a, ()> + Send + Sync>;
 /// A native plugin: a value and the hooks it has.
 pub struct Native<P> {
     plugin: P,
-    handlers: Vec<Option<(Needs, Box<dyn Handler<P>>)>>,
+    /// By hook id.
+    handlers: Vec<Option<Registered<P>>>,
     on_start: Option<StartFn<P>>,
     on_hand_over: Option<HandOverFn<P>>,
     on_health: Option<HealthFn<P>>,

@@ -62,7 +62,9 @@ impl WireContext {
         let base = context.shared_base();
         let mut metadata = base.metadata.clone();
         if let Some(upstream) = request.upstream.as_deref() {
-            metadata.entry("gateway").or_insert_with(|| serde_json::json!({ "id": upstream, "name": upstream }));
+            metadata
+                .entry("gateway")
+                .or_insert_with(|| serde_json::json!({ "id": upstream, "name": upstream }));
         }
         Self {
             state: own.map(|own| own.values.clone()).unwrap_or_default(),

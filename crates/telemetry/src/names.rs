@@ -61,8 +61,6 @@ metrics! {
         "Requests sent to an upstream, by outcome: ok, error, timeout, cancelled";
     HTTP_REQUESTS = "mortise_http_requests", Counter, ["surface", "status"],
         "HTTP requests answered, by surface and status class";
-    HTTP_CONNECTIONS = "mortise_http_connections", Gauge, [],
-        "Connections of clients that are open";
     SESSIONS = "mortise_mcp_sessions", Gauge, [],
         "MCP sessions of clients that are open";
     BUILD_INFO = "mortise_build_info", Gauge, ["version"],

@@ -7,8 +7,18 @@ pub const HIDDEN: &str = "***";
 
 /// Parts of names under which secrets stand.
 const SECRET_WORDS: [&str; 12] = [
-    "authorization", "token", "secret", "password", "passwd", "api_key", "api-key", "apikey", "cookie", "credential",
-    "private_key", "passphrase",
+    "authorization",
+    "token",
+    "secret",
+    "password",
+    "passwd",
+    "api_key",
+    "api-key",
+    "apikey",
+    "cookie",
+    "credential",
+    "private_key",
+    "passphrase",
 ];
 
 /// Whether a header, key or query parameter of this name holds a secret.
@@ -53,7 +63,10 @@ mod tests {
 
     #[test]
     fn urls_lose_their_secrets() {
-        assert_eq!(url("https://u:p@h:1/p?a=1&token=abc&Api_Key=x"), "https://h:1/p?a=1&token=***&Api_Key=***");
+        assert_eq!(
+            url("https://u:p@h:1/p?a=1&token=abc&Api_Key=x"),
+            "https://h:1/p?a=1&token=***&Api_Key=***"
+        );
         assert_eq!(url("/plugins/x?token=abc#f"), "/plugins/x?token=***#f");
         assert_eq!(url("http://h"), "http://h");
     }

@@ -41,9 +41,12 @@ const fn is_part(b: u8) -> bool {
 fn stands_alone(before: &str, after: &str, punctuated: bool) -> bool {
     // A sign counts only where nothing but the number follows it.
     let before = before.strip_suffix(['-', '+']).unwrap_or(before);
-    let opens = |c: char| c.is_whitespace() || matches!(c, '(' | '[' | '{' | '"' | '\'' | '=' | ':' | '$' | '€' | '£' | '¥');
+    let opens = |c: char| {
+        c.is_whitespace() || matches!(c, '(' | '[' | '{' | '"' | '\'' | '=' | ':' | '$' | '€' | '£' | '¥')
+    };
     let closes = |c: char| {
-        c.is_whitespace() || matches!(c, ')' | ']' | '}' | '"' | '\'' | '%' | ';' | ':' | '!' | '?' | '$' | '€' | '£' | '¥')
+        c.is_whitespace()
+            || matches!(c, ')' | ']' | '}' | '"' | '\'' | '%' | ';' | ':' | '!' | '?' | '$' | '€' | '£' | '¥')
     };
     let follows = if punctuated { after.trim_start_matches([',', '.']) } else { after };
     before.chars().next_back().is_none_or(opens) && follows.chars().next().is_none_or(closes)
@@ -79,7 +82,9 @@ fn rewrite(number: &str, detection: DecimalDetection) -> Option<String> {
 
 /// Whether the single comma stands where a group begins: `1,234`, but not `1,5`, `1234,567` or `0,125`.
 fn one_group(number: &str) -> bool {
-    number.split_once(',').is_some_and(|(whole, rest)| rest.len() == 3 && whole.len() <= 3 && !whole.starts_with('0'))
+    number
+        .split_once(',')
+        .is_some_and(|(whole, rest)| rest.len() == 3 && whole.len() <= 3 && !whole.starts_with('0'))
 }
 
 /// Whether digits stand in groups of three behind a first group of one to three, or in no groups at all.
@@ -88,5 +93,8 @@ fn grouped(whole: &str, separator: char) -> bool {
     let first = groups.next().unwrap_or_default();
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     let several = whole.contains(separator);
-    !first.is_empty() && digits(first) && (!several || first.len() <= 3) && groups.all(|g| g.len() == 3 && digits(g))
+    !first.is_empty()
+        && digits(first)
+        && (!several || first.len() <= 3)
+        && groups.all(|g| g.len() == 3 && digits(g))
 }

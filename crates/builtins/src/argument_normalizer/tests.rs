@@ -39,7 +39,8 @@ fn white_space_is_tidied() {
 #[test]
 fn letter_case_changes_only_when_enabled() {
     assert_eq!(normal(json!({"case_strategy": "upper"}), "aBc"), "aBc");
-    let cased = |strategy: &str| normal(json!({"enable_casing": true, "case_strategy": strategy}), "don't SAY été");
+    let cased =
+        |strategy: &str| normal(json!({"enable_casing": true, "case_strategy": strategy}), "don't SAY été");
     assert_eq!(cased("lower"), "don't say été");
     assert_eq!(cased("upper"), "DON'T SAY ÉTÉ");
     assert_eq!(cased("title"), "Don't Say Été");
@@ -55,7 +56,9 @@ fn dates_become_iso_dates() {
     assert_eq!(normal(json!({}), "1/2/26"), "2026-01-02");
     assert_eq!(normal(json!({"year_first": true}), "26/3/4"), "2026-03-04");
     assert_eq!(normal(json!({"enable_dates": false}), "3/4/2026"), "3/4/2026");
-    for other in ["1.2.26", "13/32/2026", "30/2/2026", "1/2/3/4", "a1/2/2026", "10.0.0.1", "1-2-3", "1/2", "12/2026/1"] {
+    for other in
+        ["1.2.26", "13/32/2026", "30/2/2026", "1/2/3/4", "a1/2/2026", "10.0.0.1", "1-2-3", "1/2", "12/2026/1"]
+    {
         assert_stays(other);
     }
 }
@@ -74,13 +77,26 @@ fn numbers_lose_their_groups_and_keep_their_value() {
     ] {
         assert_eq!(normal(json!({}), text), plain, "{text}");
     }
-    let with = |detection: &str, text: &str| normal(json!({ "decimal_detection": detection, "enable_dates": false }), text);
+    let with = |detection: &str, text: &str| {
+        normal(json!({ "decimal_detection": detection, "enable_dates": false }), text)
+    };
     assert_eq!(with("comma", "1.234"), "1234");
     assert_eq!(with("comma", "1,234"), "1.234");
     assert_eq!(with("dot", "1,234"), "1234");
     assert_eq!(with("dot", "1.234"), "1.234");
     assert_eq!(normal(json!({"enable_numbers": false}), "1,234"), "1,234");
-    for other in ["1,2,3", "10.0.0.1", "v1,234", "1,234x", "1.234.567", "12,34,567", "1,234-5", "A-1,234", "1..2", "x=a,1"] {
+    for other in [
+        "1,2,3",
+        "10.0.0.1",
+        "v1,234",
+        "1,234x",
+        "1.234.567",
+        "12,34,567",
+        "1,234-5",
+        "A-1,234",
+        "1..2",
+        "x=a,1",
+    ] {
         assert_stays(other);
     }
 }
@@ -90,16 +106,22 @@ fn overrides_hold_for_arguments_whose_name_matches() {
     let config = json!({"field_overrides": [
         {"pattern": "(?i)email", "enable_casing": true, "case_strategy": "lower"},
         {"pattern": "^code$", "enable_numbers": false, "enable_dates": false, "trim": false}]});
-    let args = json!({"userEmail": "ME@X.ORG", "code": " 1,234 ", "n": " 1,234 ", "deep": {"email": ["A"]}, "k": 5});
+    let args =
+        json!({"userEmail": "ME@X.ORG", "code": " 1,234 ", "n": " 1,234 ", "deep": {"email": ["A"]}, "k": 5});
     let outcome = Bench::new(&kind(), config).call::<ToolPreInvoke>(json!({"name": "t", "args": args}));
-    let expected = json!({"userEmail": "me@x.org", "code": " 1,234 ", "n": "1234", "deep": {"email": ["a"]}, "k": 5});
+    let expected =
+        json!({"userEmail": "me@x.org", "code": " 1,234 ", "n": "1234", "deep": {"email": ["a"]}, "k": 5});
     assert_eq!(outcome.changed.unwrap()["args"], expected);
 }
 
 #[test]
 fn what_is_normal_passes_and_prompts_are_normalized_too() {
     let mut bench = Bench::new(&kind(), json!({}));
-    assert!(bench.call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": "all is well", "b": [1, true]}})).passed());
+    assert!(
+        bench
+            .call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": "all is well", "b": [1, true]}}))
+            .passed()
+    );
     let outcome = bench.call::<PromptPreFetch>(json!({"prompt_id": "p", "args": {"a": " x "}}));
     assert_eq!(outcome.changed.unwrap()["args"]["a"], "x");
 }
@@ -113,7 +135,22 @@ fn an_invalid_override_is_refused_by_name() {
 
 #[test]
 fn hostile_texts_and_nesting_are_withstood() {
-    for unit in [" ", "\r", "\n", "1", "1/", "1,", "1.", "1-", "e\u{301}", "\u{0}", " \n", "1/1/2026 ", "1,234 ", "\u{300}"] {
+    for unit in [
+        " ",
+        "\r",
+        "\n",
+        "1",
+        "1/",
+        "1,",
+        "1.",
+        "1-",
+        "e\u{301}",
+        "\u{0}",
+        " \n",
+        "1/1/2026 ",
+        "1,234 ",
+        "\u{300}",
+    ] {
         let config = json!({"collapse_blank_lines": true, "enable_casing": true, "case_strategy": "title"});
         let normalizer = Normalizer::new(&serde_json::from_value(config).unwrap()).unwrap();
         let make = |n: usize| format!("a{}b", unit.repeat(n / unit.len()));
@@ -122,7 +159,8 @@ fn hostile_texts_and_nesting_are_withstood() {
     }
     assert_eq!(normal(json!({}), &" ".repeat(10_000_000)), "");
     let deep = (0..100).fold(json!(" x "), |inner, _| json!([inner]));
-    let outcome = Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": deep}}));
+    let outcome =
+        Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": deep}}));
     assert!(outcome.changed.unwrap().to_string().contains("\"x\""));
 }
 

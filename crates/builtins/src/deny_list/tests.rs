@@ -5,12 +5,14 @@ use super::{kind, words::Words};
 use crate::testing::{Bench, Outcome, growth};
 
 fn prompt(words: Value, args: Value) -> Outcome {
-    Bench::new(&kind(), json!({ "words": words })).call::<PromptPreFetch>(json!({"prompt_id": "p", "args": args}))
+    Bench::new(&kind(), json!({ "words": words }))
+        .call::<PromptPreFetch>(json!({"prompt_id": "p", "args": args}))
 }
 
 #[test]
 fn a_denied_word_blocks_with_code_reason_and_places() {
-    let outcome = prompt(json!(["innovative", "groundbreaking"]), json!({"user": {"note": "An INNOVATIVE idea"}}));
+    let outcome =
+        prompt(json!(["innovative", "groundbreaking"]), json!({"user": {"note": "An INNOVATIVE idea"}}));
     let violation = outcome.violation.unwrap();
     assert_eq!((violation.code.as_str(), violation.reason.as_str()), ("deny", "Prompt not allowed"));
     assert_eq!(violation.details["violations"], json!(["args.user.note: contains 'innovative'"]));
@@ -20,7 +22,11 @@ fn a_denied_word_blocks_with_code_reason_and_places() {
 fn words_are_substrings_in_any_case_and_any_script() {
     assert_eq!(prompt(json!(["bad"]), json!({"x": "forbade"})).code(), "deny");
     assert_eq!(prompt(json!(["ÉTÉ"]), json!({"x": "un été"})).code(), "deny");
-    assert_eq!(prompt(json!(["k"]), json!({"x": "\u{212a}"})).code(), "deny", "the Kelvin sign is a capital k");
+    assert_eq!(
+        prompt(json!(["k"]), json!({"x": "\u{212a}"})).code(),
+        "deny",
+        "the Kelvin sign is a capital k"
+    );
     assert!(prompt(json!(["bad"]), json!({"bad": "good", "n": 5})).passed(), "keys are not text");
     assert!(prompt(json!([]), json!({"x": "anything"})).passed());
 }
@@ -31,7 +37,12 @@ fn every_word_is_listed_once_per_text() {
     let listed = outcome.violation.unwrap().details["violations"].clone();
     assert_eq!(
         listed,
-        json!(["args.x: contains 'ab'", "args.x: contains 'bc'", "args.x: contains 'abc'", "args.y[0]: contains 'bc'"])
+        json!([
+            "args.x: contains 'ab'",
+            "args.x: contains 'bc'",
+            "args.x: contains 'abc'",
+            "args.y[0]: contains 'bc'"
+        ])
     );
 }
 
@@ -39,7 +50,9 @@ fn every_word_is_listed_once_per_text() {
 fn it_guards_any_hook_that_carries_text() {
     let mut bench = Bench::new(&kind(), json!({"words": ["secret"]}));
     assert_eq!(bench.call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": "secret"}})).code(), "deny");
-    let outcome = bench.call::<ToolPostInvoke>(json!({"name": "t", "result": {"content": [{"type": "text", "text": "Secret"}]}}));
+    let outcome = bench.call::<ToolPostInvoke>(
+        json!({"name": "t", "result": {"content": [{"type": "text", "text": "Secret"}]}}),
+    );
     assert_eq!(outcome.violation.unwrap().reason, "Content not allowed");
 }
 

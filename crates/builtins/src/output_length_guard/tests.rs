@@ -10,7 +10,9 @@ fn guard(config: Value, result: Value) -> Outcome {
 }
 
 fn cut(config: Value, text: &str) -> String {
-    guard(config, json!(text)).changed.map_or_else(|| text.to_owned(), |p| p["result"].as_str().unwrap().to_owned())
+    guard(config, json!(text))
+        .changed
+        .map_or_else(|| text.to_owned(), |p| p["result"].as_str().unwrap().to_owned())
 }
 
 #[test]
@@ -47,7 +49,10 @@ fn tokens_are_estimated_from_characters() {
     assert_eq!(cut(config(), "abcdefghi"), "abcdefgh");
     let block = json!({"limit_mode": "token", "max_tokens": 2, "chars_per_token": 3, "strategy": "block"});
     let details = guard(block, json!("abcdefghi")).violation.unwrap().details;
-    assert_eq!((&details["length"], &details["unit"], &details["max"]), (&json!(3), &json!("tokens"), &json!(2)));
+    assert_eq!(
+        (&details["length"], &details["unit"], &details["max"]),
+        (&json!(3), &json!("tokens"), &json!(2))
+    );
 }
 
 #[test]
@@ -60,7 +65,10 @@ fn blocking_holds_for_too_long_and_too_short() {
     assert_eq!(violation.details["path"], "result.content[0].text");
     assert_eq!(guard(config(), json!("ab")).code(), "OUTPUT_LENGTH_VIOLATION");
     assert!(guard(config(), json!("abcd")).passed());
-    assert!(guard(json!({"min_chars": 3}), json!("ab")).violation.is_none(), "a short text cannot be cut longer");
+    assert!(
+        guard(json!({"min_chars": 3}), json!("ab")).violation.is_none(),
+        "a short text cannot be cut longer"
+    );
 }
 
 #[test]
@@ -97,7 +105,10 @@ fn impossible_limits_are_refused() {
 #[test]
 fn the_hard_limit_holds_without_another() {
     assert_eq!(cut(json!({}), &"a".repeat(1_000_001)).chars().count(), 1_000_000);
-    assert_eq!(guard(json!({"strategy": "block"}), json!("a".repeat(10_000_000))).code(), "OUTPUT_LENGTH_VIOLATION");
+    assert_eq!(
+        guard(json!({"strategy": "block"}), json!("a".repeat(10_000_000))).code(),
+        "OUTPUT_LENGTH_VIOLATION"
+    );
 }
 
 #[test]

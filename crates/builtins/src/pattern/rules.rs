@@ -71,7 +71,11 @@ impl Rules {
     }
 
     /// Replacements of the first rule in the part of `text` that begins at `from`, by range.
-    pub(crate) fn edits(&self, text: &str, from: usize) -> Result<Vec<(std::ops::Range<usize>, String)>, TooLong> {
+    pub(crate) fn edits(
+        &self,
+        text: &str,
+        from: usize,
+    ) -> Result<Vec<(std::ops::Range<usize>, String)>, TooLong> {
         match self.rules.first() {
             Some(rule) => Ok(rule.replace(text, from, self.limit)?.map(|r| r.0).unwrap_or_default()),
             None => Ok(Vec::new()),

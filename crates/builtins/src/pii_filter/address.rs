@@ -35,7 +35,10 @@ fn local(bytes: &[u8], at: usize) -> Option<usize> {
         start += 1;
     }
     // In JSON text the letter after a backslash belongs to the escape, not to the address.
-    if start < at && start > 0 && bytes[start - 1] == b'\\' && matches!(bytes[start], b'n' | b'r' | b't' | b'b' | b'f')
+    if start < at
+        && start > 0
+        && bytes[start - 1] == b'\\'
+        && matches!(bytes[start], b'n' | b'r' | b't' | b'b' | b'f')
     {
         start += 1;
     }
@@ -76,7 +79,8 @@ fn domain(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 fn is_top_level(label: &[u8]) -> bool {
-    label.len() >= 2 && (label.iter().all(|b| !b.is_ascii_digit() && *b != b'-') || label.starts_with(b"xn--"))
+    label.len() >= 2
+        && (label.iter().all(|b| !b.is_ascii_digit() && *b != b'-') || label.starts_with(b"xn--"))
 }
 
 /// Whether two bytes are one letter of Latin-1 or Latin Extended-A in UTF-8, as in `jürgen@müller.example`.
@@ -101,7 +105,8 @@ pub(super) fn ipv6(bytes: &[u8], colon: usize, until: &mut usize) -> Option<(usi
         end += 1;
     }
     *until = end;
-    while end > start && (bytes[end - 1] == b'.' || (bytes[end - 1] == b':' && prev(bytes, end - 1) != b':')) {
+    while end > start && (bytes[end - 1] == b'.' || (bytes[end - 1] == b':' && prev(bytes, end - 1) != b':'))
+    {
         end -= 1;
     }
     let around = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':' || b == b'.';

@@ -32,7 +32,10 @@ pub(super) fn classify(block: &[u8; BLOCK], colons: bool, tokens: bool) -> Masks
 /// Whether a byte can be part of a key or token.
 pub(super) const fn is_token(b: u8) -> bool {
     // '-', '/', '0'..='9' lie in one run with '.', which is then taken out: fewer comparisons in the vector loop.
-    ((b | 0x20).wrapping_sub(b'a') < 26) | ((b.wrapping_sub(b'-') < 13) & (b != b'.')) | (b == b'_') | (b == b'+')
+    ((b | 0x20).wrapping_sub(b'a') < 26)
+        | ((b.wrapping_sub(b'-') < 13) & (b != b'.'))
+        | (b == b'_')
+        | (b == b'+')
 }
 
 #[inline(always)]

@@ -81,7 +81,7 @@ pub(super) fn iban(text: &[u8]) -> bool {
 
 /// Length of the IBANs of a country, given its code in capitals.
 pub(super) fn iban_length(country: [u8; 2]) -> Option<usize> {
-    let at = IBAN_LENGTHS.binary_search_by(|(code, _)| (*code).cmp(&&country)).ok()?;
+    let at = IBAN_LENGTHS.binary_search_by(|(code, _)| (**code).cmp(&country)).ok()?;
     Some(usize::from(IBAN_LENGTHS[at].1))
 }
 

@@ -10,12 +10,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr2, memmem};
 
-use super::{
-    category::Category,
-    config::Settings,
-    labels::LABEL_REACH,
-    scanner::Finding,
-};
+use super::{category::Category, config::Settings, labels::LABEL_REACH, scanner::Finding};
 
 /// A replacement in a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,7 +67,9 @@ pub(super) fn mask(settings: &Settings, text: &str, key: &str, depth: usize) -> 
 
 fn take_decoded(masked: &mut Masked, range: Range<usize>, inner: Masked) {
     masked.found.extend(inner.found);
-    masked.replacements.extend(inner.replacements.into_iter().map(|r| Replacement { range: range.clone(), ..r }));
+    masked
+        .replacements
+        .extend(inner.replacements.into_iter().map(|r| Replacement { range: range.clone(), ..r }));
 }
 
 fn replacement(settings: &Settings, text: &str, finding: &Finding, literals: &[Literal]) -> Replacement {
@@ -171,7 +168,10 @@ fn decoded_literal(settings: &Settings, text: &str, literal: &Literal, depth: us
         return Some(masked);
     }
     let with = serde_json::to_string(&apply(&inner, &masked.replacements)).ok()?;
-    Some(Masked { found: masked.found, replacements: vec![Replacement { range: literal.range.clone(), with }] })
+    Some(Masked {
+        found: masked.found,
+        replacements: vec![Replacement { range: literal.range.clone(), with }],
+    })
 }
 
 /// Applies replacements that are in order and do not overlap.

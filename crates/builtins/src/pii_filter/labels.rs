@@ -98,9 +98,11 @@ fn classify(word: &[u8]) -> Word {
         }
         b"dob" | b"born" | b"birthdate" | b"birthday" | b"dateofbirth" => label(Category::DateOfBirth),
         b"passport" | b"passportnumber" | b"passportno" => label(Category::Passport),
-        b"dl" | b"driverlicense" | b"driverslicense" | b"driverlicence" | b"driverslicence" | b"drivinglicence"
-        | b"drivinglicense" => label(Category::DriverLicense),
-        b"account" | b"acct" | b"accountnumber" | b"accountno" | b"bankaccount" => label(Category::BankAccount),
+        b"dl" | b"driverlicense" | b"driverslicense" | b"driverlicence" | b"driverslicence"
+        | b"drivinglicence" | b"drivinglicense" => label(Category::DriverLicense),
+        b"account" | b"acct" | b"accountnumber" | b"accountno" | b"bankaccount" => {
+            label(Category::BankAccount)
+        }
         b"mrn" | b"medicalrecord" | b"medicalrecordnumber" => label(Category::MedicalRecord),
         b"apikey" | b"apitoken" | b"accesstoken" | b"authtoken" | b"secretkey" | b"clientsecret" => {
             label(Category::ApiKey)
@@ -202,7 +204,21 @@ impl<'a> Words<'a> {
 const fn is_gap(b: u8) -> bool {
     matches!(
         b,
-        b' ' | b'\t' | b':' | b'=' | b'#' | b'"' | b'\'' | b'(' | b'[' | b'*' | b'.' | b'-' | b'_' | b'|' | b'`' | b'>'
+        b' ' | b'\t'
+            | b':'
+            | b'='
+            | b'#'
+            | b'"'
+            | b'\''
+            | b'('
+            | b'['
+            | b'*'
+            | b'.'
+            | b'-'
+            | b'_'
+            | b'|'
+            | b'`'
+            | b'>'
             | b'\\'
     )
 }
@@ -263,7 +279,9 @@ mod tests {
 
     #[test]
     fn words_that_merely_contain_a_label_are_none() {
-        for text in ["handl ", "lesson: ", "accounting: ", "security ", "the record ", "assn ", "update ", ", ", ""] {
+        for text in
+            ["handl ", "lesson: ", "accounting: ", "security ", "the record ", "assn ", "update ", ", ", ""]
+        {
             assert!(label(text).is_empty(), "{text}");
         }
     }

@@ -88,7 +88,12 @@ impl Masks {
             return self.redaction_text.clone();
         };
         let stars = std::iter::repeat_n('*', hidden);
-        chars[..first].iter().copied().chain(stars).chain(chars[chars.len() - last..].iter().copied()).collect()
+        chars[..first]
+            .iter()
+            .copied()
+            .chain(stars)
+            .chain(chars[chars.len() - last..].iter().copied())
+            .collect()
     }
 }
 

@@ -49,12 +49,14 @@ pub(super) fn starts_clean(bytes: &[u8], i: usize) -> bool {
 #[inline]
 pub(super) fn ends_clean(bytes: &[u8], end: usize) -> bool {
     let b = byte(bytes, end);
-    !is_word(b) && !(matches!(b, b'.' | b'-') && byte(bytes, end + 1).is_ascii_digit())
+    let goes_on = matches!(b, b'.' | b'-') && byte(bytes, end + 1).is_ascii_digit();
+    !is_word(b) && !goes_on
 }
 
 /// Whether exactly `n` digits stand at `i`.
 fn exactly(bytes: &[u8], i: usize, n: usize) -> bool {
-    bytes.get(i..i + n).is_some_and(|d| d.iter().all(u8::is_ascii_digit)) && !byte(bytes, i + n).is_ascii_digit()
+    bytes.get(i..i + n).is_some_and(|d| d.iter().all(u8::is_ascii_digit))
+        && !byte(bytes, i + n).is_ascii_digit()
 }
 
 /// Digits with single separators between their groups.

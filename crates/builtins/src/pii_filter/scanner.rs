@@ -72,7 +72,13 @@ impl Custom {
         while let Some(m) = self.regex.find_at(text, at) {
             let (start, end) = (m.start(), m.end());
             if start < end {
-                found.push(Finding { anchor: start, start, end, category: self.category, custom: Some(self.index) });
+                found.push(Finding {
+                    anchor: start,
+                    start,
+                    end,
+                    category: self.category,
+                    custom: Some(self.index),
+                });
                 at = end;
             } else if end < text.len() {
                 // An empty match hides nothing; look on behind the next character.
@@ -299,7 +305,13 @@ impl Sweep<'_> {
     }
 
     /// The same for a match that depends on the label at `anchor`.
-    fn try_push_labelled(&mut self, category: Category, anchor: usize, start: usize, end: Option<usize>) -> bool {
+    fn try_push_labelled(
+        &mut self,
+        category: Category,
+        anchor: usize,
+        start: usize,
+        end: Option<usize>,
+    ) -> bool {
         let Some(end) = end else { return false };
         let counts = self.push(Finding { anchor, start, end, category, custom: None });
         // Addresses are found from their middle: they must not hide the numbers they begin with.
@@ -331,9 +343,23 @@ impl Sweep<'_> {
         if prev(bytes, i) == b'-' && len >= 3 {
             self.after_letters_and_dash(i);
         }
-        // A short number can only be a labelled value when it goes on after a separator.
-        if len >= 5 || matches!(next, b'-' | b'/' | b'.' | b' ' | b',' | b's' | b'n' | b'r' | b't' | b'A'..=b'Z') {
+        if len >= 5 || self.goes_on(end) {
             self.labelled(i);
+        }
+    }
+
+    /// Whether a short number that ends at `end` goes on as a labelled value or a date does. Decimal fractions and items
+    /// of lists do not, and those are what machines write most.
+    fn goes_on(&self, end: usize) -> bool {
+        match byte(self.bytes, end) {
+            b'-' | b'/' | b' ' | b's' | b'n' | b'r' | b't' | b'A'..=b'Z' => true,
+            b',' => byte(self.bytes, end + 1) == b' ',
+            b'.' => {
+                let rest = &self.bytes[end + 1..];
+                let digits = rest.iter().take(5).take_while(|b| b.is_ascii_digit()).count();
+                digits > 0 && matches!(rest.get(digits), Some(b'.' | b'-' | b' '))
+            }
+            _ => false,
         }
     }
 
@@ -394,19 +420,24 @@ impl Sweep<'_> {
         while end > 0 && i - end < 2 && matches!(bytes[end - 1], b' ' | b'.') {
             end -= 1;
         }
+        if end == i {
+            return false;
+        }
         let letters = bytes[..end].iter().rev().take(10).take_while(|b| b.is_ascii_alphabetic()).count();
         let start = end - letters;
-        if end == i || !is_month(&bytes[start..end]) {
+        if !is_month(&bytes[start..end]) {
             return false;
         }
         let label = labels::before(self.source, start);
-        let end = label.categories.has(Category::DateOfBirth).then(|| labelled::day_then_year(bytes, i)).flatten();
+        let end =
+            label.categories.has(Category::DateOfBirth).then(|| labelled::day_then_year(bytes, i)).flatten();
         self.try_push_labelled(Category::DateOfBirth, label.start, start, end)
     }
 
     /// Digits after letters and a dash: a number with a letter prefix.
     fn after_letters_and_dash(&mut self, i: usize) {
-        let letters = self.bytes[..i - 1].iter().rev().take(4).take_while(|b| b.is_ascii_alphabetic()).count();
+        let letters =
+            self.bytes[..i - 1].iter().rev().take(4).take_while(|b| b.is_ascii_alphabetic()).count();
         let start = i - 1 - letters;
         if (1..=3).contains(&letters) && starts_clean(self.bytes, start) {
             self.labelled(start);

@@ -1,6 +1,6 @@
 //! Tests of the PII filter: what it finds, what it leaves alone, what its hooks answer, and what it withstands.
 
 mod finds;
-mod hostile;
 mod hooks;
+mod hostile;
 mod streams;

@@ -31,9 +31,12 @@ fn groups_follow_pythons_notation_and_case_counts() {
 fn nested_arguments_and_results_are_replaced() {
     let config = json!({"words": [{"search": "secret", "replace": "***"}]});
     let mut bench = Bench::new(&kind(), config);
-    let outcome = bench.call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": [{"secret": "a secret"}], "n": 1}}));
+    let outcome =
+        bench.call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": [{"secret": "a secret"}], "n": 1}}));
     assert_eq!(outcome.changed.unwrap()["args"], json!({"a": [{"secret": "a ***"}], "n": 1}), "keys stay");
-    let outcome = bench.call::<ToolPostInvoke>(json!({"name": "t", "result": {"content": [{"type": "text", "text": "secret"}]}}));
+    let outcome = bench.call::<ToolPostInvoke>(
+        json!({"name": "t", "result": {"content": [{"type": "text", "text": "secret"}]}}),
+    );
     assert_eq!(outcome.changed.unwrap()["result"]["content"][0]["text"], "***");
     let result = json!({"messages": [{"role": "user", "content": {"type": "text", "text": "secret"}}]});
     let outcome = bench.call::<PromptPostFetch>(json!({"prompt_id": "p", "result": result}));

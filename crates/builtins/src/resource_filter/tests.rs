@@ -17,8 +17,7 @@ fn fetched(config: Value, content: Value) -> Outcome {
 fn an_allowed_uri_is_marked_as_validated() {
     let outcome = read(json!({"max_content_size": 5}), "https://example.com/a");
     let metadata = outcome.changed.unwrap()["metadata"].clone();
-    let expected =
-        json!({"own": 1, "validated": true, "protocol": "https", "request_id": "r1", "user": null, "allowed_size": 5});
+    let expected = json!({"own": 1, "validated": true, "protocol": "https", "request_id": "r1", "user": null, "allowed_size": 5});
     assert_eq!(metadata, expected);
 }
 
@@ -62,12 +61,16 @@ fn blocked_domains_are_blocked_in_every_spelling() {
 
 #[test]
 fn content_over_the_limit_is_blocked_by_what_it_holds() {
-    let outcome = fetched(json!({"max_content_size": 10}), json!({"type": "resource", "text": "é".repeat(6)}));
+    let outcome =
+        fetched(json!({"max_content_size": 10}), json!({"type": "resource", "text": "é".repeat(6)}));
     assert_eq!(outcome.code(), "CONTENT_TOO_LARGE");
     let details = outcome.violation.unwrap().details;
     assert_eq!((&details["size"], &details["limit"]), (&json!(12), &json!(10)));
     assert!(fetched(json!({"max_content_size": 10}), json!({"text": "0123456789"})).passed());
-    assert!(fetched(json!({"max_content_size": 10}), json!({"text": "\n".repeat(10)})).passed(), "escapes do not count");
+    assert!(
+        fetched(json!({"max_content_size": 10}), json!({"text": "\n".repeat(10)})).passed(),
+        "escapes do not count"
+    );
     let blob = json!({"contents": [{"text": "a"}, {"blob": "A".repeat(40)}]});
     assert_eq!(fetched(json!({"max_content_size": 10}), blob).code(), "CONTENT_TOO_LARGE");
 }
@@ -78,13 +81,18 @@ fn content_filters_redact_in_any_case() {
         {"pattern": r"password\s*[:=]\s*\S+", "replacement": "password: [REDACTED]"}, {"pattern": "k-\\d+"}]});
     let outcome = fetched(config.clone(), json!({"text": "PASSWORD=abc and K-12", "uri": "k-1"}));
     assert_eq!(outcome.metadata("content_filtered"), true);
-    assert_eq!(outcome.changed.unwrap()["content"], json!({"text": "password: [REDACTED] and ***", "uri": "k-1"}));
+    assert_eq!(
+        outcome.changed.unwrap()["content"],
+        json!({"text": "password: [REDACTED] and ***", "uri": "k-1"})
+    );
     assert!(fetched(config, json!({"text": "clean"})).passed());
 }
 
 #[test]
 fn an_invalid_filter_is_refused_by_name() {
-    let Err(error) = Bench::try_new(&kind(), json!({"content_filters": [{"pattern": "("}]})) else { panic!("accepted") };
+    let Err(error) = Bench::try_new(&kind(), json!({"content_filters": [{"pattern": "("}]})) else {
+        panic!("accepted")
+    };
     assert_eq!(error.field, "content_filters[0]");
 }
 

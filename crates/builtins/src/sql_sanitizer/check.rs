@@ -27,7 +27,9 @@ impl Checks {
             .blocked_statements
             .iter()
             .enumerate()
-            .map(|(i, p)| Ok((compile(p, Case::Insensitive, &format!("blocked_statements[{i}]"))?, p.clone())))
+            .map(|(i, p)| {
+                Ok((compile(p, Case::Insensitive, &format!("blocked_statements[{i}]"))?, p.clone()))
+            })
             .collect::<Result<Vec<_>, BuildError>>()?;
         let verbs = AhoCorasick::builder()
             .ascii_case_insensitive(true)
@@ -121,7 +123,8 @@ fn compares_number(text: &str) -> bool {
 fn interpolates(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr_iter(b'{', bytes).any(|i| {
-        let name = bytes[i + 1..].iter().take(64).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
+        let name =
+            bytes[i + 1..].iter().take(64).take_while(|b| b.is_ascii_alphanumeric() || **b == b'_').count();
         name > 0 && bytes.get(i + 1 + name) == Some(&b'}')
     })
 }
@@ -176,7 +179,9 @@ fn without_where(code: &str) -> (bool, bool) {
                     }
                 }
                 let after = |others: &[&str]| others.iter().any(|other| before.eq_ignore_ascii_case(other));
-                if is("delete") && !after(&["on", "then"]) || is("update") && !after(&["on", "then", "for", "key", "do"]) {
+                if is("delete") && !after(&["on", "then"])
+                    || is("update") && !after(&["on", "then", "for", "key", "do"])
+                {
                     waiting.push(Waiting { delete: is("delete"), depth, sure: false, first, words: 0 });
                 }
                 first = false;

@@ -28,7 +28,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             fields: None,
-            blocked_statements: ["DROP", "TRUNCATE", "ALTER", "GRANT", "REVOKE"].map(|w| format!(r"\b{w}\b")).to_vec(),
+            blocked_statements: ["DROP", "TRUNCATE", "ALTER", "GRANT", "REVOKE"]
+                .map(|w| format!(r"\b{w}\b"))
+                .to_vec(),
             block_delete_without_where: true,
             block_update_without_where: true,
             strip_comments: true,

@@ -29,7 +29,8 @@ const NESTING: Dialect =
 /// SQLite, Oracle.
 const FLAT: Dialect = Dialect { nested: false, ..NESTING };
 /// MySQL, MariaDB.
-const MYSQL: Dialect = Dialect { backslash: true, nested: false, hash: true, dash_space: true, executable: true };
+const MYSQL: Dialect =
+    Dialect { backslash: true, nested: false, hash: true, dash_space: true, executable: true };
 
 /// One reading of a text.
 #[derive(Debug)]
@@ -58,9 +59,13 @@ pub(super) fn readings(text: &str, mut look: impl FnMut(&Reading)) {
     }
 }
 
-/// Whether reading `text` needs any care: without these bytes it is all code.
+/// Whether `text` is all code in every reading: it has no literals, quoted names, comments or escapes.
 pub(super) fn is_plain(text: &str) -> bool {
-    !text.bytes().any(|b| matches!(b, b'\'' | b'"' | b'`' | b'-' | b'/' | b'#' | b'[' | b'\\'))
+    let bytes = text.as_bytes();
+    memchr::memchr3(b'\'', b'"', b'`', bytes).is_none()
+        && memchr::memchr3(b'#', b'[', b'\\', bytes).is_none()
+        && memmem::find(bytes, b"--").is_none()
+        && memmem::find(bytes, b"/*").is_none()
 }
 
 /// The text without its comments; `None` where it has none, or is no SQL.
@@ -72,7 +77,8 @@ pub(super) fn without_comments(text: &str) -> Option<String> {
     if memmem::find(bytes, b"--").is_none() && memmem::find(bytes, b"/*").is_none() {
         return None;
     }
-    let from = if is_statement(text) { 0 } else { bytes.iter().position(|b| matches!(b, b'\'' | b'"' | b';'))? };
+    let from =
+        if is_statement(text) { 0 } else { bytes.iter().position(|b| matches!(b, b'\'' | b'"' | b';'))? };
     let reading = Reader::new(text, NESTING).read(None);
     let mut out = String::with_capacity(text.len());
     let mut done = 0;
@@ -93,9 +99,10 @@ pub(super) fn without_comments(text: &str) -> Option<String> {
 /// Whether a text begins as a statement does.
 pub(super) fn is_statement(text: &str) -> bool {
     const VERBS: &[&str] = &[
-        "alter", "analyze", "begin", "call", "comment", "commit", "copy", "create", "declare", "delete", "do", "drop",
-        "exec", "execute", "explain", "grant", "insert", "lock", "merge", "pragma", "replace", "revoke", "rollback",
-        "select", "set", "show", "start", "truncate", "update", "use", "vacuum", "values", "with",
+        "alter", "analyze", "begin", "call", "comment", "commit", "copy", "create", "declare", "delete",
+        "do", "drop", "exec", "execute", "explain", "grant", "insert", "lock", "merge", "pragma", "replace",
+        "revoke", "rollback", "select", "set", "show", "start", "truncate", "update", "use", "vacuum",
+        "values", "with",
     ];
     let mut rest = text.trim_start_matches(|c: char| c.is_whitespace() || matches!(c, '(' | ';'));
     // A comment in front does not make it anything else; a few are looked behind.
@@ -184,7 +191,8 @@ impl<'a> Reader<'a> {
             return None;
         }
         let before = self.at.checked_sub(1).map_or(0, |i| self.bytes[i]);
-        let escapes = self.dialect.backslash && quote != b'`' || quote == b'\'' && matches!(before, b'e' | b'E');
+        let escapes =
+            self.dialect.backslash && quote != b'`' || quote == b'\'' && matches!(before, b'e' | b'E');
         let end = self.quote_end(quote, self.at + 1, escapes);
         self.open[place] = end.is_none();
         end
@@ -216,7 +224,8 @@ impl<'a> Reader<'a> {
     }
 
     fn dash_comment(&self, at: usize) -> bool {
-        !self.dialect.dash_space || self.bytes.get(at + 2).is_none_or(|b| b.is_ascii_whitespace() || b.is_ascii_control())
+        !self.dialect.dash_space
+            || self.bytes.get(at + 2).is_none_or(|b| b.is_ascii_whitespace() || b.is_ascii_control())
     }
 
     /// The end of the line; notes the comment.

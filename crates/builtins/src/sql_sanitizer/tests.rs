@@ -25,7 +25,13 @@ fn a_blocked_statement_names_code_and_issues() {
     let violation = call(json!({}), "DROP TABLE users").violation.unwrap();
     assert_eq!(violation.code, "SQL_SANITIZER");
     assert_eq!(violation.details["issues"], json!([r"args.sql: blocked statement \bDROP\b"]));
-    for sql in ["truncate t", "Alter Table t add x int", "GRANT ALL ON t TO u", "revoke x from y", "SELECT 1; dRoP TABLE t"] {
+    for sql in [
+        "truncate t",
+        "Alter Table t add x int",
+        "GRANT ALL ON t TO u",
+        "revoke x from y",
+        "SELECT 1; dRoP TABLE t",
+    ] {
         assert_blocked(sql);
     }
     let own = json!({"blocked_statements": [r"\bEXEC\b"]});
@@ -123,7 +129,9 @@ fn delete_and_update_need_a_where_of_their_own() {
 #[test]
 fn comments_are_taken_out_of_what_passes() {
     let stripped = |sql: &str| {
-        call(json!({}), sql).changed.map_or_else(|| sql.to_owned(), |p| p["args"]["sql"].as_str().unwrap().to_owned())
+        call(json!({}), sql)
+            .changed
+            .map_or_else(|| sql.to_owned(), |p| p["args"]["sql"].as_str().unwrap().to_owned())
     };
     assert_eq!(stripped("SELECT 1 -- one\nFROM t"), "SELECT 1 \nFROM t");
     assert_eq!(stripped("SELECT/* a /* b */ c */1"), "SELECT 1");
@@ -148,7 +156,12 @@ fn parameterization_can_be_required() {
     ] {
         assert_eq!(call(config(), sql).code(), "SQL_SANITIZER", "{sql}");
     }
-    for sql in ["SELECT * FROM t WHERE a = ?", "SELECT * FROM t WHERE a = $1 LIMIT 5", "SELECT a FROM t WHERE b = :b", "a 'b' = 5"] {
+    for sql in [
+        "SELECT * FROM t WHERE a = ?",
+        "SELECT * FROM t WHERE a = $1 LIMIT 5",
+        "SELECT a FROM t WHERE b = :b",
+        "a 'b' = 5",
+    ] {
         assert!(call(config(), sql).violation.is_none(), "{sql}");
     }
 }
@@ -161,7 +174,10 @@ fn only_named_fields_are_looked_at_when_there_are_any() {
     };
     assert_eq!(run(json!({}), &args).code(), "SQL_SANITIZER");
     assert!(run(json!({"fields": ["sql"]}), &args).passed());
-    assert_eq!(run(json!({"fields": ["sql"]}), &json!({"q": {"sql": ["DROP TABLE t"]}})).code(), "SQL_SANITIZER");
+    assert_eq!(
+        run(json!({"fields": ["sql"]}), &json!({"q": {"sql": ["DROP TABLE t"]}})).code(),
+        "SQL_SANITIZER"
+    );
 }
 
 #[test]
@@ -174,7 +190,9 @@ fn without_blocking_the_issues_are_metadata() {
 
 #[test]
 fn an_invalid_pattern_is_refused_by_name() {
-    let Err(error) = Bench::try_new(&kind(), json!({"blocked_statements": ["a", "("]})) else { panic!("accepted") };
+    let Err(error) = Bench::try_new(&kind(), json!({"blocked_statements": ["a", "("]})) else {
+        panic!("accepted")
+    };
     assert_eq!(error.field, "blocked_statements[1]");
 }
 
@@ -183,17 +201,41 @@ fn hostile_texts_and_nesting_are_withstood() {
     let config = Config { require_parameterization: true, ..Config::default() };
     let checks = Checks::new(&config).unwrap();
     for unit in [
-        "'", "\"", "`", "'\\", "\\'", "/*", "*/", "--", "-- \n", "#", "[", "[a", "(", ")", "delete ", "delete(", "update (",
-        "(delete from t ", "E'", "= ", "{", "{a", "a", ";",
+        "'",
+        "\"",
+        "`",
+        "'\\",
+        "\\'",
+        "/*",
+        "*/",
+        "--",
+        "-- \n",
+        "#",
+        "[",
+        "[a",
+        "(",
+        ")",
+        "delete ",
+        "delete(",
+        "update (",
+        "(delete from t ",
+        "E'",
+        "= ",
+        "{",
+        "{a",
+        "a",
+        ";",
     ] {
         let make = |n: usize| format!("select {}", unit.repeat(n / unit.len()));
-        let ratio = growth(make, |text| drop((checks.issues(text), reading::without_comments(text))), 1 << 13);
+        let ratio =
+            growth(make, |text| drop((checks.issues(text), reading::without_comments(text))), 1 << 13);
         assert!(ratio < 24.0, "{unit:?} repeated: {ratio:.1} times for eight times the text");
     }
     let long = format!("SELECT '{}'; DROP TABLE t", "a".repeat(10_000_000));
     assert_blocked(&long);
     let deep = (0..100).fold(json!("DROP TABLE t"), |inner, _| json!([inner]));
-    let outcome = Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": deep}}));
+    let outcome =
+        Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": deep}}));
     assert_eq!(outcome.code(), "SQL_SANITIZER");
 }
 

@@ -15,11 +15,11 @@ use serde_json::{Map, Value as Json};
 
 use super::Dialect;
 use super::check::{Checked, check_compiled};
-use super::schema::Compiled;
 use super::diagnostic::Errors;
 use super::expand::Unset;
 use super::node::Node;
 use super::overrides::nowhere;
+use super::schema::Compiled;
 use super::source::Span;
 
 pub use raw::{Condition, Mode, OfferName, OnError, OneOrMany, PluginPermission, RawPluginEntry};
@@ -132,6 +132,14 @@ impl PluginEntry {
         }
     }
 
+    /// The same entry with this `config:`.
+    #[must_use]
+    pub fn with_config(mut self, config: Map<String, Json>) -> Self {
+        self.config = Node::from_json(&Json::Object(config.clone()), &self.span);
+        self.config_json = config;
+        self
+    }
+
     /// Whether nothing known so far keeps it from running.
     #[must_use]
     pub fn is_available(&self) -> bool {
@@ -152,7 +160,8 @@ impl PluginEntry {
     /// Everything that does not fit the schema.
     pub fn check_config(&self, schema: &Compiled) -> Result<Checked, Errors> {
         let mut node = self.config.clone();
-        let (errors, notices) = check_compiled(&mut node, schema, &format!("{}.config", self.path), self.dialect);
+        let (errors, notices) =
+            check_compiled(&mut node, schema, &format!("{}.config", self.path), self.dialect);
         Errors::unless_empty(errors, Checked { node, notices })
     }
 }

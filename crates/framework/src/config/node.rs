@@ -88,6 +88,27 @@ impl Node {
         Self::new(Value::Map(Box::default()), span)
     }
 
+    /// A tree made of JSON instead of a file; everything in it stands at `span`.
+    #[must_use]
+    pub fn from_json(json: &serde_json::Value, span: &Span) -> Self {
+        let value = match json {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(flag) => Value::Bool(*flag),
+            serde_json::Value::Number(number) => Value::Number(number.clone()),
+            serde_json::Value::String(text) => Value::String(text.clone()),
+            serde_json::Value::Array(items) => {
+                Value::List(items.iter().map(|item| Self::from_json(item, span)).collect())
+            }
+            serde_json::Value::Object(members) => {
+                let entry = |(key, value): (&String, &serde_json::Value)| {
+                    (key.clone(), MapEntry { key_span: span.clone(), node: Self::from_json(value, span) })
+                };
+                Value::Map(Box::new(members.iter().map(entry).collect()))
+            }
+        };
+        Self::new(value, span.clone())
+    }
+
     pub(super) fn plain(mut self, text: &str) -> Self {
         self.flags.add(Flags::PLAIN);
         if !matches!(self.value, Value::String(_)) {

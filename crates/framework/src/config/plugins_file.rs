@@ -142,6 +142,11 @@ impl PluginsFile {
         notices.extend(reading.notices);
         let settings = read_settings(&node, &switches, options, &mut errors, &mut notices);
         notices.extend(remarks_about(&node, &unset));
+        if let Some(span) = node.key_span("plugin_dirs") {
+            let message = "`plugin_dirs` is accepted and has no effect yet: Python classes are not loaded";
+            notices
+                .push(Diagnostic::new(DiagnosticKind::Remark, message).at(span.clone()).path("plugin_dirs"));
+        }
         let plugin_dirs = node.get("plugin_dirs").and_then(Node::as_list).unwrap_or_default();
         let plugin_dirs = plugin_dirs.iter().filter_map(Node::as_str).map(str::to_owned).collect();
         let (entries, notices) = (reading.entries, sorted(notices));

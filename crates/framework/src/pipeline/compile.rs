@@ -39,13 +39,14 @@ pub struct Member {
 /// Compiles chains of `members` (in file order). `listed` are all instances, also those that do not run.
 pub fn compile(
     hooks: Arc<HookTable>,
-    members: Vec<Member>,
+    members: &[Member],
     listed: Vec<Arc<Instance>>,
     settings: Settings,
     background: Background,
 ) -> Pipelines {
     let mut instances = listed;
-    for member in &members {
+    let listed = instances.len();
+    for member in members {
         if !instances.iter().any(|known| Arc::ptr_eq(known, &member.instance)) {
             instances.push(member.instance.clone());
         }
@@ -80,7 +81,7 @@ pub fn compile(
             })
         })
         .collect();
-    Pipelines { hooks, chains, instances, settings, background }
+    Pipelines { hooks, chains, instances, listed, settings, background }
 }
 
 fn step(

@@ -52,7 +52,11 @@ impl Words {
             patterns: (!patterns.is_empty())
                 .then(|| RegexSetBuilder::new(&patterns).size_limit(PATTERN_BYTES).build().ok())
                 .flatten(),
-            contained: if contained { words.iter().map(|word| word.as_str().into()).collect() } else { Vec::new() },
+            contained: if contained {
+                words.iter().map(|word| word.as_str().into()).collect()
+            } else {
+                Vec::new()
+            },
         })
     }
 
@@ -79,7 +83,8 @@ pub(crate) fn patterns(word: &str) -> Vec<String> {
             readings.push(anchored);
         }
     }
-    readings.retain(|reading| regex::RegexBuilder::new(reading).size_limit(PATTERN_BYTES / 16).build().is_ok());
+    readings
+        .retain(|reading| regex::RegexBuilder::new(reading).size_limit(PATTERN_BYTES / 16).build().is_ok());
     readings
 }
 

@@ -38,7 +38,11 @@ impl Contexts {
 
     /// A copy of all that can be copied: shared state, and plugins' own values without native ones.
     pub fn copied(&self) -> Self {
-        let copy = |state: &State| State { values: state.values.clone(), metadata: state.metadata.clone(), native: None };
+        let copy = |state: &State| State {
+            values: state.values.clone(),
+            metadata: state.metadata.clone(),
+            native: None,
+        };
         Self {
             shared: self.shared.clone(),
             own: self.own.iter().map(|(ix, state)| (*ix, Box::new(copy(state)))).collect(),

@@ -27,7 +27,8 @@ impl Status {
     pub(crate) const COUNT: usize = 5;
 
     /// All, in order.
-    pub const ALL: [Self; Self::COUNT] = [Self::Pass, Self::Change, Self::Block, Self::WouldBlock, Self::Error];
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Pass, Self::Change, Self::Block, Self::WouldBlock, Self::Error];
 
     /// A stable word for metrics and explain.
     pub fn word(self) -> &'static str {
@@ -109,9 +110,9 @@ impl Outcome {
         &'a self,
         pipelines: &'a Pipelines,
     ) -> impl Iterator<Item = (&'a str, &'a Map<String, Value>)> {
-        self.notes.iter().filter_map(|(ix, notes)| {
-            Some((&*pipelines.instances.get(*ix as usize)?.name, &notes.metadata))
-        })
+        self.notes
+            .iter()
+            .filter_map(|(ix, notes)| Some((&*pipelines.instances.get(*ix as usize)?.name, &notes.metadata)))
     }
 
     /// Headers plugins would like on the answer to the client.

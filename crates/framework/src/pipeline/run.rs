@@ -4,10 +4,7 @@
 //! allocation, no lock, no timer.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::Ordering::Relaxed,
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -76,9 +73,16 @@ impl Chain {
         ran: &mut Ran,
     ) -> Outcome {
         let mut outcome = Outcome::default();
+        let mut measured = run.observing();
+        if !measured && self.background.iter().any(|step| run.wants(step, payload)) {
+            measured = true;
+            outcome.blocked = self.too_large(payload);
+            if outcome.blocked.is_some() {
+                return outcome;
+            }
+        }
         self.start_background(run, contexts, payload, ran);
         let mut clock = Instant::now();
-        let mut measured = run.observing();
         for step in &self.serial {
             let current = outcome.changed.as_ref().unwrap_or(payload);
             if !run.wants(step, current) {
@@ -185,7 +189,8 @@ impl Chain {
                 continue;
             };
             let (instance, stats) = (step.instance.clone(), step.stats.clone());
-            let (request, shared, payload) = (run.request.clone(), contexts.shared().clone(), payload.clone());
+            let (request, shared, payload) =
+                (run.request.clone(), contexts.shared().clone(), payload.clone());
             let (hook, end, timeout) = (self.spec.id, run.end, step.timeout);
             let started = run.pipelines.background.spawn(async move {
                 let clock = Instant::now();

@@ -86,7 +86,10 @@ impl Scope {
                 let original = request.original_name.as_deref();
                 let qualified = request.upstream.as_deref().zip(original.or(subject));
                 let qualified = qualified.map(|(upstream, name)| format!("{upstream}-{name}"));
-                [subject, original, qualified.as_deref()].into_iter().flatten().any(|name| matches(word, name))
+                [subject, original, qualified.as_deref()]
+                    .into_iter()
+                    .flatten()
+                    .any(|name| matches(word, name))
             })
     }
 }

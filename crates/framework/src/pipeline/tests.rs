@@ -9,8 +9,8 @@ use std::{
 };
 
 use mortise_plugin_api::{
-    Cx, End, Hook, HookTable, Json, Native, Needs, Payload, Plugin, PluginError, Request, Revision, TextId, Verdict,
-    Violation,
+    Cx, End, Hook, HookTable, Json, Native, Needs, Payload, Plugin, PluginError, Request, Revision, TextId,
+    Verdict, Violation,
     hooks::{
         HttpAuthResolveUser, TEXT_HOOKS, ToolPostInvoke, ToolPreInvoke,
         http::{ResolveUserPayload, UserRecord},
@@ -19,7 +19,9 @@ use mortise_plugin_api::{
 };
 use serde_json::json;
 
-use super::{Member, Pipelines, Settings, compile, context::Contexts, outcome::Outcome, pair::Pair, scope::Scope};
+use super::{
+    Member, Pipelines, Settings, compile, context::Contexts, outcome::Outcome, pair::Pair, scope::Scope,
+};
 use crate::{
     background::Background,
     config::{Mode, OnError, PluginEntry},
@@ -37,11 +39,12 @@ fn logging(
     then: impl Fn(&ToolPreInvokePayload) -> Verdict<ToolPreInvokePayload> + Send + Sync + 'static,
 ) -> Arc<dyn Plugin> {
     let log = log.clone();
-    Native::new(()).on::<ToolPreInvoke>(Needs::change(), move |(), payload, _| {
-        log.lock().unwrap().push(format!("{name}:{}", payload.args.as_str()));
-        Ok(then(payload))
-    })
-    .into_plugin()
+    Native::new(())
+        .on::<ToolPreInvoke>(Needs::change(), move |(), payload, _| {
+            log.lock().unwrap().push(format!("{name}:{}", payload.args.as_str()));
+            Ok(then(payload))
+        })
+        .into_plugin()
 }
 
 fn pass(_: &ToolPreInvokePayload) -> Verdict<ToolPreInvokePayload> {
@@ -98,7 +101,7 @@ impl Setup {
 
     fn build(self) -> Arc<Pipelines> {
         let table = Arc::new(HookTable::standard());
-        Arc::new(compile(table, self.members, Vec::new(), self.settings, self.background))
+        Arc::new(compile(table, &self.members, Vec::new(), self.settings, self.background))
     }
 }
 
@@ -130,7 +133,8 @@ async fn plugins_run_by_priority_and_each_sees_the_payload_as_changed_so_far() {
     let outcome = run(&pipelines, &call(json!({"a": 1}))).await;
     assert_eq!(*log.lock().unwrap(), [r#"first:{"a":1}"#, r#"tie:{"a":2}"#, r#"last:{"a":2}"#]);
     assert_eq!(args_of(&outcome), r#"{"a":2}"#);
-    let plugins: Vec<&str> = outcome.executions.iter().map(|execution| execution.plugin(&pipelines)).collect();
+    let plugins: Vec<&str> =
+        outcome.executions.iter().map(|execution| execution.plugin(&pipelines)).collect();
     assert_eq!(plugins, ["first", "tie", "last"]);
 }
 
@@ -148,7 +152,8 @@ async fn the_newest_modes_run_in_their_groups_and_old_words_stand_among_the_sequ
         setup = setup.with(name, mode, priority, logging(&log, name, pass)).await;
     }
     run(&setup.build(), &call(json!({}))).await;
-    let order: Vec<String> = log.lock().unwrap().iter().map(|line| line.split(':').next().unwrap().into()).collect();
+    let order: Vec<String> =
+        log.lock().unwrap().iter().map(|line| line.split(':').next().unwrap().into()).collect();
     assert_eq!(order, ["permissive", "sequential", "transform", "audit", "concurrent"]);
 }
 
@@ -175,7 +180,10 @@ async fn a_violation_blocks_or_is_suppressed_by_mode() {
         if blocks {
             let blocked = outcome.blocked.unwrap();
             assert_eq!(&*blocked.plugin, "guard");
-            assert_eq!(blocked.message("tool_pre_invoke"), "tool_pre_invoke blocked by plugin guard: NO - no (no)");
+            assert_eq!(
+                blocked.message("tool_pre_invoke"),
+                "tool_pre_invoke blocked by plugin guard: NO - no (no)"
+            );
         }
         if blocks && mode != Mode::Concurrent {
             assert_eq!(log.lock().unwrap().len(), 1, "{mode:?}: later plugins do not run");
@@ -205,7 +213,9 @@ fn failing(how: &'static str) -> Arc<dyn Plugin> {
         "error" => Native::new(())
             .on::<ToolPreInvoke>(Needs::block(), |(), _, _| Err(PluginError::failed("boom")))
             .into_plugin(),
-        "panic" => Native::new(()).on::<ToolPreInvoke>(Needs::block(), |(), _, _| panic!("at once")).into_plugin(),
+        "panic" => {
+            Native::new(()).on::<ToolPreInvoke>(Needs::block(), |(), _, _| panic!("at once")).into_plugin()
+        }
         "late panic" => Native::new(())
             .on_async::<ToolPreInvoke>(Needs::block(), |(), _, _| {
                 Box::pin(async {
@@ -247,7 +257,9 @@ async fn trouble_blocks_or_passes_by_mode_and_says_what_it_was() {
 
 #[tokio::test]
 async fn a_plugin_that_is_not_there_blocks_under_enforce_and_passes_under_permissive() {
-    for (mode, blocks) in [(Mode::Enforce, true), (Mode::Permissive, false), (Mode::EnforceIgnoreError, false)] {
+    for (mode, blocks) in
+        [(Mode::Enforce, true), (Mode::Permissive, false), (Mode::EnforceIgnoreError, false)]
+    {
         let pipelines = Setup::new().member("absent", mode, None, 1, None, None).await.build();
         let outcome = run(&pipelines, &call(json!({}))).await;
         let code = outcome.blocked.map(|blocked| blocked.violation.code);
@@ -258,11 +270,17 @@ async fn a_plugin_that_is_not_there_blocks_under_enforce_and_passes_under_permis
 #[tokio::test]
 async fn on_error_overrides_the_mode_and_disable_switches_the_plugin_off() {
     let plugin = failing("error");
-    let ignore = Setup::new().member("bad", Mode::Enforce, Some(OnError::Ignore), 1, Some(plugin.clone()), None).await;
+    let ignore =
+        Setup::new().member("bad", Mode::Enforce, Some(OnError::Ignore), 1, Some(plugin.clone()), None).await;
     assert!(run(&ignore.build(), &call(json!({}))).await.blocked.is_none());
-    let fail = Setup::new().member("bad", Mode::Permissive, Some(OnError::Fail), 1, Some(plugin.clone()), None).await;
+    let fail = Setup::new()
+        .member("bad", Mode::Permissive, Some(OnError::Fail), 1, Some(plugin.clone()), None)
+        .await;
     assert!(run(&fail.build(), &call(json!({}))).await.blocked.is_some());
-    let off = Setup::new().member("bad", Mode::Enforce, Some(OnError::Disable), 1, Some(plugin), None).await.build();
+    let off = Setup::new()
+        .member("bad", Mode::Enforce, Some(OnError::Disable), 1, Some(plugin), None)
+        .await
+        .build();
     assert_eq!(run(&off, &call(json!({}))).await.executions.len(), 1);
     assert_eq!(run(&off, &call(json!({}))).await.executions.len(), 0, "not called again");
 }
@@ -283,7 +301,11 @@ async fn payloads_over_the_limit_are_refused_whatever_the_mode_but_only_where_a_
 async fn own_state_reaches_the_post_hook_of_the_same_plugin_and_nobody_else() {
     #[derive(Default)]
     struct Seen(Arc<Mutex<Vec<String>>>);
-    fn pre(_: &Seen, _: &ToolPreInvokePayload, cx: &mut Cx<'_>) -> Result<Verdict<ToolPreInvokePayload>, PluginError> {
+    fn pre(
+        _: &Seen,
+        _: &ToolPreInvokePayload,
+        cx: &mut Cx<'_>,
+    ) -> Result<Verdict<ToolPreInvokePayload>, PluginError> {
         cx.context.set("started", 7);
         cx.context.set_shared("by", "someone");
         Ok(Verdict::Pass)
@@ -340,7 +362,10 @@ fn witness(log: &Log, name: &'static str, mut before: Option<Violation>) -> Arc<
         })
         .on::<ToolPostInvoke>(Needs::change(), move |(), _, cx| {
             log.lock().unwrap().push(format!("{name}:{:?}", cx.call.end));
-            Ok(Verdict::Change(ToolPostInvokePayload { name: "t".into(), result: Json::from(json!("changed")) }))
+            Ok(Verdict::Change(ToolPostInvokePayload {
+                name: "t".into(),
+                result: Json::from(json!("changed")),
+            }))
         })
         .into_plugin()
 }
@@ -520,7 +545,8 @@ async fn one_text_plugin_serves_every_hook_and_metadata_is_kept_per_plugin() {
         .build();
     let outcome = run(&pipelines, &call(json!({"a": ["my secret", "none"], "b": {"c": "secret"}}))).await;
     assert_eq!(args_of(&outcome), r#"{"a":["my ***","none"],"b":{"c":"***"}}"#);
-    let by_plugin: Vec<_> = outcome.metadata_by_plugin(&pipelines).map(|(name, map)| (name, map.len())).collect();
+    let by_plugin: Vec<_> =
+        outcome.metadata_by_plugin(&pipelines).map(|(name, map)| (name, map.len())).collect();
     assert_eq!(by_plugin, [("mask", 1)]);
     let statuses: Vec<_> = outcome.executions.iter().map(|execution| execution.status.word()).collect();
     assert_eq!(statuses, ["change", "error"], "an edit of text that is not there is an error of that plugin");

@@ -28,7 +28,8 @@ impl Collector for PluginCollector {
             let up = i64::from(instance.state() == State::Ready);
             metric.encode_family(&[("plugin", &*instance.name)])?.encode_gauge(&up)?;
         }
-        Ok(())
+        let enabled = self.0.pipelines().settings().enabled;
+        descriptor(&mut encoder, &names::PLUGINS_ENABLED)?.encode_gauge(&i64::from(enabled))
     }
 }
 
@@ -54,12 +55,14 @@ fn durations(encoder: &mut DescriptorEncoder<'_>, all: &All) -> std::fmt::Result
     for (plugin, stats) in all {
         for (hook, counts) in stats.hooks() {
             let reading = counts.duration.read();
-            metric.encode_family(&[("plugin", &**plugin), ("hook", &*hook)])?.encode_histogram::<NoLabelSet>(
-                reading.sum.as_secs_f64(),
-                reading.count(),
-                &reading.seconds(),
-                None,
-            )?;
+            metric
+                .encode_family(&[("plugin", &**plugin), ("hook", &*hook)])?
+                .encode_histogram::<NoLabelSet>(
+                    reading.sum.as_secs_f64(),
+                    reading.count(),
+                    &reading.seconds(),
+                    None,
+                )?;
         }
     }
     Ok(())

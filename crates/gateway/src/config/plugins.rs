@@ -52,6 +52,7 @@ pub(super) fn settle(
             exact_conditions: settings.condition_matching == ConditionMatching::Exact,
             max_arguments: config.limits.max_argument_bytes,
             max_content: config.limits.max_content_bytes,
+            ..pipeline::Settings::default()
         },
         enabled: switches.enabled,
     };

@@ -13,16 +13,20 @@ use mortise_plugin_api::{
     hooks::{
         AuthPostCheck, HttpAuthResolveUser, HttpPostRequest, HttpPreRequest,
         http::{
-            AuthPostCheckPayload, Credentials, HttpPostRequestPayload, HttpPreRequestPayload, ResolveUserPayload,
-            UserRecord,
+            AuthPostCheckPayload, Credentials, HttpPostRequestPayload, HttpPreRequestPayload,
+            ResolveUserPayload, UserRecord,
         },
     },
 };
 use serde_json::{Map, Value};
 
 /// Headers that carry credentials: a plugin may add one that is not there, never replace what the client sent.
-const PROTECTED: [HeaderName; 4] =
-    [header::AUTHORIZATION, header::COOKIE, HeaderName::from_static("x-api-key"), header::PROXY_AUTHORIZATION];
+const PROTECTED: [HeaderName; 4] = [
+    header::AUTHORIZATION,
+    header::COOKIE,
+    HeaderName::from_static("x-api-key"),
+    header::PROXY_AUTHORIZATION,
+];
 
 /// A request on its way past the edge's hooks.
 pub(super) struct Guard {
@@ -46,7 +50,11 @@ impl Guard {
     }
 
     /// Runs the hook before authentication; header changes are made in `parts`.
-    pub(super) async fn before(&mut self, parts: &mut Parts, about: &Request) -> Result<(), Box<Response<AnswerBody>>> {
+    pub(super) async fn before(
+        &mut self,
+        parts: &mut Parts,
+        about: &Request,
+    ) -> Result<(), Box<Response<AnswerBody>>> {
         let pipelines = self.pipelines.clone();
         let Some(chain) = pipelines.chain(HttpPreRequest::ID) else { return Ok(()) };
         let payload = HttpPreRequestPayload {
@@ -57,14 +65,22 @@ impl Guard {
             headers: shown(&parts.headers),
         };
         let before = payload.headers.clone();
-        let outcome = chain.run(&pipelines, about, &mut self.contexts, &Revision::new(Box::new(payload))).await;
+        let outcome =
+            chain.run(&pipelines, about, &mut self.contexts, &Revision::new(Box::new(payload))).await;
         if let Some(blocked) = &outcome.blocked {
             return Err(Box::new(refusal(blocked, HttpPreRequest::NAME, StatusCode::FORBIDDEN)));
         }
-        if let Some(changed) = outcome.changed.as_ref().and_then(|revision| revision.get::<HttpPreRequestPayload>()) {
+        if let Some(changed) =
+            outcome.changed.as_ref().and_then(|revision| revision.get::<HttpPreRequestPayload>())
+        {
             change(&mut parts.headers, &before, &changed.headers, &PROTECTED);
         }
         Ok(())
+    }
+
+    /// Whether a plugin stands where callers are authenticated.
+    pub(super) fn authenticates(&self) -> bool {
+        self.pipelines.chain(HttpAuthResolveUser::ID).is_some()
     }
 
     /// Asks plugins who makes a request. `Ok(None)`: nobody knows, the gateway's own tokens decide.
@@ -77,15 +93,15 @@ impl Guard {
         let Some(chain) = pipelines.chain(HttpAuthResolveUser::ID) else { return Ok(None) };
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let payload = ResolveUserPayload {
-            credentials: authorization.and_then(|text| text.split_once(' ')).map(|(scheme, rest)| Credentials {
-                scheme: scheme.to_owned(),
-                credentials: rest.trim().to_owned(),
+            credentials: authorization.and_then(|text| text.split_once(' ')).map(|(scheme, rest)| {
+                Credentials { scheme: scheme.to_owned(), credentials: rest.trim().to_owned() }
             }),
             headers: shown(headers),
             client_host: host(about.client),
             client_port: about.client.map(|client| client.port()),
         };
-        let mut outcome = chain.run(&pipelines, about, &mut self.contexts, &Revision::new(Box::new(payload))).await;
+        let mut outcome =
+            chain.run(&pipelines, about, &mut self.contexts, &Revision::new(Box::new(payload))).await;
         if let Some(blocked) = &outcome.blocked {
             let mut response = refusal(blocked, HttpAuthResolveUser::NAME, StatusCode::UNAUTHORIZED);
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
@@ -105,7 +121,8 @@ impl Guard {
         let pipelines = self.pipelines.clone();
         let Some(chain) = pipelines.chain(AuthPostCheck::ID) else { return Ok(caller) };
         let payload = AuthPostCheckPayload { user: record_of(&caller), headers: shown(headers) };
-        let outcome = chain.run(&pipelines, about, &mut self.contexts, &Revision::new(Box::new(payload))).await;
+        let outcome =
+            chain.run(&pipelines, about, &mut self.contexts, &Revision::new(Box::new(payload))).await;
         if let Some(blocked) = &outcome.blocked {
             return Err(Box::new(refusal(blocked, AuthPostCheck::NAME, StatusCode::FORBIDDEN)));
         }
@@ -169,8 +186,13 @@ fn shown(headers: &HeaderMap) -> Headers {
 /// Makes header changes that plugins answered; what frames the message stays.
 fn change(headers: &mut HeaderMap, before: &Headers, after: &Headers, protected: &[HeaderName]) {
     for (name, value) in after.iter().filter(|(name, value)| before.get(name) != Some(value)) {
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else { continue };
-        let framing = matches!(name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION | header::HOST);
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            continue;
+        };
+        let framing = matches!(
+            name,
+            header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION | header::HOST
+        );
         if framing || (protected.contains(&name) && headers.contains_key(&name)) {
             tracing::warn!(header = name.as_str(), "a plugin tried to change a header it may not");
             continue;
@@ -221,7 +243,8 @@ fn caller_of(record: &UserRecord, method: Option<Arc<str>>) -> Caller {
 pub(super) fn refusal(blocked: &Blocked, hook: &str, otherwise: StatusCode) -> Response<AnswerBody> {
     let violation = &blocked.violation;
     let chosen = violation.http_status_code.filter(|status| (400..600).contains(status));
-    let status = chosen.or_else(|| status_of(&violation.code)).and_then(|status| StatusCode::from_u16(status).ok());
+    let status =
+        chosen.or_else(|| status_of(&violation.code)).and_then(|status| StatusCode::from_u16(status).ok());
     let body = serde_json::json!({ "error": {
         "code": violation.mcp_error_code.unwrap_or(-32602),
         "message": format!("Plugin Violation: {}", violation.description),

@@ -66,7 +66,9 @@ pub(crate) async fn answer(mut inbound: Inbound, name: &str) -> Answer {
         let mut answer = by_method(inbound, name).await;
         if let Ok(result) = &answer.outcome {
             answer.outcome = stateless::complete_result(name, result, &stamp).map_err(|_| {
-                super::server_error("the upstream's result cannot be put into the form of protocol version 2026-07-28")
+                super::server_error(
+                    "the upstream's result cannot be put into the form of protocol version 2026-07-28",
+                )
             });
         }
         return answer;
@@ -147,7 +149,9 @@ async fn set_level(inbound: &Inbound) -> Outcome {
         match inbound.forward(at, method::LOGGING_SET_LEVEL, inbound.params.as_ref(), None).await {
             Ok(Ok(_)) => taken = true,
             Ok(Err(error)) => first_error = first_error.or(Some(error)),
-            Err(error) => first_error = first_error.or_else(|| Some(no_answer("setting the log level", &error))),
+            Err(error) => {
+                first_error = first_error.or_else(|| Some(no_answer("setting the log level", &error)));
+            }
         }
     }
     match first_error {

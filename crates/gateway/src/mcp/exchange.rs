@@ -88,7 +88,10 @@ impl Inbound {
         headers: Option<&HeaderMap>,
     ) -> Result<Outcome, NoAnswer> {
         let Some(upstream) = self.surface.upstreams.get(at) else {
-            return Err(NoAnswer { end: End::UpstreamFailed, reason: "there is no such upstream".to_owned() });
+            return Err(NoAnswer {
+                end: End::UpstreamFailed,
+                reason: "there is no such upstream".to_owned(),
+            });
         };
         let mut way = self.way(at).await?;
         let changed = match upstream.http_path() {
@@ -135,7 +138,9 @@ impl Inbound {
         let found = match &self.session {
             Some(session) => session.link(at).await.map(Way::Own),
             None => match self.surface.upstreams.get(at) {
-                Some(upstream) => upstream.connection(self.surface.config.connect_patience).await.map(Way::Shared),
+                Some(upstream) => {
+                    upstream.connection(self.surface.config.connect_patience).await.map(Way::Shared)
+                }
                 None => Err("there is no such upstream".to_owned()),
             },
         };
@@ -156,7 +161,12 @@ impl Inbound {
         }
     }
 
-    async fn exchange(&self, at: usize, connection: &Connection, call: Call<'_>) -> Result<Outcome, UpstreamError> {
+    async fn exchange(
+        &self,
+        at: usize,
+        connection: &Connection,
+        call: Call<'_>,
+    ) -> Result<Outcome, UpstreamError> {
         let mut exchange = connection.request(call).await?;
         loop {
             match exchange.next().await? {

@@ -43,7 +43,9 @@ pub(super) async fn before(
     inbound.pipelines.chain(HttpPreForwardingCall::ID)?;
     let shown = headers.into_iter().flatten();
     let shown = shown.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-    run(inbound, HttpPreForwardingCall::ID, (upstream, path), shown, None).await.map(|headers| outgoing(&headers))
+    run(inbound, HttpPreForwardingCall::ID, (upstream, path), shown, None)
+        .await
+        .map(|headers| outgoing(&headers))
 }
 
 /// Runs the hook after the call. What an MCP client gets has no headers of the upstream's, so changes end here.

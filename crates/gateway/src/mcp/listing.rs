@@ -54,7 +54,8 @@ pub(crate) async fn find(inbound: &Inbound, kind: Kind, name: &str) -> Option<(u
 pub(crate) fn announces(inbound: &Inbound, at: usize, family: &str) -> bool {
     let live = inbound.surface.upstreams.get(at).and_then(|upstream| upstream.live());
     live.is_some_and(|live| {
-        mortise_mcp::initialize::ServerHello::parse(&live.initialized.result).is_ok_and(|hello| hello.offers(family))
+        mortise_mcp::initialize::ServerHello::parse(&live.initialized.result)
+            .is_ok_and(|hello| hello.offers(family))
     })
 }
 

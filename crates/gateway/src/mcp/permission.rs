@@ -50,7 +50,10 @@ pub(super) async fn check(inbound: &Inbound, name: &str) -> Result<(), RpcError>
     match outcome.take_answer::<Permission>() {
         Some(Permission { granted: false, reason }) => {
             let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            Err(rpc(&ErrorObject::new(code::INVALID_REQUEST, format!("Permission denied: {permission}{reason}"))))
+            Err(rpc(&ErrorObject::new(
+                code::INVALID_REQUEST,
+                format!("Permission denied: {permission}{reason}"),
+            )))
         }
         _ => Ok(()),
     }

@@ -23,6 +23,7 @@ use mortise_mcp_transport::{
     },
     upstream::Outcome,
 };
+use mortise_plugin_api::Caller;
 use tokio::sync::mpsc;
 
 use super::{
@@ -30,7 +31,7 @@ use super::{
     dispatch::{self, Verdict},
     exchange::Inbound,
     server_error,
-    session::Session,
+    session::{Owner, Session},
     stream::{self, Pending},
 };
 use crate::metrics::Tally;
@@ -71,7 +72,9 @@ impl Surface {
             Err(response) => return *response,
         };
         match Body::parse(&body, &self.envelope) {
-            Ok(Body::Single(Message::Request(asked))) => self.request(post, session, version, accepts, asked).await,
+            Ok(Body::Single(Message::Request(asked))) => {
+                self.request(post, session, version, accepts, asked).await
+            }
             Ok(Body::Single(other)) => {
                 settle(session.as_ref(), other).await;
                 answer::accepted()
@@ -132,8 +135,9 @@ impl Surface {
     /// The session a request names.
     fn session_of(&self, post: &Post) -> Result<Option<Arc<Session>>, Box<Response<AnswerBody>>> {
         let Some(id) = post.headers.get(SESSION_ID) else { return Ok(None) };
-        let owner = post.audience.request.caller.app.as_deref();
-        let found = id.to_str().ok().and_then(|id| self.sessions.find(id, post.audience.server.as_deref(), owner));
+        let owner = owner(&post.audience.request.caller);
+        let server = post.audience.server.as_deref();
+        let found = id.to_str().ok().and_then(|id| self.sessions.find(id, server, &owner));
         found.map(Some).ok_or_else(|| {
             let error = ErrorObject::new(code::INVALID_REQUEST, "Session not found");
             Box::new(answer::error(StatusCode::NOT_FOUND, None, &error))
@@ -222,7 +226,9 @@ impl Surface {
         let by_header = version.is_some_and(|version| !version.has_initialize());
         let Some(meta) = stateless::request_meta(asked.params.as_ref())? else {
             if by_header {
-                return Err(StatelessError::Meta("io.modelcontextprotocol/protocolVersion is required".into()));
+                return Err(StatelessError::Meta(
+                    "io.modelcontextprotocol/protocolVersion is required".into(),
+                ));
             }
             return Ok(None);
         };
@@ -254,7 +260,7 @@ impl Surface {
         let Some(views) = catalogs.views(post.audience.server.as_deref()) else {
             return answer::empty(StatusCode::NOT_FOUND);
         };
-        let (server, owner) = (post.audience.server.clone(), post.audience.request.caller.app.clone());
+        let (server, owner) = (post.audience.server.clone(), owner(&post.audience.request.caller));
         let Some(session) = self.sessions.open(hello, server, owner) else {
             let error = server_error("there are as many sessions as are allowed; try again later");
             let body = stream::encode(&asked.id, &Err(error));
@@ -289,12 +295,15 @@ impl Surface {
             async move {
                 match message {
                     Ok(Message::Request(asked)) if asked.method == method::INITIALIZE => {
-                        let error = ErrorObject::new(code::INVALID_REQUEST, "initialize cannot be part of a batch");
+                        let error =
+                            ErrorObject::new(code::INVALID_REQUEST, "initialize cannot be part of a batch");
                         Some(Message::Response(Answered::err(Some(asked.id), &error)))
                     }
                     Ok(Message::Request(asked)) => {
                         let id = asked.id.clone();
-                        let outcome = self.work(&post.audience, post.contexts.copied(), session, None, asked, None).await;
+                        let outcome = self
+                            .work(&post.audience, post.contexts.copied(), session, None, asked, None)
+                            .await;
                         Some(Message::Response(Answered { id: Some(id), outcome }))
                     }
                     Ok(other) => {
@@ -312,6 +321,11 @@ impl Surface {
         }
         answer::json(mortise_mcp::envelope::batch_to_bytes(&answers))
     }
+}
+
+/// Whose a session is: whoever calls under another app, user or tenant cannot use it.
+fn owner(caller: &Caller) -> Owner {
+    Owner { app: caller.app.clone(), user: caller.user.clone(), tenant: caller.tenant.clone() }
 }
 
 /// Takes a notification or an answer, where there is a session it belongs to.

@@ -32,13 +32,20 @@ pub(crate) async fn get(mut inbound: Inbound) -> Answer {
     };
     let mut request = inbound.request.clone();
     inbound.about(&mut request, at, &original, &call.name);
-    let mut pair =
-        Pair::new(inbound.pipelines.clone(), PromptPreFetch::ID, request, std::mem::take(&mut inbound.contexts), substitute);
+    let mut pair = Pair::new(
+        inbound.pipelines.clone(),
+        PromptPreFetch::ID,
+        request,
+        std::mem::take(&mut inbound.contexts),
+        substitute,
+    );
     let mut arguments = None;
     if pair.has_before() {
         let asked = PromptPreFetchPayload {
             prompt_id: call.name.to_string(),
-            args: call.arguments.map_or_else(Json::object, |raw| Json::assume_valid(raw.get().as_bytes().to_vec())),
+            args: call
+                .arguments
+                .map_or_else(Json::object, |raw| Json::assume_valid(raw.get().as_bytes().to_vec())),
         };
         let before = pair.before(Revision::new(Box::new(asked))).await;
         if let Some(blocked_by) = &before.blocked {

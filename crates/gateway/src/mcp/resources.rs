@@ -4,12 +4,7 @@
 //! of them where the upstream answered several. Members Mortise does not know stay.
 
 use mortise_framework::Pair;
-use mortise_mcp::{
-    envelope::method,
-    errors::resource_not_found,
-    params::ResourceRead,
-    raw::Raw,
-};
+use mortise_mcp::{envelope::method, errors::resource_not_found, params::ResourceRead, raw::Raw};
 use mortise_plugin_api::{
     End, Hook, Json, Payload, Revision,
     hooks::{
@@ -38,8 +33,13 @@ pub(crate) async fn read(mut inbound: Inbound) -> Answer {
     if let Some(at) = place {
         inbound.about(&mut request, at, &call.uri, &call.uri);
     }
-    let mut pair =
-        Pair::new(inbound.pipelines.clone(), ResourcePreFetch::ID, request, std::mem::take(&mut inbound.contexts), substitute);
+    let mut pair = Pair::new(
+        inbound.pipelines.clone(),
+        ResourcePreFetch::ID,
+        request,
+        std::mem::take(&mut inbound.contexts),
+        substitute,
+    );
     let mut uri = call.uri.to_string();
     if pair.has_before() {
         let asked = ResourcePreFetchPayload { uri: uri.clone(), metadata: Json::object() };
@@ -93,10 +93,13 @@ async fn after(pair: &mut Pair, uri: &str, result: Raw) -> Answer {
     let changed = after.changed.as_ref().and_then(|revision| revision.get::<ResourcePostFetchPayload>());
     match changed {
         None => Ok(result).into(),
-        Some(changed) => match changed.content.value().ok().and_then(|content| with_content(&result, content)) {
-            Some(result) => Ok(result).into(),
-            None => super::server_error("a plugin changed the resource to something that is no resource").into(),
-        },
+        Some(changed) => {
+            match changed.content.value().ok().and_then(|content| with_content(&result, content)) {
+                Some(result) => Ok(result).into(),
+                None => super::server_error("a plugin changed the resource to something that is no resource")
+                    .into(),
+            }
+        }
     }
 }
 

@@ -37,6 +37,17 @@ const MAX_ASKED: usize = 1_000;
 /// How long opening a session's own upstream connection may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Whose a session is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The app whose token was presented.
+    pub app: Option<Arc<str>>,
+    /// The user.
+    pub user: Option<Arc<str>>,
+    /// The tenant.
+    pub tenant: Option<Arc<str>>,
+}
+
 /// One client's session.
 pub struct Session {
     /// Its id; a secret of the client's.
@@ -45,8 +56,8 @@ pub struct Session {
     pub version: Version,
     /// The virtual server it was opened at, `None` at the root.
     pub server: Option<Arc<str>>,
-    /// The app it belongs to; others may not use it.
-    pub owner: Option<Arc<str>>,
+    /// Whose it is; others may not use it.
+    pub owner: Owner,
     hello: ClientHello,
     upstreams: Arc<Upstreams>,
     links: Vec<tokio::sync::Mutex<Option<Arc<Link>>>>,
@@ -68,7 +79,7 @@ impl Session {
         id: Arc<str>,
         hello: ClientHello,
         server: Option<Arc<str>>,
-        owner: Option<Arc<str>>,
+        owner: Owner,
         upstreams: Arc<Upstreams>,
     ) -> Self {
         Self {
@@ -167,7 +178,12 @@ impl Session {
     }
 
     /// Translates what an upstream says for the client: its requests get ids of the session's.
-    pub async fn from_upstream(&self, at: usize, connection: &Connection, message: Message) -> Option<Message> {
+    pub async fn from_upstream(
+        &self,
+        at: usize,
+        connection: &Connection,
+        message: Message,
+    ) -> Option<Message> {
         match message {
             Message::Request(request) => {
                 let taken = lock(&self.asked).forward(at, &request, connection.clone());
@@ -177,7 +193,8 @@ impl Session {
                         Some(Message::Request(Request::new(sent.id, method, params)))
                     }
                     Err(error) => {
-                        let error = ErrorObject::new(mortise_mcp::envelope::code::SERVER_ERROR, error.to_string());
+                        let error =
+                            ErrorObject::new(mortise_mcp::envelope::code::SERVER_ERROR, error.to_string());
                         let _ = connection.respond(Response::err(Some(request.id), &error)).await;
                         None
                     }
@@ -207,7 +224,9 @@ impl Session {
         match &*notification.method {
             method::INITIALIZED => {}
             method::CANCELLED => {
-                let Ok(id) = mortise_mcp::bridge::cancelled_request(notification.params.as_ref()) else { return };
+                let Ok(id) = mortise_mcp::bridge::cancelled_request(notification.params.as_ref()) else {
+                    return;
+                };
                 if let Some(call) = lock(&self.under_way).get(&id) {
                     call.cancel();
                 }
@@ -248,12 +267,14 @@ impl Session {
         }
         self.tasks.close();
     }
-
 }
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("version", &self.version).field("owner", &self.owner).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("version", &self.version)
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
     }
 }
 

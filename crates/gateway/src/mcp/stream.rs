@@ -7,9 +7,14 @@
 use std::{pin::Pin, sync::Arc};
 
 use http::Response;
-use mortise_mcp::envelope::{ErrorObject, Message, RequestId, code, write_error, write_message, write_response};
+use mortise_mcp::envelope::{
+    ErrorObject, Message, RequestId, code, write_error, write_message, write_response,
+};
 use mortise_mcp_transport::{
-    server::{answer::{self, AnswerBody, EventSender}, request::Accepts},
+    server::{
+        answer::{self, AnswerBody, EventSender},
+        request::Accepts,
+    },
     upstream::Outcome,
 };
 use tokio::sync::mpsc;

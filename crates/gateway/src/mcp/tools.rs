@@ -4,13 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use mortise_framework::Pair;
-use mortise_mcp::{
-    catalog::Kind,
-    envelope::method,
-    errors::tool_error,
-    params::ToolCall,
-    raw::Raw,
-};
+use mortise_mcp::{catalog::Kind, envelope::method, errors::tool_error, params::ToolCall, raw::Raw};
 use mortise_mcp_transport::upstream::Outcome;
 use mortise_plugin_api::{
     End, Hook, Json, Payload, Revision,
@@ -37,7 +31,8 @@ pub(crate) async fn call(mut inbound: Inbound) -> Answer {
         return invalid_params(format!("Unknown tool: {}", call.name)).into();
     };
     let pipelines = inbound.pipelines.clone();
-    let guarded = pipelines.chain(ToolPreInvoke::ID).is_some() || pipelines.chain(ToolPostInvoke::ID).is_some();
+    let guarded =
+        pipelines.chain(ToolPreInvoke::ID).is_some() || pipelines.chain(ToolPostInvoke::ID).is_some();
     if !guarded {
         let renamed = (*original != *call.name).then_some(&*original);
         let params = match renamed.map(|name| call.rewrite(Some(name), None)).transpose() {
@@ -61,8 +56,13 @@ async fn guarded_call(
 ) -> Answer {
     let mut request = inbound.request.clone();
     inbound.about(&mut request, at, &original, &call.name);
-    let mut pair =
-        Pair::new(inbound.pipelines.clone(), ToolPreInvoke::ID, request, std::mem::take(&mut inbound.contexts), substitute);
+    let mut pair = Pair::new(
+        inbound.pipelines.clone(),
+        ToolPreInvoke::ID,
+        request,
+        std::mem::take(&mut inbound.contexts),
+        substitute,
+    );
     let asked = ToolPreInvokePayload {
         name: call.name.to_string(),
         args: call.arguments.map_or_else(Json::null, |raw| {
@@ -139,7 +139,7 @@ fn outgoing(
         return Err("a plugin changed the arguments to something that is no object".to_owned());
     }
     // Arguments that were never there stay away.
-    let arguments = arguments.filter(|raw| raw.is_object());
+    let arguments = arguments.filter(Raw::is_object);
     let renamed = (*original != *call.name).then_some(original);
     let rewritten = match (renamed, &arguments) {
         (None, None) => params.clone(),
@@ -163,7 +163,10 @@ fn result_of(changed: Option<&Revision>) -> Option<Raw> {
         Ok(serde_json::Value::String(text)) => text.clone(),
         _ => raw.as_str().to_owned(),
     };
-    Raw::from_serialize(&serde_json::json!({ "content": [{ "type": "text", "text": text }], "isError": false })).ok()
+    Raw::from_serialize(
+        &serde_json::json!({ "content": [{ "type": "text", "text": text }], "isError": false }),
+    )
+    .ok()
 }
 
 fn failed(error: &NoAnswer) -> Answer {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use mortise_mcp::{
-    catalog::{Catalog, Entry, Filter, Kind, Names, NameTable, Offer, View},
+    catalog::{Catalog, Entry, Filter, Kind, NameTable, Names, Offer, View},
     initialize::{merge_capabilities, merge_instructions},
     raw::Raw,
 };

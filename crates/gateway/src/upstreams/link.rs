@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use mortise_mcp_transport::{
-    stdio::upstream::{ChildState, StdioUpstream},
+    stdio::upstream::{ChildState, StdioConfig, StdioUpstream},
     upstream::{Connection, Hello, HttpOptions, Initialized, connect_http},
 };
 
@@ -30,11 +30,15 @@ impl Link {
                 let (http, initialized) = connect_http(endpoint, &hello, HttpOptions::default())
                     .await
                     .map_err(|error| chain(&error))?;
-                Ok(Self { connection: Connection::Http(http), initialized: Arc::new(initialized), child: None })
+                Ok(Self {
+                    connection: Connection::Http(http),
+                    initialized: Arc::new(initialized),
+                    child: None,
+                })
             }
             Transport::Stdio(config) => {
                 let patience = hello.timeout;
-                let child = StdioUpstream::start(config.clone(), hello);
+                let child = StdioUpstream::start(StdioConfig::clone(config), hello);
                 let (connection, initialized) = ready(&child, patience).await?;
                 Ok(Self { connection, initialized, child: Some(child) })
             }

@@ -43,7 +43,7 @@ pub enum Transport {
     /// Streamable HTTP.
     Http(Endpoint),
     /// A child process.
-    Stdio(StdioConfig),
+    Stdio(Box<StdioConfig>),
 }
 
 /// Where an upstream stands.
@@ -154,7 +154,8 @@ impl Upstream {
             return Ok(live);
         }
         let mut state = self.state.subscribe();
-        let opened = async { state.wait_for(|state| *state != State::Starting).await.map(|state| state.clone()) };
+        let opened =
+            async { state.wait_for(|state| *state != State::Starting).await.map(|state| state.clone()) };
         let stands = tokio::time::timeout(patience, opened).await;
         if let Some(live) = self.live() {
             return Ok(live);
@@ -205,7 +206,7 @@ impl Upstream {
     pub async fn keep_connected(&self, publish: impl Fn()) {
         match &self.transport {
             Transport::Http(_) => self.keep_http(&publish).await,
-            Transport::Stdio(config) => self.keep_child(config.clone(), &publish).await,
+            Transport::Stdio(config) => self.keep_child(StdioConfig::clone(config), &publish).await,
         }
     }
 
@@ -251,7 +252,12 @@ impl Upstream {
     }
 
     /// Uses one connection until it breaks; returns why it did.
-    async fn serve(&self, connection: Connection, initialized: Arc<Initialized>, publish: &impl Fn()) -> String {
+    async fn serve(
+        &self,
+        connection: Connection,
+        initialized: Arc<Initialized>,
+        publish: &impl Fn(),
+    ) -> String {
         // Listening begins before the first look, so that no change falls between the two.
         let mut incoming = connection.incoming();
         for kind in KINDS {
@@ -316,9 +322,12 @@ impl Upstream {
 
     fn fail(&self, reason: String, publish: &impl Fn()) {
         self.live.store(None);
-        let before = self.state.send_replace(State::Failing(reason.clone()));
-        if !matches!(before, State::Failing(_)) {
+        let news = !matches!(*self.state.borrow(), State::Failing(_));
+        if news {
             tracing::warn!(upstream = &*self.name, reason, "upstream is not connected");
+        }
+        self.state.send_replace(State::Failing(reason));
+        if news {
             publish();
         }
     }

@@ -106,7 +106,7 @@ payload!(AuthPostCheckPayload, "auth_post_check", subject: |_p| None, size: |p| 
     carriers: |p| [], replace: |p, edited| {});
 
 /// A user as a plugin knows it: an open object, of which Mortise reads `email` (or `user`), `full_name`,
-/// `is_admin`, `tenant` (or `tenant_id`), `teams`, `scopes`, `app` and `metadata`.
+/// `is_admin`, `tenant` (or `tenant_id`, `team_id`), `teams`, `scopes`, `app` and `metadata`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct UserRecord(pub Map<String, Value>);

@@ -87,14 +87,21 @@ fn cards_need_an_issuer_and_luhn() {
 
 #[test]
 fn email_addresses_are_found_whole() {
-    for address in ["a@b.co", "john.doe+tag@mail.example.com", "o'neil@example.ie", "jürgen@müller.example", "x_y@a-b.org"]
-    {
+    for address in [
+        "a@b.co",
+        "john.doe+tag@mail.example.com",
+        "o'neil@example.ie",
+        "jürgen@müller.example",
+        "x_y@a-b.org",
+    ] {
         assert_finds(Category::Email, &format!("write to <{address}>, please"), address);
     }
     assert_finds(Category::Email, "mail test@example.com.", "test@example.com");
     assert_finds(Category::Email, r#""a\njohn@example.com\n""#, "john@example.com");
     assert_finds(Category::Email, "邮箱test@example.com", "test@example.com");
-    for clean in ["user@host", "@example.com", "a@.com", "a@b.c", "a@-b.com", "x @ y.com", "npm@1.2.3", "a@b..com"] {
+    for clean in
+        ["user@host", "@example.com", "a@.com", "a@b.c", "a@-b.com", "x @ y.com", "npm@1.2.3", "a@b..com"]
+    {
         assert_clean(clean);
     }
 }
@@ -118,14 +125,18 @@ fn phone_numbers_need_separators_a_plus_or_a_label() {
         assert_finds(Category::Phone, &format!("call {phone}, now"), phone);
     }
     assert_finds(Category::Phone, "phone: 5551234567", "5551234567");
-    for clean in ["5551234567", "100 200 3000", "555-1234", "+12", "1+123456789", "12-555-123-4567", "555-123-45678"] {
+    for clean in
+        ["5551234567", "100 200 3000", "555-1234", "+12", "1+123456789", "12-555-123-4567", "555-123-45678"]
+    {
         assert_clean(clean);
     }
 }
 
 #[test]
 fn ip_addresses_are_told_from_versions_and_paths() {
-    for address in ["10.0.0.1", "255.255.255.255", "2001:db8::8a2e:370:7334", "::1", "fe80::1", "::ffff:10.0.0.1"] {
+    for address in
+        ["10.0.0.1", "255.255.255.255", "2001:db8::8a2e:370:7334", "::1", "fe80::1", "::ffff:10.0.0.1"]
+    {
         assert_finds(Category::IpAddress, &format!("from {address} today"), address);
     }
     assert_finds(Category::IpAddress, "see 10.0.0.1.", "10.0.0.1");
@@ -169,7 +180,9 @@ fn labelled_values_are_found_after_their_label_only() {
         assert_clean(&format!("seen {value} there"));
     }
     assert_finds(Category::MedicalRecord, "MRN1234567", "1234567");
-    for clean in ["born in 1980", "passport 12", "account 1234567", "DOB: 13/32/1980", "MRN: unknown", "DL: D12"] {
+    for clean in
+        ["born in 1980", "passport 12", "account 1234567", "DOB: 13/32/1980", "MRN: unknown", "DL: D12"]
+    {
         assert_clean(clean);
     }
 }
@@ -184,8 +197,12 @@ fn the_member_name_is_the_label_of_its_value() {
 
 #[test]
 fn ibans_need_their_check_digits() {
-    for iban in ["GB82WEST12345698765432", "GB82 WEST 1234 5698 7654 32", "NL91 ABNA 0417 1643 00", "de89370400440532013000"]
-    {
+    for iban in [
+        "GB82WEST12345698765432",
+        "GB82 WEST 1234 5698 7654 32",
+        "NL91 ABNA 0417 1643 00",
+        "de89370400440532013000",
+    ] {
         assert_finds(Category::BankAccount, &format!("to {iban}."), iban);
     }
     assert_clean("GB83WEST12345698765432");
@@ -255,8 +272,15 @@ fn custom_patterns_are_found_and_allowed_matches_left_alone() {
 #[test]
 fn matches_are_found_wherever_they_lie_in_a_block() {
     for pad in 0..140 {
-        let text = format!("{} 123-45-6789 a@example.com AKIAIOSFODNN7EXAMPLE ::1 !", "x ".repeat(pad / 2) + &" ".repeat(pad % 2));
+        let text = format!(
+            "{} 123-45-6789 a@example.com AKIAIOSFODNN7EXAMPLE ::1 !",
+            "x ".repeat(pad / 2) + &" ".repeat(pad % 2)
+        );
         let categories: Vec<_> = found(&text).into_iter().map(|(c, _)| c).collect();
-        assert_eq!(categories, [Category::Ssn, Category::Email, Category::AwsKey, Category::IpAddress], "{pad}");
+        assert_eq!(
+            categories,
+            [Category::Ssn, Category::Email, Category::AwsKey, Category::IpAddress],
+            "{pad}"
+        );
     }
 }

@@ -16,8 +16,9 @@ fn masked(config: Value, text: &str) -> String {
 #[test]
 fn the_documents_own_test_holds() {
     let mut bench = bench(json!({"detect_ssn": true, "mask_strategy": "partial"}));
-    let outcome =
-        bench.call::<PromptPreFetch>(json!({"prompt_id": "test", "args": {"user_input": "My SSN is 123-45-6789"}}));
+    let outcome = bench.call::<PromptPreFetch>(
+        json!({"prompt_id": "test", "args": {"user_input": "My SSN is 123-45-6789"}}),
+    );
     assert_eq!(outcome.changed.unwrap()["args"]["user_input"], "My SSN is XXX-XX-6789");
 }
 
@@ -34,7 +35,8 @@ fn the_codes_key_masks_as_the_code_does() {
 #[test]
 fn what_is_clean_passes_without_a_trace() {
     let mut bench = bench(json!({}));
-    let outcome = bench.call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": "nothing", "n": [1, {"b": "here"}]}}));
+    let outcome =
+        bench.call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": "nothing", "n": [1, {"b": "here"}]}}));
     assert!(outcome.passed() && outcome.notes.is_none());
     assert_eq!(bench.own_metadata("pii_detections"), Value::Null);
 }
@@ -50,8 +52,8 @@ fn nested_texts_of_results_prompts_resources_and_llm_calls_are_masked() {
     assert_eq!(result["content"][1]["data"], "a@example.com", "binary data is not text");
     assert_eq!(result["structuredContent"]["list"][0]["mail"], "[REDACTED]");
 
-    let outcome =
-        bench(json!({})).call::<ResourcePostFetch>(json!({"uri": "x://y", "content": {"text": "a@example.com"}}));
+    let outcome = bench(json!({}))
+        .call::<ResourcePostFetch>(json!({"uri": "x://y", "content": {"text": "a@example.com"}}));
     assert_eq!(outcome.changed.unwrap()["content"]["text"], "[REDACTED]");
 }
 
@@ -73,7 +75,10 @@ fn blocking_names_categories_and_places_but_no_values() {
     let outcome = bench(config.clone()).call::<PromptPreFetch>(prompt);
     assert_eq!(outcome.code(), "PII_DETECTED");
     let details = outcome.violation.unwrap().details;
-    assert_eq!((&details["field"], &details["types"], &details["count"]), (&json!("args.q"), &json!(["email"]), &json!(1)));
+    assert_eq!(
+        (&details["field"], &details["types"], &details["count"]),
+        (&json!("args.q"), &json!(["email"]), &json!(1))
+    );
 
     let outcome = bench(config).call::<ToolPostInvoke>(json!({"name": "t", "result": "a@example.com"}));
     assert_eq!(outcome.code(), "PII_DETECTED_IN_TOOL_RESULT");
@@ -82,7 +87,8 @@ fn blocking_names_categories_and_places_but_no_values() {
 #[test]
 fn context_metadata_adds_up_over_the_hooks_of_a_request() {
     let mut bench = bench(json!({"include_detection_details": true}));
-    let outcome = bench.call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": "a@example.com b@example.com"}}));
+    let outcome =
+        bench.call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": "a@example.com b@example.com"}}));
     assert_eq!(outcome.metadata("pii_detections"), 2);
     bench.call::<ToolPostInvoke>(json!({"name": "t", "result": "123-45-6789"}));
     let detections = bench.own_metadata("pii_detections");
@@ -176,7 +182,9 @@ fn json_in_a_text_stays_json_and_hides_nothing() {
 #[test]
 fn a_text_over_the_limit_is_an_error_and_not_a_pass() {
     let mut bench = bench(json!({"max_text_bytes": 10}));
-    let error = bench.try_call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": "a long harmless text"}})).unwrap_err();
+    let error = bench
+        .try_call::<ToolPreInvoke>(json!({"name": "t", "args": {"a": "a long harmless text"}}))
+        .unwrap_err();
     assert!(error.to_string().contains("max_text_bytes"), "{error}");
 }
 

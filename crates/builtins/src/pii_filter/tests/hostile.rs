@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use super::super::{
     category::Categories,
     config::{Config, Settings},
-    json_text,
-    kind,
+    json_text, kind,
     scanner::{CustomPattern, Scanner},
 };
 use crate::testing::{Bench, growth};
@@ -18,9 +17,9 @@ const LINEAR: f64 = 24.0;
 fn time_is_linear_in_texts_made_to_hurt() {
     let scanner = Scanner::new(Categories::ALL, &[], &[]).unwrap();
     for unit in [
-        "@", "1", "a", "a@", "@a", "a.", "1.", "1-", "1 ", "+1", "+1-", ":", "::", "1:", "f:", "f", "(1", "a@a.a@",
-        "GB82 ", "AKIA", "sk-", "api_key=", "ssn ", "ssn 1", "number ", "/1", "4111 ", "123-45-", "born 1 ", "\\n",
-        "é", "-", "A1", "DL D1-",
+        "@", "1", "a", "a@", "@a", "a.", "1.", "1-", "1 ", "+1", "+1-", ":", "::", "1:", "f:", "f", "(1",
+        "a@a.a@", "GB82 ", "AKIA", "sk-", "api_key=", "ssn ", "ssn 1", "number ", "/1", "4111 ", "123-45-",
+        "born 1 ", "\\n", "é", "-", "A1", "DL D1-",
     ] {
         let make = |n: usize| unit.repeat(n / unit.len());
         let ratio = growth(make, |text| drop(scanner.find(text, "")), 1 << 15);
@@ -42,7 +41,8 @@ fn time_is_linear_in_json_texts_made_to_hurt() {
 fn ten_megabytes_are_scanned() {
     let mut text = "a".repeat(10_000_000);
     text.push_str(" 123-45-6789");
-    let outcome = Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": text}}));
+    let outcome =
+        Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": text}}));
     assert!(outcome.changed.unwrap()["args"]["x"].as_str().unwrap().ends_with(" [REDACTED]"));
 }
 
@@ -65,7 +65,8 @@ fn patterns_that_would_backtrack_elsewhere_do_not_here() {
 #[test]
 fn deep_nesting_is_searched_to_the_bottom() {
     let deep = (0..100).fold(json!("a@example.com"), |inner, _| json!([inner]));
-    let outcome = Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": deep}}));
+    let outcome =
+        Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": deep}}));
     assert!(outcome.changed.unwrap().to_string().contains("[REDACTED]"));
 }
 
@@ -87,7 +88,8 @@ fn json_within_json_is_followed_to_its_limit_and_no_further() {
 #[test]
 fn bytes_that_are_no_text_do_no_harm() {
     let odd = "\u{0}\u{7f}\u{fffd}\u{202e}@\u{10ffff}.\u{d7}1-1\\";
-    let outcome = Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": odd}}));
+    let outcome =
+        Bench::new(&kind(), json!({})).call::<ToolPreInvoke>(json!({"name": "t", "args": {"x": odd}}));
     assert!(outcome.passed());
 }
 

@@ -11,15 +11,19 @@ use crate::testing::Bench;
 /// Streams `chunks` through the plugin as a host does.
 fn streamed(chunks: &[&str]) -> String {
     let mut bench = Bench::new(&kind(), json!({}));
-    let Stream::Window { longest_match } = bench.stream::<LlmOutput>() else { panic!("streams come in windows") };
-    let payload = Revision::new(Box::new(ToolPostInvokePayload { name: "t".into(), result: json!("").into() }));
+    let Stream::Window { longest_match } = bench.stream::<LlmOutput>() else {
+        panic!("streams come in windows")
+    };
+    let payload =
+        Revision::new(Box::new(ToolPostInvokePayload { name: "t".into(), result: json!("").into() }));
     let mut windows = Windows::new(longest_match);
     let mut out = String::new();
     for (i, chunk) in chunks.iter().enumerate() {
         let last = i + 1 == chunks.len();
         if windows.push(chunk) || last {
             let (text, context) = windows.view();
-            let reply = bench.reply::<ToolPostInvoke>(&payload, Part::Window { text, context, last }).unwrap();
+            let reply =
+                bench.reply::<ToolPostInvoke>(&payload, Part::Window { text, context, last }).unwrap();
             let edits = match reply.change {
                 Some(Change::Text(edits)) => edits,
                 _ => Edits::new(),
@@ -32,7 +36,8 @@ fn streamed(chunks: &[&str]) -> String {
 
 fn whole(text: &str) -> String {
     let mut bench = Bench::new(&kind(), json!({}));
-    let payload = Revision::new(Box::new(ToolPostInvokePayload { name: "t".into(), result: json!(text).into() }));
+    let payload =
+        Revision::new(Box::new(ToolPostInvokePayload { name: "t".into(), result: json!(text).into() }));
     let reply = bench.reply::<ToolPostInvoke>(&payload, Part::Whole).unwrap();
     match reply.change {
         Some(Change::Text(edits)) => {

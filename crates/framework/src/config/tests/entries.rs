@@ -2,7 +2,8 @@
 
 use super::{env, folder, places, plugins, plugins_with};
 use crate::config::{
-    Condition, DiagnosticKind, Mode, OnError, PluginEntry, PluginsFile, PluginsFileOptions, ProblemKind,
+    Compiled, Condition, DiagnosticKind, Mode, OnError, PluginEntry, PluginsFile, PluginsFileOptions,
+    ProblemKind,
 };
 
 fn entry(fields: &str) -> PluginEntry {
@@ -187,7 +188,9 @@ fn own_config_is_checked_against_the_plugins_own_schema() {
         limit: u32,
     }
     let entry = entry("config: { limit: \"5\", lmit: 2 }");
-    let checked = entry.check_config(&schemars::schema_for!(Own)).expect("tolerated");
+    let checked = entry
+        .check_config(&Compiled::new(&schemars::schema_for!(Own)).expect("a schema"))
+        .expect("tolerated");
     assert_eq!(checked.node.to_json(), serde_json::json!({"limit": 5}));
     assert_eq!(checked.notices[0].path, "plugins[0].config.lmit");
     assert_eq!(checked.notices[0].span.as_ref().and_then(crate::config::Span::line), Some(2));

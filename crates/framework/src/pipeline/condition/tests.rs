@@ -61,7 +61,8 @@ fn fields_are_anded_and_objects_ored() {
         tools: words(&[tool]),
         ..Condition::default()
     };
-    let run = |list: &[Condition]| Conditions::compile(list, Family::Tool, false).match_call(&request, &tool("t"));
+    let run =
+        |list: &[Condition]| Conditions::compile(list, Family::Tool, false).match_call(&request, &tool("t"));
     assert!(run(&[both("acme", "t")]));
     assert!(!run(&[both("acme", "other")]));
     assert!(!run(&[both("other", "t")]));
@@ -124,11 +125,8 @@ fn content_types_look_at_request_and_content_without_parameters() {
 
 #[test]
 fn exact_matching_takes_words_literally() {
-    let condition = Condition {
-        tools: words(&["file_*"]),
-        user_patterns: Vec::new(),
-        ..Condition::default()
-    };
+    let condition =
+        Condition { tools: words(&["file_*"]), user_patterns: Vec::new(), ..Condition::default() };
     let conditions = Conditions::compile(&[condition], Family::Tool, true);
     assert!(!conditions.match_call(&Request::new("r"), &tool("file_read")));
     assert!(conditions.match_call(&Request::new("r"), &tool("file_*")));

@@ -8,7 +8,7 @@ use std::{
 
 use mortise_mcp::initialize::ClientHello;
 
-use super::Session;
+use super::{Owner, Session};
 use crate::upstreams::Upstreams;
 
 /// Sessions by id.
@@ -26,12 +26,7 @@ impl Sessions {
     }
 
     /// Opens a session; `None` when there are as many as are allowed.
-    pub fn open(
-        &self,
-        hello: ClientHello,
-        server: Option<Arc<str>>,
-        owner: Option<Arc<str>>,
-    ) -> Option<Arc<Session>> {
+    pub fn open(&self, hello: ClientHello, server: Option<Arc<str>>, owner: Owner) -> Option<Arc<Session>> {
         let id: Arc<str> = uuid::Uuid::new_v4().simple().to_string().into();
         let session = Arc::new(Session::new(id.clone(), hello, server, owner, self.upstreams.clone()));
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
@@ -44,10 +39,10 @@ impl Sessions {
 
     /// The session of an id, if it is this owner's and was opened at this virtual server. To anyone else it is not
     /// there.
-    pub fn find(&self, id: &str, server: Option<&str>, owner: Option<&str>) -> Option<Arc<Session>> {
+    pub fn find(&self, id: &str, server: Option<&str>, owner: &Owner) -> Option<Arc<Session>> {
         let by_id = self.by_id.read().unwrap_or_else(PoisonError::into_inner);
         let session = by_id.get(id)?;
-        let same = session.server.as_deref() == server && session.owner.as_deref() == owner;
+        let same = session.server.as_deref() == server && session.owner == *owner;
         same.then(|| {
             session.touch();
             session.clone()
@@ -86,8 +81,13 @@ impl Sessions {
 
     /// Ends all.
     pub async fn close_all(&self) {
-        let all: Vec<_> =
-            self.by_id.write().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, session)| session).collect();
+        let all: Vec<_> = self
+            .by_id
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .drain()
+            .map(|(_, session)| session)
+            .collect();
         futures_util::future::join_all(all.iter().map(|session| session.close())).await;
     }
 }
