@@ -36,3 +36,46 @@ pub fn all() -> Vec<NativeKind> {
         output_length_guard::kind(),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plugin_has_a_page_that_names_its_keys_and_class_paths() {
+        for kind in all() {
+            let path = format!("{}/../../docs/plugins/{}.md", env!("CARGO_MANIFEST_DIR"), kind.name);
+            let page = std::fs::read_to_string(&path).unwrap();
+            for class_path in kind.class_paths {
+                assert!(page.contains(&format!("`{class_path}`")), "{path} does not name {class_path}");
+            }
+            let schema = (kind.config_schema)();
+            for (key, property) in schema.as_value()["properties"].as_object().unwrap() {
+                assert!(page.contains(&format!("`{key}`")), "{path} does not name {key}");
+                assert!(property["description"].is_string(), "{}.{key} has no description", kind.name);
+            }
+            assert_eq!(schema.as_value()["additionalProperties"], false, "{} takes unknown keys", kind.name);
+        }
+    }
+
+    #[test]
+    fn names_and_class_paths_are_unique() {
+        let mut names: Vec<&str> = all().iter().flat_map(|k| [&[k.name], k.class_paths].concat()).collect();
+        let count = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn every_plugin_is_built_of_an_empty_configuration_unless_it_needs_something() {
+        for kind in all() {
+            let config = if kind.name == "deny_list" {
+                serde_json::json!({"words": ["x"]})
+            } else {
+                serde_json::json!({})
+            };
+            assert!((kind.build)(&config).is_ok(), "{}", kind.name);
+        }
+    }
+}

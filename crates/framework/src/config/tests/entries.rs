@@ -122,13 +122,14 @@ fn settings_are_read_and_told_where_they_do_nothing() {
     assert_eq!(
         told,
         [
+            "plugin_dirs",
             "server_settings",
             "plugin_settings.plugin_timeout",
             "plugin_settings.plugin_health_check_interval",
             "plugin_settings.unheard_of"
         ]
     );
-    assert!(file.notices[1].message.contains("seconds"));
+    assert!(file.notices[2].message.contains("seconds"));
     assert!(plugins("", &[]).expect("loads").settings.enable_plugin_api);
     plugins("plugin_settings: { plugin_timeout: 0 }", &[]).expect_err("a timeout of nothing");
 }
