@@ -1,7 +1,7 @@
 //! Finds personal data in any text and masks it, or blocks the call.
 //!
 //! Works on the content view, so it guards arguments, results, prompts, resources, agents and LLM traffic alike, and
-//! streams in windows. The engine ([`scanner`], [`mask`], [`json_text`]) knows nothing of plugins; this file is what
+//! streams in windows. The engine ([`scanner`], [`mask`], `json_text.rs`) knows nothing of plugins; this file is what
 //! joins it to hooks: what a match becomes in an edit, a violation, metadata and the log.
 
 mod address;
@@ -15,6 +15,7 @@ mod labels;
 pub mod mask;
 mod numbers;
 pub mod scanner;
+mod sweep;
 mod tokens;
 
 #[cfg(test)]

@@ -97,7 +97,10 @@ impl Chain {
             }
             ran.push(step.ix);
             let mut slots = Slots { own: contexts.take(step.ix), patch: None };
-            let result = step.call(self, run, current, clock, slots.context(contexts.shared())).await;
+            let result = match step.call(self, run, current, clock, slots.context(contexts.shared())) {
+                Answer::Ready(result) => result,
+                Answer::Later(future) => isolate::timed(step.timeout, future).await,
+            };
             let now = Instant::now();
             let took = now - clock;
             clock = now;
@@ -157,7 +160,8 @@ impl Chain {
                 .zip(&mut slots)
                 .map(|(step, slots)| async {
                     let started = Instant::now();
-                    let result = step.call(self, run, &current, started, slots.context(shared)).await;
+                    let answer = step.call(self, run, &current, started, slots.context(shared));
+                    let result = answered(answer, step.timeout).await;
                     (*step, started.elapsed(), result)
                 })
                 .collect();
@@ -358,17 +362,22 @@ fn log_violation(step: &Step, run: &Run<'_>, hook: &str, violation: &Violation, 
 }
 
 impl Step {
-    async fn call(
-        &self,
+    /// Calls the plugin. What answers at once never becomes a future.
+    #[inline]
+    fn call<'a>(
+        &'a self,
         chain: &Chain,
-        run: &Run<'_>,
-        payload: &Arc<Revision>,
+        run: &'a Run<'_>,
+        payload: &'a Arc<Revision>,
         clock: Instant,
-        context: Context<'_>,
-    ) -> Result<Reply, PluginError> {
-        let Some(plugin) = self.instance.plugin() else { return Err(self.instance.why_unavailable()) };
+        context: Context<'a>,
+    ) -> Answer<'a> {
+        let Some(plugin) = self.instance.plugin() else {
+            return Answer::Ready(Err(self.instance.why_unavailable()));
+        };
         if self.needs.is_none() {
-            return Err(PluginError::Unavailable(format!("it does not have the hook {}", chain.spec.name)));
+            let reason = format!("it does not have the hook {}", chain.spec.name);
+            return Answer::Ready(Err(PluginError::Unavailable(reason)));
         }
         let call = Call {
             hook: chain.spec.id,
@@ -379,10 +388,7 @@ impl Step {
             deadline: clock + self.timeout,
             host: &*self.instance.host,
         };
-        match isolate::caught(|| plugin.call(call, context)) {
-            Answer::Ready(outcome) => outcome,
-            Answer::Later(future) => isolate::timed(self.timeout, future).await,
-        }
+        isolate::caught(|| plugin.call(call, context))
     }
 
     fn count_error(&self, error: &PluginError, took: Duration) {

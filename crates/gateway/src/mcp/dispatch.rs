@@ -8,6 +8,7 @@ use mortise_mcp::{
     stateless::{self, discover_result},
 };
 use mortise_mcp_transport::upstream::Outcome;
+use mortise_plugin_api::Headers;
 
 use super::{
     exchange::{Inbound, no_answer},
@@ -29,18 +30,26 @@ pub(crate) enum Verdict {
 pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
     pub(crate) verdict: Verdict,
+    /// Headers plugins would like on the HTTP answer; they go out where it is no event stream.
+    pub(crate) headers: Headers,
 }
 
 impl Answer {
     pub(crate) fn blocked(outcome: Outcome) -> Self {
-        Self { outcome, verdict: Verdict::Blocked }
+        Self { outcome, verdict: Verdict::Blocked, headers: Headers::new() }
+    }
+
+    /// The same with the headers plugins of a chain would like.
+    pub(crate) fn wishing(mut self, chain: &mortise_framework::Outcome) -> Self {
+        self.headers.merge(&chain.response_headers());
+        self
     }
 }
 
 impl From<Outcome> for Answer {
     fn from(outcome: Outcome) -> Self {
         let verdict = if outcome.is_ok() { Verdict::Ok } else { Verdict::Error };
-        Self { outcome, verdict }
+        Self { outcome, verdict, headers: Headers::new() }
     }
 }
 

@@ -21,7 +21,6 @@ use mortise_mcp_transport::{
         answer::{self, AnswerBody},
         request::{Accepts, check_headers, read_body},
     },
-    upstream::Outcome,
 };
 use mortise_plugin_api::Caller;
 use tokio::sync::mpsc;
@@ -32,7 +31,7 @@ use super::{
     exchange::Inbound,
     server_error,
     session::{Owner, Session},
-    stream::{self, Pending},
+    stream::{self, Finished, Pending},
 };
 use crate::metrics::Tally;
 
@@ -189,7 +188,7 @@ impl Surface {
         stateless: Option<stateless::RequestMeta>,
         asked: Asked,
         interim: Option<mpsc::Sender<Message>>,
-    ) -> impl Future<Output = Outcome> + Send + 'static {
+    ) -> impl Future<Output = Finished> + Send + 'static {
         let inbound = Inbound {
             surface: self.clone(),
             catalogs: self.upstreams.catalogs(),
@@ -212,7 +211,7 @@ impl Surface {
                 Verdict::Error => Tally::Error,
             };
             surface.metrics.mcp(&name, tally, started.elapsed());
-            answer.outcome
+            Finished { outcome: answer.outcome, headers: answer.headers }
         }
     }
 
@@ -301,10 +300,10 @@ impl Surface {
                     }
                     Ok(Message::Request(asked)) => {
                         let id = asked.id.clone();
-                        let outcome = self
+                        let finished = self
                             .work(&post.audience, post.contexts.copied(), session, None, asked, None)
                             .await;
-                        Some(Message::Response(Answered { id: Some(id), outcome }))
+                        Some(Message::Response(Answered { id: Some(id), outcome: finished.outcome }))
                     }
                     Ok(other) => {
                         settle(session.as_ref(), other).await;

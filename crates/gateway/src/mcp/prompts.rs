@@ -49,7 +49,7 @@ pub(crate) async fn get(mut inbound: Inbound) -> Answer {
         };
         let before = pair.before(Revision::new(Box::new(asked))).await;
         if let Some(blocked_by) = &before.blocked {
-            return Answer::blocked(Err(blocked(PromptPreFetch::NAME, blocked_by)));
+            return Answer::blocked(Err(blocked(PromptPreFetch::NAME, blocked_by))).wishing(&before);
         }
         arguments = before
             .changed
@@ -85,7 +85,7 @@ async fn after(pair: &mut Pair, name: &str, result: Raw) -> Answer {
     };
     let after = pair.after(Revision::new(Box::new(shown))).await;
     if let Some(blocked_by) = &after.blocked {
-        return Answer::blocked(Err(blocked(PromptPostFetch::NAME, blocked_by)));
+        return Answer::blocked(Err(blocked(PromptPostFetch::NAME, blocked_by))).wishing(&after);
     }
     let changed = after.changed.as_ref().and_then(|revision| revision.get::<PromptPostFetchPayload>());
     Ok(changed.and_then(|changed| Raw::parse(changed.result.text().clone()).ok()).unwrap_or(result)).into()

@@ -45,7 +45,7 @@ pub(crate) async fn read(mut inbound: Inbound) -> Answer {
         let asked = ResourcePreFetchPayload { uri: uri.clone(), metadata: Json::object() };
         let before = pair.before(Revision::new(Box::new(asked))).await;
         if let Some(blocked_by) = &before.blocked {
-            return Answer::blocked(Err(blocked(ResourcePreFetch::NAME, blocked_by)));
+            return Answer::blocked(Err(blocked(ResourcePreFetch::NAME, blocked_by))).wishing(&before);
         }
         let changed = before.changed.as_ref().and_then(|revision| revision.get::<ResourcePreFetchPayload>());
         if let Some(changed) = changed.filter(|changed| changed.uri != uri) {
@@ -88,7 +88,7 @@ async fn after(pair: &mut Pair, uri: &str, result: Raw) -> Answer {
     let shown = ResourcePostFetchPayload { uri: uri.to_owned(), content: Json::from(content) };
     let after = pair.after(Revision::new(Box::new(shown))).await;
     if let Some(blocked_by) = &after.blocked {
-        return Answer::blocked(Err(blocked(ResourcePostFetch::NAME, blocked_by)));
+        return Answer::blocked(Err(blocked(ResourcePostFetch::NAME, blocked_by))).wishing(&after);
     }
     let changed = after.changed.as_ref().and_then(|revision| revision.get::<ResourcePostFetchPayload>());
     match changed {

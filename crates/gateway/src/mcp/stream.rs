@@ -17,12 +17,19 @@ use mortise_mcp_transport::{
     },
     upstream::Outcome,
 };
+use mortise_plugin_api::Headers;
 use tokio::sync::mpsc;
 
-use super::{Surface, session::UnderWay};
+use super::{Surface, forwarding, session::UnderWay};
 
 /// The work of answering one request.
-pub(crate) type Work = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+pub(crate) type Work = Pin<Box<dyn Future<Output = Finished> + Send>>;
+
+/// An answer, and headers plugins would like beside it.
+pub(crate) struct Finished {
+    pub(crate) outcome: Outcome,
+    pub(crate) headers: Headers,
+}
 
 /// A request about to be answered.
 pub(crate) struct Pending {
@@ -32,11 +39,11 @@ pub(crate) struct Pending {
     pub(crate) interim: Option<mpsc::Receiver<Message>>,
     pub(crate) under_way: Option<UnderWay>,
     /// The answer, where messages that came before it have yet to go out.
-    pub(crate) answered: Option<Outcome>,
+    pub(crate) answered: Option<Finished>,
 }
 
 enum Next {
-    Answer(Outcome),
+    Answer(Finished),
     Message(Message),
     Cancelled,
 }
@@ -45,7 +52,7 @@ impl Pending {
     async fn next(&mut self) -> Next {
         if self.answered.is_none() {
             match self.wait().await {
-                Next::Answer(outcome) => self.answered = Some(outcome),
+                Next::Answer(finished) => self.answered = Some(finished),
                 other => return other,
             }
         }
@@ -75,7 +82,7 @@ impl Pending {
         tokio::select! {
             biased;
             message = message => Next::Message(message),
-            outcome = &mut self.work => Next::Answer(outcome),
+            finished = &mut self.work => Next::Answer(finished),
             () = cancelled => Next::Cancelled,
         }
     }
@@ -115,11 +122,13 @@ pub(crate) async fn respond(
     status: impl Fn(&Outcome) -> http::StatusCode,
 ) -> Response<AnswerBody> {
     let first = match pending.next().await {
-        Next::Answer(outcome) if accepts.json => {
-            return answer::json_with_status(status(&outcome), pending.answer(&outcome).into());
+        Next::Answer(Finished { outcome, headers }) if accepts.json => {
+            let mut response = answer::json_with_status(status(&outcome), pending.answer(&outcome).into());
+            response.headers_mut().extend(forwarding::outgoing(&headers));
+            return response;
         }
         Next::Cancelled if accepts.json => return answer::json(pending.cancelled().into()),
-        Next::Answer(outcome) => Err(pending.answer(&outcome)),
+        Next::Answer(finished) => Err(pending.answer(&finished.outcome)),
         Next::Cancelled => Err(pending.cancelled()),
         Next::Message(message) => Ok(message),
     };
@@ -151,7 +160,7 @@ async fn go_on(mut pending: Pending, first: Message, stream: &EventSender) {
                 }
                 continue;
             }
-            Next::Answer(outcome) => pending.answer(&outcome),
+            Next::Answer(finished) => pending.answer(&finished.outcome),
             Next::Cancelled => pending.cancelled(),
         };
         let _ = stream.send(None, &last).await;

@@ -72,7 +72,7 @@ async fn guarded_call(
     };
     let before = pair.before(Revision::new(Box::new(asked))).await;
     if let Some(blocked_by) = &before.blocked {
-        return Answer::blocked(Ok(tool_error(&blocked_by.message(ToolPreInvoke::NAME))));
+        return Answer::blocked(Ok(tool_error(&blocked_by.message(ToolPreInvoke::NAME)))).wishing(&before);
     }
     let changed = before.changed.as_ref().and_then(|revision| revision.get::<ToolPreInvokePayload>());
     if let Some(changed) = changed.filter(|changed| *changed.name != *call.name) {
@@ -93,7 +93,7 @@ async fn guarded_call(
         }
     };
     match inbound.forward(at, method::TOOLS_CALL, Some(&params), headers.as_ref()).await {
-        Ok(Ok(result)) => after(&mut pair, exposed, result).await,
+        Ok(Ok(result)) => after(&mut pair, exposed, result).await.wishing(&before),
         Ok(Err(error)) => {
             pair.failed(End::UpstreamFailed).await;
             Err(error).into()
@@ -119,9 +119,9 @@ async fn after(pair: &mut Pair, name: &str, result: Raw) -> Answer {
     };
     let after = pair.after(Revision::new(Box::new(shown))).await;
     if let Some(blocked_by) = &after.blocked {
-        return Answer::blocked(Ok(tool_error(&blocked_by.message(ToolPostInvoke::NAME))));
+        return Answer::blocked(Ok(tool_error(&blocked_by.message(ToolPostInvoke::NAME)))).wishing(&after);
     }
-    Ok(result_of(after.changed.as_deref()).unwrap_or(result)).into()
+    Answer::from(Ok(result_of(after.changed.as_deref()).unwrap_or(result))).wishing(&after)
 }
 
 /// What goes to the upstream: its own name for the tool, arguments as changed, and headers plugins added.
@@ -171,7 +171,7 @@ fn result_of(changed: Option<&Revision>) -> Option<Raw> {
 
 fn failed(error: &NoAnswer) -> Answer {
     let outcome: Outcome = Ok(tool_error(&format!("Tool invocation {}", error.reason)));
-    Answer { outcome, verdict: super::dispatch::Verdict::Error }
+    Answer { verdict: super::dispatch::Verdict::Error, ..Answer::from(outcome) }
 }
 
 /// What hooks after a call are shown when there is no result.
