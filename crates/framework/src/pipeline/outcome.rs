@@ -94,7 +94,7 @@ pub struct Outcome {
     /// The answer, at hooks that look for one: a value of the hook's answer type.
     pub answer: Option<Box<dyn Any + Send>>,
     /// Every plugin that was called, in order.
-    pub executions: SmallVec<[Execution; 8]>,
+    pub executions: SmallVec<[Execution; 24]>,
     pub(crate) notes: Vec<(InstanceIx, Box<Notes>)>,
 }
 

@@ -24,7 +24,7 @@ use super::{
 };
 
 /// Instances whose hook before an event ran.
-pub(crate) type Ran = SmallVec<[InstanceIx; 8]>;
+pub(crate) type Ran = SmallVec<[InstanceIx; 24]>;
 
 /// What holds for one run of a chain.
 pub(crate) struct Run<'a> {
