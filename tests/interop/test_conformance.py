@@ -38,7 +38,11 @@ def test_fixture_passes_every_check_directly(fixture_url, tmp_path):
 
 
 @pytest.mark.timeout(300)
-def test_gateway_fails_nothing_but_the_baseline(stage, fixture_url, tmp_path):
+def test_gateway_passes_what_the_fixture_passes(stage, fixture_url, tmp_path):
+    """All but one check: `server-sse-polling` looks for the priming event of a stream that a server opens before it
+    has anything to say. Directly the fixture gets a warning there; the gateway opens a stream when there is a message
+    for it, so the suite finds nothing to check."""
     gateway = stage.gateway(("conformance",), lambda: {"upstreams": {"fixture": {"url": fixture_url}}})
-    baseline = str(HERE / "conformance-baseline.yml")
-    print(run_suite(gateway.url, tmp_path, "--expected-failures", baseline))
+    summary = run_suite(gateway.url, tmp_path)
+    print(summary)
+    assert "Total: 43 passed, 0 failed" in summary

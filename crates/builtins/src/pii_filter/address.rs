@@ -113,7 +113,12 @@ pub(super) fn ipv6(bytes: &[u8], colon: usize, until: &mut usize) -> Option<(usi
     if around(prev(bytes, start)) || byte(bytes, end).is_ascii_alphanumeric() || end - start > IPV6_MAX {
         return None;
     }
-    let text = std::str::from_utf8(&bytes[start..end]).ok()?;
+    // Times of day are the most common text with colons between digits; they have neither `::` nor enough groups.
+    let shape = &bytes[start..end];
+    if !shape.windows(2).any(|pair| pair == b"::") && shape.iter().filter(|b| **b == b':').count() < 6 {
+        return None;
+    }
+    let text = std::str::from_utf8(shape).ok()?;
     text.parse::<std::net::Ipv6Addr>().ok()?;
     looks_meant(text).then_some((start, end))
 }
