@@ -19,6 +19,9 @@ PROFILE := $(if $(RELEASE),release,dev)
 BINARY := target/$(if $(RELEASE),release,debug)/mortise
 # Further words for the test runners: make test-interop PYTEST='-k progress', make test-rust CARGO_TEST='-p mortise-mcp'.
 PYTEST ?=
+# Words for the bench: make bench BENCH='--rounds 3 --seconds 2'. WRITE=1 keeps what was measured in docs/performance.md.
+BENCH ?=
+WRITE ?=
 CARGO_TEST ?= --workspace
 
 # Duplicate versions are warnings, one line each.
@@ -75,10 +78,10 @@ fmt: setup-rust
 gen: setup-rust
 	cargo xtask gen
 
-## bench: measure, print ratios and write docs/performance.md
+## bench: measure, beside nginx and the bare upstream, and print ratios (WRITE=1 writes docs/performance.md)
 .PHONY: bench
 bench: setup-rust setup-bench
-	cargo xtask bench
+	cargo xtask bench $(if $(WRITE),--write) $(BENCH)
 
 ## setup: bring everything the other targets need: Rust, system packages, Python and Node packages, cargo-deny
 .PHONY: setup setup-rust setup-interop setup-deny setup-bench

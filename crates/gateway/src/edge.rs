@@ -179,7 +179,13 @@ impl Edge {
         let (mut parts, body) = request.into_parts();
         let pipelines = self.framework.pipelines();
         let mut guard = Guard::new(pipelines.clone());
-        if let Err(refused) = self.admit(&mut guard, &mut parts, &mut about).await {
+        let admitted = if guard.stands() {
+            // Boxed, so that the future of a request without such plugins stays small.
+            Box::pin(self.admit(&mut guard, &mut parts, &mut about)).await
+        } else {
+            self.admit_by_token(&parts, &mut about)
+        };
+        if let Err(refused) = admitted {
             return *refused;
         }
         let leaving =
@@ -191,8 +197,8 @@ impl Edge {
         };
         let mut response = match parts.method {
             Method::POST => self.surface.post(post, body).await,
-            Method::GET => self.surface.listen(post).await,
-            Method::DELETE => self.surface.end(post).await,
+            Method::GET => Box::pin(self.surface.listen(post)).await,
+            Method::DELETE => Box::pin(self.surface.end(post)).await,
             _ => {
                 let mut response = answer::empty(StatusCode::METHOD_NOT_ALLOWED);
                 response
@@ -202,12 +208,12 @@ impl Edge {
             }
         };
         if let Some((contexts, asked, about)) = leaving {
-            guard::leaving(&pipelines, contexts, asked, &about, &mut response).await;
+            Box::pin(guard::leaving(&pipelines, contexts, asked, &about, &mut response)).await;
         }
         response
     }
 
-    /// Settles who calls and whether they may be here.
+    /// Settles who calls and whether they may be here, where plugins have a say.
     async fn admit(
         &self,
         guard: &mut Guard,
@@ -215,33 +221,46 @@ impl Edge {
         about: &mut PluginRequest,
     ) -> Result<(), Box<Response<AnswerBody>>> {
         guard.before(parts, about).await?;
-        let server = about.server_id.clone();
-        let forbidden = || Box::new(refuse(StatusCode::FORBIDDEN, "this app may not use this server"));
-        let caller = match guard.who(&parts.headers, about).await? {
-            Some(caller) if !self.authenticator.may_use_server(&caller, server.as_deref()) => {
-                return Err(forbidden());
+        match guard.who(&parts.headers, about).await? {
+            Some(caller) => {
+                if !self.authenticator.may_use_server(&caller, about.server_id.as_deref()) {
+                    return Err(forbidden());
+                }
+                self.check_server(about)?;
+                about.caller = Arc::new(caller);
             }
-            Some(caller) => Arc::new(caller),
             // Where plugins authenticate and nobody else does, a caller none of them knows is nobody.
             None if guard.authenticates() && self.authenticator.is_open() => {
                 return Err(Box::new(whole(Unauthorized::Missing.response())));
             }
-            None => {
-                let grant = self.authenticator.grant(&parts.headers);
-                let grant = grant.map_err(|unauthorized| Box::new(whole(unauthorized.response())))?;
-                if !grant.may_use_server(server.as_deref()) {
-                    return Err(forbidden());
-                }
-                grant.caller.clone()
-            }
-        };
-        about.caller = guard.after(caller, &parts.headers, about).await?;
-        if let Some(id) = &server
-            && self.surface.upstreams.catalogs().views(Some(id)).is_none()
-        {
-            return Err(Box::new(refuse(StatusCode::NOT_FOUND, "there is no such server")));
+            None => self.admit_by_token(parts, about)?,
         }
+        about.caller = guard.after(about.caller.clone(), &parts.headers, about).await?;
         Ok(())
+    }
+
+    /// The same by the gateway's own tokens.
+    fn admit_by_token(
+        &self,
+        parts: &Parts,
+        about: &mut PluginRequest,
+    ) -> Result<(), Box<Response<AnswerBody>>> {
+        let grant = self.authenticator.grant(&parts.headers);
+        let grant = grant.map_err(|unauthorized| Box::new(whole(unauthorized.response())))?;
+        if !grant.may_use_server(about.server_id.as_deref()) {
+            return Err(forbidden());
+        }
+        about.caller = grant.caller.clone();
+        self.check_server(about)
+    }
+
+    fn check_server(&self, about: &PluginRequest) -> Result<(), Box<Response<AnswerBody>>> {
+        match &about.server_id {
+            Some(id) if self.surface.upstreams.catalogs().views(Some(id)).is_none() => {
+                Err(Box::new(refuse(StatusCode::NOT_FOUND, "there is no such server")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The framework, for what manages it.
@@ -288,6 +307,10 @@ fn text(request: &Request<Incoming>, name: HeaderName) -> Option<Arc<str>> {
 
 fn whole(response: Response<Bytes>) -> Response<AnswerBody> {
     response.map(|body| AnswerBody::Whole((!body.is_empty()).then_some(body)))
+}
+
+fn forbidden() -> Box<Response<AnswerBody>> {
+    Box::new(refuse(StatusCode::FORBIDDEN, "this app may not use this server"))
 }
 
 fn refuse(status: StatusCode, detail: &str) -> Response<AnswerBody> {

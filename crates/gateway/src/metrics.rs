@@ -1,9 +1,8 @@
 //! What the gateway measures of itself: atomics on the hot path, read out when somebody scrapes.
 
 use std::{
-    collections::HashMap,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -85,7 +84,6 @@ impl UpstreamMetrics {
 #[derive(Debug, Default)]
 pub struct GatewayMetrics {
     methods: [MethodMetrics; METHODS.len()],
-    upstreams: RwLock<HashMap<Arc<str>, Arc<UpstreamMetrics>>>,
     statuses: [AtomicU64; STATUSES.len()],
     /// Sessions that are open, as last counted.
     pub sessions: AtomicI64,
@@ -105,19 +103,6 @@ impl GatewayMetrics {
     pub fn http(&self, status: http::StatusCode) {
         let class = usize::from(status.as_u16() / 100).clamp(1, STATUSES.len()) - 1;
         self.statuses[class].fetch_add(1, Relaxed);
-    }
-
-    /// Counters of an upstream. Upstreams are configured, so there are few.
-    pub fn upstream(&self, name: &Arc<str>) -> Arc<UpstreamMetrics> {
-        if let Some(known) = self.upstreams.read().unwrap_or_else(PoisonError::into_inner).get(name) {
-            return known.clone();
-        }
-        self.upstreams
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(name.clone())
-            .or_default()
-            .clone()
     }
 }
 
@@ -168,10 +153,9 @@ impl GatewayCollector {
             metric.encode_family(&[("upstream", &*upstream.name)])?.encode_gauge(&up)?;
         }
         let mut metric = descriptor(encoder, &names::UPSTREAM_REQUESTS)?;
-        let all = self.metrics.upstreams.read().unwrap_or_else(PoisonError::into_inner);
-        for (name, upstream) in &*all {
-            for (outcome, count) in UPSTREAM_OUTCOMES.iter().zip(&upstream.outcomes) {
-                counter(&mut metric, &[("upstream", name), ("outcome", outcome)], count)?;
+        for upstream in self.upstreams.list() {
+            for (outcome, count) in UPSTREAM_OUTCOMES.iter().zip(&upstream.metrics.outcomes) {
+                counter(&mut metric, &[("upstream", &*upstream.name), ("outcome", outcome)], count)?;
             }
         }
         Ok(())

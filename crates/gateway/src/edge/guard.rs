@@ -78,6 +78,12 @@ impl Guard {
         Ok(())
     }
 
+    /// Whether a plugin stands at any hook before a request reaches its surface.
+    pub(super) fn stands(&self) -> bool {
+        let hooks = [HttpPreRequest::ID, HttpAuthResolveUser::ID, AuthPostCheck::ID];
+        hooks.into_iter().any(|hook| self.pipelines.chain(hook).is_some())
+    }
+
     /// Whether a plugin stands where callers are authenticated.
     pub(super) fn authenticates(&self) -> bool {
         self.pipelines.chain(HttpAuthResolveUser::ID).is_some()

@@ -86,11 +86,20 @@ pub(crate) async fn answer(mut inbound: Inbound, name: &str) -> Answer {
 }
 
 async fn by_method(inbound: Inbound, name: &str) -> Answer {
-    if let Err(error) = permission::check(&inbound, name).await {
+    if permission::is_asked(&inbound)
+        && let Err(error) = Box::pin(permission::check(&inbound, name)).await
+    {
         return Answer::blocked(Err(error));
     }
     match name {
         method::TOOLS_CALL => tools::call(inbound).await,
+        // Boxed, so that the future of a tool call, the one that counts, stays small.
+        other => Box::pin(rarely(inbound, other)).await,
+    }
+}
+
+async fn rarely(inbound: Inbound, name: &str) -> Answer {
+    match name {
         method::PROMPTS_GET => prompts::get(inbound).await,
         method::RESOURCES_READ => resources::read(inbound).await,
         method::TOOLS_LIST => listing::list(&inbound, Kind::Tools).await.into(),

@@ -35,7 +35,8 @@ pub(crate) struct Inbound {
     pub(crate) contexts: Contexts,
     pub(crate) params: Option<Raw>,
     /// Where messages go that come before the answer; `None` where the client takes no event stream.
-    pub(crate) interim: Option<mpsc::Sender<Message>>,
+    /// Boxed: a queue reserves room for a block of messages ahead, and nearly every request sends none.
+    pub(crate) interim: Option<mpsc::Sender<Box<Message>>>,
 }
 
 /// An upstream that gave no answer.
@@ -93,9 +94,13 @@ impl Inbound {
                 reason: "there is no such upstream".to_owned(),
             });
         };
-        let mut way = self.way(at).await?;
-        let changed = match upstream.http_path() {
-            Some(path) => forwarding::before(self, &upstream.name, path, headers).await,
+        let mut way = match (&self.session, upstream.live()) {
+            (None, Some(live)) => Way::Shared(live),
+            _ => Box::pin(self.way(at)).await?,
+        };
+        let hooked = forwarding::is_hooked(self);
+        let changed = match upstream.http_path().filter(|_| hooked) {
+            Some(path) => Box::pin(forwarding::before(self, &upstream.name, path, headers)).await,
             None => None,
         };
         let headers = changed.as_ref().or(headers);
@@ -104,9 +109,9 @@ impl Inbound {
             let call = Call { method, params, timeout: upstream.timeout, headers };
             let error = match self.exchange(at, way.connection(), call).await {
                 Ok(outcome) => {
-                    self.surface.metrics.upstream(&upstream.name).ok();
-                    if let Some(path) = upstream.http_path() {
-                        forwarding::after(self, &upstream.name, path).await;
+                    upstream.metrics.ok();
+                    if let Some(path) = upstream.http_path().filter(|_| hooked) {
+                        Box::pin(forwarding::after(self, &upstream.name, path)).await;
                     }
                     return Ok(outcome);
                 }
@@ -114,7 +119,7 @@ impl Inbound {
             };
             let unseen = error.nothing_sent() || is_session_gone(&error);
             if error.is_gone() || unseen {
-                let next = self.reopen(at, &way).await;
+                let next = Box::pin(self.reopen(at, &way)).await;
                 if let (Some(next), true, true) = (next, again, unseen) {
                     way = next;
                     again = false;
@@ -125,7 +130,7 @@ impl Inbound {
                 UpstreamError::Timeout { .. } => End::TimedOut,
                 _ => End::UpstreamFailed,
             };
-            self.surface.metrics.upstream(&upstream.name).failed(end);
+            upstream.metrics.failed(end);
             let reason = match end {
                 End::TimedOut => format!("timed out after {}s", upstream.timeout.as_secs()),
                 _ => format!("failed: upstream {}: {}", upstream.name, chain(&error)),
@@ -171,7 +176,7 @@ impl Inbound {
         loop {
             match exchange.next().await? {
                 Step::Response(outcome) => return Ok(outcome),
-                Step::Interim(message) => self.on_the_way(at, connection, message).await,
+                Step::Interim(message) => Box::pin(self.on_the_way(at, connection, message)).await,
             }
         }
     }
@@ -182,12 +187,12 @@ impl Inbound {
             (Some(session), Some(interim), _) => {
                 if let Some(message) = session.from_upstream(at, connection, message).await {
                     // A client that left drops this request altogether.
-                    let _ = interim.send(message).await;
+                    let _ = interim.send(Box::new(message)).await;
                 }
                 return;
             }
             (None, Some(interim), Message::Notification(_)) => {
-                let _ = interim.send(message).await;
+                let _ = interim.send(Box::new(message)).await;
                 return;
             }
             (None, _, Message::Request(request)) => cannot_ask(self.stateless.is_some(), &request.method),

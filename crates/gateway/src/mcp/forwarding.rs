@@ -33,6 +33,12 @@ pub(super) fn outgoing(headers: &Headers) -> HeaderMap {
     usable.collect()
 }
 
+/// Whether a plugin stands at either hook.
+pub(super) fn is_hooked(inbound: &Inbound) -> bool {
+    let chain = |hook| inbound.pipelines.chain(hook).is_some();
+    chain(HttpPreForwardingCall::ID) || chain(HttpPostForwardingCall::ID)
+}
+
 /// Runs the hook before the call; gives the headers to send beside the configured ones.
 pub(super) async fn before(
     inbound: &Inbound,

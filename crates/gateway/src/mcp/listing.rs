@@ -32,13 +32,19 @@ pub(crate) async fn list(inbound: &Inbound, kind: Kind) -> Outcome {
     }
 }
 
+/// Finds a tool or prompt in what all callers see.
+pub(crate) fn find_shared(inbound: &Inbound, kind: Kind, name: &str) -> Option<(usize, Arc<str>)> {
+    let entry = inbound.views().of(kind).find(name)?;
+    Some((entry.upstream, entry.original.clone()))
+}
+
 /// Finds a tool or prompt by any of its names: its upstream and its name there.
 pub(crate) async fn find(inbound: &Inbound, kind: Kind, name: &str) -> Option<(usize, Arc<str>)> {
     let in_views = |views: &Views| {
         let entry = views.of(kind).find(name)?;
         Some((entry.upstream, entry.original.clone()))
     };
-    if let Some(found) = in_views(inbound.views()) {
+    if let Some(found) = find_shared(inbound, kind, name) {
         return Some(found);
     }
     // Something only this session's own connections offer.

@@ -26,6 +26,11 @@ fn permission(name: &str) -> Option<(&'static str, &'static str)> {
     })
 }
 
+/// Whether a plugin stands there.
+pub(super) fn is_asked(inbound: &Inbound) -> bool {
+    inbound.pipelines.chain(HttpAuthCheckPermission::ID).is_some()
+}
+
 /// Asks plugins whether the caller may use a method. Where all abstain, they may: apps and servers have decided.
 pub(super) async fn check(inbound: &Inbound, name: &str) -> Result<(), RpcError> {
     let Some(chain) = inbound.pipelines.chain(HttpAuthCheckPermission::ID) else { return Ok(()) };

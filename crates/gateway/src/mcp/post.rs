@@ -75,10 +75,10 @@ impl Surface {
                 self.request(post, session, version, accepts, asked).await
             }
             Ok(Body::Single(other)) => {
-                settle(session.as_ref(), other).await;
+                Box::pin(settle(session.as_ref(), other)).await;
                 answer::accepted()
             }
-            Ok(Body::Batch(messages)) => self.batch(&post, session, version, messages).await,
+            Ok(Body::Batch(messages)) => Box::pin(self.batch(&post, session, version, messages)).await,
             Err(error) => unreadable(&error),
         }
     }
@@ -159,7 +159,7 @@ impl Surface {
             }
         };
         if asked.method == method::INITIALIZE && stateless.is_none() {
-            return self.initialize(post, asked).await;
+            return Box::pin(self.initialize(post, asked)).await;
         }
         // Right after the start, what there is to offer is known in a moment.
         self.upstreams.attempted(self.config.connect_patience).await;
@@ -170,7 +170,7 @@ impl Surface {
         };
         let is_stateless = stateless.is_some();
         let id = asked.id.clone();
-        let work = self.work(&post.audience, post.contexts, session, stateless, asked, interim);
+        let work = self.work(post.audience, post.contexts, session, stateless, asked, interim);
         let pending = Pending { id, work: Box::pin(work), interim: queue, under_way, answered: None };
         stream::respond(self, pending, accepts, |outcome| match outcome {
             Err(error) if is_stateless => status_of(error.code().unwrap_or(code::INTERNAL_ERROR)),
@@ -182,21 +182,21 @@ impl Surface {
     /// The work of answering a request, counted.
     fn work(
         self: &Arc<Self>,
-        audience: &Audience,
+        audience: Audience,
         contexts: Contexts,
         session: Option<Arc<Session>>,
         stateless: Option<stateless::RequestMeta>,
         asked: Asked,
-        interim: Option<mpsc::Sender<Message>>,
+        interim: Option<mpsc::Sender<Box<Message>>>,
     ) -> impl Future<Output = Finished> + Send + 'static {
         let inbound = Inbound {
             surface: self.clone(),
             catalogs: self.upstreams.catalogs(),
             pipelines: self.framework.pipelines(),
-            server: audience.server.clone(),
+            server: audience.server,
             session,
             stateless,
-            request: audience.request.clone(),
+            request: audience.request,
             contexts,
             params: asked.params,
             interim,
@@ -301,7 +301,7 @@ impl Surface {
                     Ok(Message::Request(asked)) => {
                         let id = asked.id.clone();
                         let finished = self
-                            .work(&post.audience, post.contexts.copied(), session, None, asked, None)
+                            .work(post.audience.clone(), post.contexts.copied(), session, None, asked, None)
                             .await;
                         Some(Message::Response(Answered { id: Some(id), outcome: finished.outcome }))
                     }

@@ -36,7 +36,7 @@ pub(crate) struct Pending {
     pub(crate) id: RequestId,
     pub(crate) work: Work,
     /// Messages that come before the answer.
-    pub(crate) interim: Option<mpsc::Receiver<Message>>,
+    pub(crate) interim: Option<mpsc::Receiver<Box<Message>>>,
     pub(crate) under_way: Option<UnderWay>,
     /// The answer, where messages that came before it have yet to go out.
     pub(crate) answered: Option<Finished>,
@@ -44,7 +44,7 @@ pub(crate) struct Pending {
 
 enum Next {
     Answer(Finished),
-    Message(Message),
+    Message(Box<Message>),
     Cancelled,
 }
 
@@ -144,7 +144,7 @@ pub(crate) async fn respond(
     response
 }
 
-async fn go_on(mut pending: Pending, first: Message, stream: &EventSender) {
+async fn go_on(mut pending: Pending, first: Box<Message>, stream: &EventSender) {
     if send(stream, &first).await.is_err() {
         return;
     }

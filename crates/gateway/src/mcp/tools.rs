@@ -27,7 +27,12 @@ pub(crate) async fn call(mut inbound: Inbound) -> Answer {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
     };
-    let Some((at, original)) = listing::find(&inbound, Kind::Tools, &call.name).await else {
+    let known = listing::find_shared(&inbound, Kind::Tools, &call.name);
+    let found = match known {
+        Some(found) => Some(found),
+        None => Box::pin(listing::find(&inbound, Kind::Tools, &call.name)).await,
+    };
+    let Some((at, original)) = found else {
         return invalid_params(format!("Unknown tool: {}", call.name)).into();
     };
     let pipelines = inbound.pipelines.clone();
@@ -44,7 +49,7 @@ pub(crate) async fn call(mut inbound: Inbound) -> Answer {
             Err(error) => failed(&error),
         };
     }
-    guarded_call(&mut inbound, &params, &call, at, original).await
+    Box::pin(guarded_call(&mut inbound, &params, &call, at, original)).await
 }
 
 async fn guarded_call(

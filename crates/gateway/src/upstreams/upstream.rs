@@ -18,6 +18,8 @@ use mortise_mcp_transport::{
 };
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::metrics::UpstreamMetrics;
+
 use super::{
     link::{Link, chain},
     lists::{self, KINDS, Offered},
@@ -87,6 +89,8 @@ pub struct Upstream {
     pub name: Arc<str>,
     /// Longest silence before an answer.
     pub timeout: Duration,
+    /// Its counters.
+    pub metrics: UpstreamMetrics,
     transport: Transport,
     live: ArcSwapOption<Live>,
     offered: Mutex<Arc<Offered>>,
@@ -101,6 +105,7 @@ impl Upstream {
         Self {
             name: spec.name.into(),
             timeout: spec.timeout,
+            metrics: UpstreamMetrics::default(),
             transport: spec.transport,
             live: ArcSwapOption::empty(),
             offered: Mutex::default(),
