@@ -73,6 +73,21 @@ const ROOMS: &[Room] = &[
         why: "measures the whole product, and nothing uses it",
     },
     Room {
+        name: "mortise-tests",
+        uses: &[
+            "mortise",
+            "mortise-builtins",
+            "mortise-framework",
+            "mortise-gateway",
+            "mortise-mcp",
+            "mortise-mcp-transport",
+            "mortise-plugin-api",
+            "mortise-telemetry",
+            "mortise-testkit",
+        ],
+        why: "tests the whole product through its public doors, and nothing uses it",
+    },
+    Room {
         name: "xtask",
         uses: &["mortise", "mortise-telemetry"],
         why: "generates from the outside what everyone sees",

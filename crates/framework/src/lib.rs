@@ -1,10 +1,10 @@
 //! How a chain of plugins runs: configuration, pipeline, context, registry. Embeddable; no server, no database.
 //!
-//! [`config`] turns files into validated plugin entries. [`load`] makes an [`Instance`](instance::Instance) of
-//! each (through the [`Runtime`](runtime::Runtime) that claims its kind), starts them, and compiles
-//! [`Pipelines`](pipeline::Pipelines): one chain per hook, sorted and with conditions turned into sets, immutable.
+//! [`config`] turns files into validated plugin entries. [`load`] makes an [`Instance`] of
+//! each (through the [`Runtime`] that claims its kind), starts them, and compiles
+//! [`Pipelines`]: one chain per hook, sorted and with conditions turned into sets, immutable.
 //! Whoever serves calls takes the current pipelines at the start of a request, keeps them to its end, and runs
-//! chains: [`Chain::run`](pipeline::chain::Chain::run) for one hook, [`Pair`](pipeline::pair::Pair) for a hook
+//! chains: [`Chain::run`] for one hook, [`Pair`] for a hook
 //! before and the hook after the same event.
 
 pub mod background;

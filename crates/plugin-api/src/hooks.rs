@@ -1,7 +1,7 @@
 //! The standard hooks, one file per family, and the rows of the table.
 //!
-//! A hook is three things here: a payload struct, a marker type that implements [`Hook`](crate::Hook), and a row
-//! in [`rows`]. To add one, add these three; everything else (schemas, reference pages, metric labels, wire
+//! A hook is three things here: a payload struct, a marker type that implements [`Hook`], and a row
+//! in `rows`. To add one, add these three; everything else (schemas, reference pages, metric labels, wire
 //! conversions) derives from the row.
 
 pub mod agent;
