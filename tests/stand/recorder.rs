@@ -58,7 +58,11 @@ impl Recorder {
                 let request = cx.request();
                 let owned = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
                 let seen = Seen {
-                    payload: payload.encode(Wire::Json).ok().and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default(),
+                    payload: payload
+                        .encode(Wire::Json)
+                        .ok()
+                        .and_then(|json| serde_json::from_slice(&json).ok())
+                        .unwrap_or_default(),
                     end: cx.call.end,
                     request: request.id.to_string(),
                     app: owned(&request.caller.app),

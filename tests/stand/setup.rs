@@ -69,7 +69,7 @@ impl Setup {
     /// Adds an upstream with these keys.
     #[must_use]
     pub fn upstream_with(self, name: &str, upstream: Value) -> Self {
-        self.set("upstreams", json!({ name: upstream }))
+        self.set("upstreams", Value::Object(Map::from_iter([(name.to_owned(), upstream)])))
     }
 
     /// Adds an app with this token and further keys.
@@ -152,7 +152,14 @@ impl Setup {
             let _ = stopped.await;
         }));
         tokio::time::timeout(PATIENCE, edge.ready()).await.expect("the gateway is ready in time");
-        Stand { address, admin_token, framework, folder: self.folder, stop: Some(stop), running: Some(running) }
+        Stand {
+            address,
+            admin_token,
+            framework,
+            folder: self.folder,
+            stop: Some(stop),
+            running: Some(running),
+        }
     }
 }
 

@@ -88,6 +88,17 @@ pub(crate) fn longest_match(regex: &Regex, case: Case) -> Option<usize> {
         .and_then(|hir| hir.properties().maximum_len())
 }
 
+/// Texts with one of which every match of a compiled pattern begins; `None` where they are not known.
+pub(crate) fn beginnings(regex: &Regex, case: Case) -> Option<Vec<Vec<u8>>> {
+    let hir = regex_syntax::ParserBuilder::new()
+        .case_insensitive(case == Case::Insensitive)
+        .build()
+        .parse(regex.as_str())
+        .ok()?;
+    let found = regex_syntax::hir::literal::Extractor::new().extract(&hir);
+    Some(found.literals()?.iter().map(|literal| literal.as_bytes().to_vec()).collect())
+}
+
 /// Python spells the end of the text `\Z`; the regex crate spells it `\z`.
 fn from_python(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
@@ -131,6 +142,15 @@ mod tests {
     fn pythons_end_of_text_is_understood() {
         let regex = compile(r"b\Z", Case::Sensitive, "words[0]").unwrap();
         assert!(regex.is_match("ab") && !regex.is_match("ba"));
+    }
+
+    #[test]
+    fn beginnings_are_known_where_a_pattern_has_them() {
+        let known = |p: &str| beginnings(&compile(p, Case::Insensitive, "x").unwrap(), Case::Insensitive);
+        let drop = known(r"\bdrop\b").unwrap();
+        assert!(drop.contains(&b"DROP".to_vec()) && drop.iter().all(|b| b.eq_ignore_ascii_case(b"drop")));
+        assert!(known(r"\w+ table").is_none());
+        assert!(known("a*").is_none_or(|found| found.contains(&Vec::new())));
     }
 
     #[test]

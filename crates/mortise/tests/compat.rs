@@ -46,7 +46,9 @@ fn every_documented_configuration_loads_and_every_plugin_runs_or_says_what_it_wa
                 "waits" => {
                     let reason = plugin["reason"].as_str().expect("a reason");
                     assert!(
-                        ["waits for", "is not set", "needs one of"].iter().any(|words| reason.contains(words)),
+                        ["waits for", "is not set", "needs one of"]
+                            .iter()
+                            .any(|words| reason.contains(words)),
                         "{name}: {reason}"
                     );
                 }
@@ -67,7 +69,8 @@ fn masked(config: &str) -> String {
     std::fs::write(folder.path().join("config.yaml"), entry).unwrap();
     let payload = json!({ "name": "test", "args": { "user_input": "My SSN is 123-45-6789" } });
     std::fs::write(folder.path().join("payload.json"), payload.to_string()).unwrap();
-    let args = ["plugins", "test", "pii", "--hook", "prompt_pre_fetch", "--payload", "payload.json", "--config"];
+    let args =
+        ["plugins", "test", "pii", "--hook", "prompt_pre_fetch", "--payload", "payload.json", "--config"];
     let (code, out, err) = mortise(folder.path(), &[&args[..], &["config.yaml"]].concat());
     assert_eq!(code, Some(0), "{out}{err}");
     out
@@ -91,7 +94,17 @@ fn base_and_override_files_merge_per_environment() {
          hooks: [tool_pre_invoke]\n    config: { words: [one] }\nplugin_settings: { plugin_timeout: 5 }\n",
     );
     write("production.yaml", "plugins:\n  - { name: words, mode: enforce, priority: 7 }\n");
-    let args = ["plugins", "show", "words", "--format", "json", "--config", "base.yaml", "--config", "production.yaml"];
+    let args = [
+        "plugins",
+        "show",
+        "words",
+        "--format",
+        "json",
+        "--config",
+        "base.yaml",
+        "--config",
+        "production.yaml",
+    ];
     let (code, out, err) = mortise(folder.path(), &args);
     assert_eq!(code, Some(0), "{out}{err}");
     let plugin: Value = serde_json::from_str(&out).unwrap();

@@ -28,7 +28,9 @@ fn main() -> io::Result<()> {
                 "serverInfo": {"name": "stand", "version": "1"},
             }),
             Some("tools/list") => {
-                json!({ "tools": ["echo", "hold"].map(|name| json!({"name": name, "inputSchema": {"type": "object"}})) })
+                let tools =
+                    ["echo", "hold"].map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
+                json!({ "tools": tools })
             }
             Some("tools/call") => {
                 let text = params["arguments"]["text"].as_str().unwrap_or_default();

@@ -37,26 +37,57 @@ impl Normalizer {
     pub(super) fn normalize<'t>(&self, key: &str, text: &'t str) -> Cow<'t, str> {
         let own = self.overrides.iter().find(|(regex, _)| regex.is_match(key)).map(|(_, config)| config);
         let config = own.unwrap_or(&self.main);
+        let look = Look::at(text.as_bytes());
         let mut text = Cow::Borrowed(text);
-        if config.enable_unicode {
+        if config.enable_unicode && look.unusual {
             step(&mut text, |t| unicode(t, config.unicode_form));
             if config.remove_control_chars {
                 step(&mut text, space::without_controls);
             }
         }
-        if config.enable_whitespace {
+        if config.enable_whitespace && (look.blank || look.unusual || config.collapse_blank_lines) {
             step(&mut text, |t| space::tidy(t, config));
         }
         if config.enable_casing {
             step(&mut text, |t| casing(t, config.case_strategy));
         }
-        if config.enable_dates {
+        if config.enable_dates && (look.digit || look.unusual) {
             step(&mut text, |t| dates::to_iso(t, config.day_first, config.year_first));
         }
-        if config.enable_numbers {
+        if config.enable_numbers && (look.digit || look.unusual) {
             step(&mut text, |t| numbers::plain(t, config.decimal_detection));
         }
         text
+    }
+}
+
+/// What one quick pass over the bytes tells, so that a text with nothing to change is not read once for each step.
+struct Look {
+    /// Bytes outside of ASCII, or control characters that are no white space: every step has to look for itself.
+    unusual: bool,
+    /// White space other than single spaces and line feeds inside the text.
+    blank: bool,
+    /// ASCII digits, without which there is neither date nor number.
+    digit: bool,
+}
+
+impl Look {
+    // Written without branches, so that the compiler makes vector instructions of it.
+    fn at(bytes: &[u8]) -> Self {
+        let (mut unusual, mut blank, mut digit) = (0u8, 0u8, 0u8);
+        for b in bytes {
+            let (tab, line_feed, carriage_return) = (*b == b'\t', *b == b'\n', *b == b'\r');
+            let plain = b.wrapping_sub(b' ') < 0x5f;
+            unusual |= u8::from(!(plain | tab | line_feed | carriage_return));
+            blank |= u8::from(tab | carriage_return);
+            digit |= u8::from(b.wrapping_sub(b'0') < 10);
+        }
+        for (a, b) in bytes.iter().zip(bytes.get(1..).unwrap_or_default()) {
+            blank |= u8::from((*a == b' ') & (*b == b' '));
+        }
+        let edge = |b: Option<&u8>| b.is_some_and(|b| *b <= b' ');
+        let blank = blank != 0 || edge(bytes.first()) || edge(bytes.last());
+        Self { unusual: unusual != 0, blank, digit: digit != 0 }
     }
 }
 

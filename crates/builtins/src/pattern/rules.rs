@@ -1,6 +1,6 @@
 //! A list of searches and replacements, each applied to what the one before left.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, ops::Range};
 
 use mortise_plugin_api::BuildError;
 use regex::Regex;
@@ -53,8 +53,8 @@ impl Rules {
     pub(crate) fn apply<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, TooLong> {
         let mut text = Cow::Borrowed(text);
         for rule in &self.rules {
-            if let Some(replaced) = rule.replace(&text, 0, self.limit)? {
-                text = Cow::Owned(replaced.concat(&text));
+            if let Some(replaced) = rule.replaced(&text, self.limit)? {
+                text = Cow::Owned(replaced);
             }
         }
         Ok(text)
@@ -71,60 +71,78 @@ impl Rules {
     }
 
     /// Replacements of the first rule in the part of `text` that begins at `from`, by range.
-    pub(crate) fn edits(
-        &self,
-        text: &str,
-        from: usize,
-    ) -> Result<Vec<(std::ops::Range<usize>, String)>, TooLong> {
-        match self.rules.first() {
-            Some(rule) => Ok(rule.replace(text, from, self.limit)?.map(|r| r.0).unwrap_or_default()),
-            None => Ok(Vec::new()),
+    pub(crate) fn edits(&self, text: &str, from: usize) -> Result<Vec<(Range<usize>, String)>, TooLong> {
+        let mut found = Vec::new();
+        if let Some(rule) = self.rules.first() {
+            rule.matches(text, from, self.limit, |range, with| found.push((range, with.to_owned())))?;
         }
-    }
-}
-
-/// Replacements in order, without overlap.
-struct Replaced(Vec<(std::ops::Range<usize>, String)>);
-
-impl Replaced {
-    fn concat(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        let mut done = 0;
-        for (range, with) in &self.0 {
-            out.push_str(&text[done..range.start]);
-            out.push_str(with);
-            done = range.end;
-        }
-        out.push_str(&text[done..]);
-        out
+        Ok(found)
     }
 }
 
 impl Rule {
-    fn replace(&self, text: &str, from: usize, limit: usize) -> Result<Option<Replaced>, TooLong> {
-        if !self.regex.is_match_at(text, from) {
-            return Ok(None);
-        }
-        let mut found = Vec::new();
+    /// The text with every match replaced; `None` where there is none.
+    fn replaced(&self, text: &str, limit: usize) -> Result<Option<String>, TooLong> {
+        let mut out = String::new();
+        let mut done = None;
+        self.matches(text, 0, limit, |range, with| {
+            if done.is_none() {
+                out.reserve(text.len() + with.len());
+            }
+            out.push_str(&text[done.unwrap_or(0)..range.start]);
+            out.push_str(with);
+            done = Some(range.end);
+        })?;
+        Ok(done.map(|done| {
+            out.push_str(&text[done..]);
+            out
+        }))
+    }
+
+    /// Gives every match that begins at `from` or later to `take`, with what stands there afterwards; in order, without
+    /// overlap.
+    fn matches(
+        &self,
+        text: &str,
+        from: usize,
+        limit: usize,
+        mut take: impl FnMut(Range<usize>, &str),
+    ) -> Result<(), TooLong> {
         let (mut at, mut added) = (from, 0usize);
-        // `captures_iter` cannot start behind the beginning of the text.
+        let mut with = String::new();
+        // The iterators of the regex crate cannot start behind the beginning of the text.
         while at <= text.len()
-            && let Some(captures) = self.regex.captures_at(text, at)
-            && let Some(whole) = captures.get(0)
+            && let Some(range) = self.next(text, at, &mut with)
         {
-            let mut with = String::new();
-            self.template.append(&captures, &mut with);
+            let with = self.template.fixed().unwrap_or(&with);
             added += with.len();
             if added > limit {
                 return Err(TooLong { length: added, limit });
             }
-            at = if whole.is_empty() { text.ceil_char_boundary(whole.end() + 1) } else { whole.end() };
-            let past_end = whole.is_empty() && whole.end() == text.len();
-            found.push((whole.range(), with));
+            at = range.end;
+            let past_end = range.is_empty() && at == text.len();
+            if range.is_empty() {
+                at = text.ceil_char_boundary(at + 1);
+            }
+            take(range, with);
             if past_end {
                 break;
             }
         }
-        Ok(Some(Replaced(found)))
+        Ok(())
+    }
+
+    /// The match at `at` or after it. Its replacement is written to `with` unless it is always the same; groups are only
+    /// searched for where the replacement has some.
+    fn next(&self, text: &str, at: usize, with: &mut String) -> Option<Range<usize>> {
+        if self.template.fixed().is_some() {
+            return self.regex.find_at(text, at).map(|found| found.range());
+        }
+        // Without captures first: where nothing matches, none are allocated.
+        self.regex.find_at(text, at)?;
+        let captures = self.regex.captures_at(text, at)?;
+        with.clear();
+        self.template.append(&captures, with);
+        Some(captures.get(0)?.range())
     }
 }

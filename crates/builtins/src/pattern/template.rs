@@ -48,6 +48,15 @@ impl Template {
         Ok(Self(reader.parts))
     }
 
+    /// The replacement, where it is the same for every match.
+    pub(crate) fn fixed(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [] => Some(""),
+            [Part::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// Appends the replacement of one match to `out`.
     pub(crate) fn append(&self, captures: &Captures<'_>, out: &mut String) {
         for part in &self.0 {

@@ -89,7 +89,10 @@ impl Sweep<'_> {
                 self.colon(i);
             } else {
                 if runs & bit != 0 && i >= self.covered {
-                    self.digits(i);
+                    let end = run_in_block(masks.digit, bit.trailing_zeros());
+                    // A run that reaches the border of the block goes on in the next.
+                    let end = if end == BLOCK { run_end(self.bytes, base + end) } else { base + end };
+                    self.digits(i, end);
                 }
                 if long & bit != 0 {
                     let (source, on) = (self.source, self.on);
@@ -144,9 +147,11 @@ impl Sweep<'_> {
     }
 
     /// Looks at the run of digits that begins at `i`.
-    fn digits(&mut self, i: usize) {
+    fn digits(&mut self, i: usize, end: usize) {
         let bytes = self.bytes;
-        let end = run_end(bytes, i);
+        if is_mere_number(bytes, i, end) {
+            return;
+        }
         if prev(bytes, i).is_ascii_alphabetic() && !numbers::after_escape(bytes, i) {
             return self.after_letters(i, end);
         }
@@ -287,6 +292,29 @@ impl Sweep<'_> {
         if letters >= 2 && end - i >= 5 && i >= self.covered {
             self.labelled(i);
         }
+    }
+}
+
+/// Where the run of digits that begins at bit `start` ends, at the end of the block at the latest.
+#[inline]
+const fn run_in_block(digit: u64, start: u32) -> usize {
+    (start + (!(digit >> start)).trailing_zeros()) as usize
+}
+
+/// Whether the few digits from `i` to `end` are surely nothing by what stands around them: parts of times, items of
+/// lists, values in JSON. Only dismisses what [`Sweep::digits`] would find nothing in, but at once.
+#[inline]
+fn is_mere_number(bytes: &[u8], i: usize, end: usize) -> bool {
+    let before = prev(bytes, i);
+    let len = end - i;
+    let opens = before.is_ascii_alphabetic() || matches!(before, b'+' | b'(') || (before == b'-' && len >= 3);
+    if len > 4 || opens {
+        return false;
+    }
+    match byte(bytes, end) {
+        b':' | b'"' | b']' | b'}' => true,
+        b',' => byte(bytes, end + 1) != b' ',
+        _ => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is dangerous in SQL code.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use mortise_plugin_api::BuildError;
 use regex::Regex;
 
@@ -8,7 +8,7 @@ use super::{
     config::Config,
     reading::{self, Reading},
 };
-use crate::pattern::{Case, compile};
+use crate::pattern::{Case, beginnings, compile};
 
 /// A compiled configuration.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Checks {
     parameters: bool,
     /// Words without which no statement is looked at closely.
     verbs: AhoCorasick,
+    /// Words without one of which nothing is found in any reading; `None` where a pattern begins with no such word.
+    words: Option<AhoCorasick>,
 }
 
 impl Checks {
@@ -35,7 +37,9 @@ impl Checks {
             .ascii_case_insensitive(true)
             .build(["delete", "update"])
             .map_err(|error| BuildError::new("", error.to_string()))?;
+        let words = words(config, &blocked);
         Ok(Self {
+            words,
             blocked,
             delete: config.block_delete_without_where,
             update: config.block_update_without_where,
@@ -47,6 +51,9 @@ impl Checks {
     /// What is dangerous in `text`, each thing once.
     pub(super) fn issues(&self, text: &str) -> Vec<String> {
         let mut issues = Vec::new();
+        if !self.parameters && self.words.as_ref().is_some_and(|words| !words.is_match(text)) {
+            return issues;
+        }
         if reading::is_plain(text) {
             self.statements(text, &mut issues);
             self.blocked(text, &mut issues);
@@ -90,6 +97,30 @@ impl Checks {
             note(issues, "UPDATE without WHERE");
         }
     }
+}
+
+/// Finds the words that what is dangerous begins with.
+///
+/// The words are cut before their first mark: a reading puts marks and spaces in the place of literals and comments, so
+/// only letters and digits that stand together in the code are sure to stand together in the text.
+fn words(config: &Config, blocked: &[(Regex, String)]) -> Option<AhoCorasick> {
+    let mut words: Vec<Vec<u8>> = Vec::new();
+    for (regex, _) in blocked {
+        for literal in beginnings(regex, Case::Insensitive)? {
+            let inside = |b: &&u8| b.is_ascii_alphanumeric() || **b == b'_' || !b.is_ascii();
+            let length = literal.iter().take_while(inside).count();
+            if length == 0 {
+                return None;
+            }
+            words.push(literal[..length].to_ascii_lowercase());
+        }
+    }
+    let wanted =
+        [(config.block_delete_without_where, "delete"), (config.block_update_without_where, "update")];
+    words.extend(wanted.iter().filter(|(on, _)| *on).map(|(_, word)| word.as_bytes().to_vec()));
+    words.sort_unstable();
+    words.dedup();
+    AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(words).ok()
 }
 
 fn note(issues: &mut Vec<String>, issue: &str) {
