@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-    Answer, BuildError, Call, Context, End, Hook, HookId, Json, NativeKind, Part, Plugin, Request, Revision, Shared,
+use mortise_plugin_api::{
+    Answer, BuildError, Call, Context, End, Hook, HookId, Json, NativeKind, Part, Plugin, Request, Revision,
+    Shared,
     hooks::{
         ToolPostInvoke, ToolPreInvoke,
         tool::{ToolPostInvokePayload, ToolPreInvokePayload},
@@ -41,9 +43,9 @@ fn main() -> Result<(), BuildError> {
         println!("{what}:");
         let text = format!("call aaaaaaaaaa{}.", text.trim_end());
         let args = Json::assume_valid(json!({ "text": text }).to_string());
-        let result =
-            Json::assume_valid(json!({ "content": [{ "type": "text", "text": text }] }).to_string());
-        let before = Revision::new(Box::new(ToolPreInvokePayload { name: "echo".into(), args, headers: None }));
+        let result = Json::assume_valid(json!({ "content": [{ "type": "text", "text": text }] }).to_string());
+        let before =
+            Revision::new(Box::new(ToolPreInvokePayload { name: "echo".into(), args, headers: None }));
         let after = Revision::new(Box::new(ToolPostInvokePayload { name: "echo".into(), result }));
         let mut sum = 0.0;
         for (kind, config) in plan() {
