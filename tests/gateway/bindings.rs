@@ -16,7 +16,7 @@ async fn is_blocked(client: &Client, tool: &str, text: &str) -> bool {
 }
 
 /// A plugin that blocks everything where it runs, and runs only where a binding says so.
-fn only_where(setup: Setup, scope: Value) -> Setup {
+fn only_where(setup: Setup, scope: &Value) -> Setup {
     setup
         .plugin_with("guard", plugins::block(&[ToolPreInvoke::ID]), json!({ "mode": "disabled" }))
         .set("bindings", json!([{ "plugin": "guard", "scope": scope, "mode": "enforce" }]))
@@ -26,7 +26,7 @@ fn only_where(setup: Setup, scope: Value) -> Setup {
 async fn binding_to_a_tool_holds_for_it_by_any_of_its_names() {
     let upstream = upstream().await;
     let stand =
-        only_where(Setup::new().upstream("docs", &upstream), json!({ "tool": "shout" })).start().await;
+        only_where(Setup::new().upstream("docs", &upstream), &json!({ "tool": "shout" })).start().await;
 
     assert!(is_blocked(&stand.client(), "shout", "x").await);
     assert!(is_blocked(&stand.client(), "docs-shout", "x").await);
@@ -37,7 +37,7 @@ async fn binding_to_a_tool_holds_for_it_by_any_of_its_names() {
 async fn binding_to_a_server_holds_there_only() {
     let upstream = upstream().await;
     let setup = Setup::new().upstream("docs", &upstream).set("servers", json!({ "strict": {}, "free": {} }));
-    let stand = only_where(setup, json!({ "server": "strict" })).start().await;
+    let stand = only_where(setup, &json!({ "server": "strict" })).start().await;
 
     assert!(is_blocked(&stand.client().at("/servers/strict/mcp"), "echo", "x").await);
     assert!(!is_blocked(&stand.client().at("/servers/free/mcp"), "echo", "x").await);
@@ -51,7 +51,7 @@ async fn binding_to_a_tenant_holds_for_its_callers_only() {
         .upstream("docs", &upstream)
         .app("bank", "token-of-bank", json!({ "tenant": "bank" }))
         .app("shop", "token-of-shop", json!({ "tenant": "shop" }));
-    let stand = only_where(setup, json!({ "tenant": "bank" })).start().await;
+    let stand = only_where(setup, &json!({ "tenant": "bank" })).start().await;
 
     assert!(is_blocked(&stand.client().token("token-of-bank"), "echo", "x").await);
     assert!(!is_blocked(&stand.client().token("token-of-shop"), "echo", "x").await);

@@ -23,7 +23,7 @@ use crate::pipeline::outcome::Status;
 
 mod export;
 
-pub use export::PluginCollector;
+pub use export::{PluginCollector, descriptor};
 
 /// Most distinct codes counted per plugin; what comes beyond counts as `other`, so that a plugin cannot fill memory
 /// with codes it makes up.

@@ -8,14 +8,13 @@ use std::{
     time::Duration,
 };
 
+use mortise_framework::stats::descriptor;
 use mortise_mcp::envelope::method;
 use mortise_plugin_api::End;
 use mortise_telemetry::{histogram::Histogram, names};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
-    metrics::MetricType,
-    registry::Unit,
 };
 
 /// Methods counted by name; the rest counts as `other`, so that clients cannot make up labels.
@@ -168,16 +167,4 @@ fn counter(
     count: &AtomicU64,
 ) -> std::fmt::Result {
     metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)
-}
-
-fn descriptor<'a>(
-    encoder: &'a mut DescriptorEncoder<'_>,
-    metric: &names::Metric,
-) -> Result<MetricEncoder<'a>, std::fmt::Error> {
-    let kind = match metric.kind {
-        names::Kind::Counter => MetricType::Counter,
-        names::Kind::Gauge => MetricType::Gauge,
-        names::Kind::Histogram => MetricType::Histogram,
-    };
-    encoder.encode_descriptor(metric.name, metric.help, None::<&Unit>, kind)
 }

@@ -94,8 +94,11 @@ fn counter<const N: usize>(
     metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 
-/// Starts the metric of a row of the telemetry table.
-pub(crate) fn descriptor<'a>(
+/// Starts the metric of a row of the telemetry table, for collectors that read counters out when somebody scrapes.
+///
+/// # Errors
+/// When the encoder cannot write.
+pub fn descriptor<'a>(
     encoder: &'a mut DescriptorEncoder<'_>,
     metric: &names::Metric,
 ) -> Result<MetricEncoder<'a>, std::fmt::Error> {

@@ -84,6 +84,10 @@ impl Accepts {
         let mut found = Self { json: false, events: false };
         let mut any = false;
         for value in headers.get_all(ACCEPT) {
+            // What the official clients send, known by sight.
+            if value == "application/json, text/event-stream" {
+                return Self { json: true, events: true };
+            }
             any = true;
             for range in value.as_bytes().split(|&byte| byte == b',') {
                 let all = is_media_type(range, "*/*");
