@@ -77,6 +77,9 @@ impl Blocked {
     /// `tool_pre_invoke blocked by plugin NAME: CODE - REASON (DESCRIPTION)`.
     pub fn message(&self, hook: &str) -> String {
         let Violation { code, reason, description, .. } = &self.violation;
+        if self.plugin.is_empty() {
+            return format!("{hook} blocked: {code} - {reason} ({description})");
+        }
         if code.is_empty() && reason.is_empty() && description.is_empty() {
             return format!("{hook} blocked by plugin {}", self.plugin);
         }

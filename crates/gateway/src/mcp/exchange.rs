@@ -132,7 +132,7 @@ impl Inbound {
             };
             upstream.metrics.failed(end);
             let reason = match end {
-                End::TimedOut => format!("timed out after {}s", upstream.timeout.as_secs()),
+                End::TimedOut => format!("timed out after {}s", upstream.timeout.as_secs_f64()),
                 _ => format!("failed: upstream {}: {}", upstream.name, chain(&error)),
             };
             return Err(NoAnswer { end, reason });

@@ -148,7 +148,13 @@ fn walk<'a>(json: &'a [u8], root: Select, visit: &mut dyn FnMut(Found<'a>, &[Fra
                         frame.key = key;
                     }
                 } else if select.shows() {
-                    let text = if escaped { unescape(inner) } else { String::from_utf8_lossy(inner) };
+                    let text = if escaped {
+                        unescape(inner)
+                    } else {
+                        // Valid text, the usual case, is checked faster than it is searched for what is not.
+                        std::str::from_utf8(inner)
+                            .map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed)
+                    };
                     let end = walk.at.min(walk.json.len());
                     let found = Found { number: walk.shown, start, end, text, key };
                     walk.shown += 1;
