@@ -28,6 +28,9 @@ use super::{
 /// How often a server that has no event stream is asked whether it is still there.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// Shortest pause between attempts to connect, however many calls wait for one.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(250);
+
 /// A configured server.
 #[derive(Debug)]
 pub struct UpstreamSpec {
@@ -97,6 +100,8 @@ pub struct Upstream {
     state: watch::Sender<State>,
     /// Told by whoever finds the shared connection broken.
     lost: Notify,
+    /// Told by whoever would have used the connection while there is none: cuts the pause before the next attempt.
+    wanted: Notify,
 }
 
 impl Upstream {
@@ -111,6 +116,7 @@ impl Upstream {
             offered: Mutex::default(),
             state: watch::channel(State::Starting).0,
             lost: Notify::new(),
+            wanted: Notify::new(),
         }
     }
 
@@ -165,6 +171,7 @@ impl Upstream {
         if let Some(live) = self.live() {
             return Ok(live);
         }
+        self.wanted.notify_one();
         Err(match stands {
             Ok(Ok(State::Failing(reason))) => format!("upstream {} cannot be reached: {reason}", self.name),
             _ => format!("upstream {} is not connected", self.name),
@@ -177,6 +184,7 @@ impl Upstream {
         if self.live().is_some_and(|live| Arc::ptr_eq(&live, broken)) {
             self.lost.notify_one();
         }
+        self.wanted.notify_one();
         let next = async {
             loop {
                 if let Some(live) = self.live().filter(|live| !Arc::ptr_eq(live, broken)) {
@@ -226,7 +234,14 @@ impl Upstream {
                 }
                 Err(reason) => self.fail(reason, publish),
             }
-            tokio::time::sleep(backoff.next_pause()).await;
+            let asked_for = async {
+                tokio::time::sleep(SHORTEST_PAUSE).await;
+                self.wanted.notified().await;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(backoff.next_pause()) => {}
+                () = asked_for => {}
+            }
         }
     }
 
