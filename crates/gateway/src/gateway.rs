@@ -67,6 +67,7 @@ pub struct Gateway {
     listener: TcpListener,
     listen: listen::ListenConfig,
     address: SocketAddr,
+    url: String,
     framework: Framework,
     upstreams: Arc<Upstreams>,
     surface: Arc<Surface>,
@@ -93,7 +94,8 @@ impl Gateway {
         let listener = TcpListener::bind(wanted).await.map_err(listening)?;
         let address = listener.local_addr().map_err(listening)?;
         let scheme = if tls.is_some() { "https" } else { "http" };
-        let local = state.local_token(&format!("{scheme}://{}", reachable(address)))?;
+        let url = format!("{scheme}://{}", reachable(address));
+        let local = state.local_token(&url)?;
         let upstreams = Upstreams::start(specs, server_specs(&settled), Some(state.file("names.json")));
         let metrics = Arc::new(GatewayMetrics::default());
         let limits =
@@ -114,6 +116,7 @@ impl Gateway {
             listener,
             listen,
             address,
+            url,
             framework,
             upstreams,
             surface,
@@ -125,6 +128,11 @@ impl Gateway {
     /// Where it listens: the port that was bound, also where port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The base URL it can be called at, also where it listens on all addresses.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The admin token, where this start made it: to be shown once, as only its hash is kept.

@@ -9,16 +9,13 @@ use mortise_mcp::{
     raw::Raw,
     stateless::{RequestMeta, cannot_ask_client},
 };
+use mortise_mcp_transport::chain::Chain;
 use mortise_mcp_transport::upstream::{Call, Connection, Outcome, Step, UpstreamError};
 use mortise_plugin_api::{End, Request};
 use tokio::sync::mpsc;
 
 use super::{Surface, forwarding, session::Session};
-use crate::upstreams::{
-    Catalogs, Views,
-    link::{Link, chain},
-    upstream::Live,
-};
+use crate::upstreams::{Catalogs, Views, link::Link, upstream::Live};
 
 /// A client's request while it is being answered.
 pub(crate) struct Inbound {
@@ -133,7 +130,7 @@ impl Inbound {
             upstream.metrics.failed(end);
             let reason = match end {
                 End::TimedOut => format!("timed out after {}s", upstream.timeout.as_secs_f64()),
-                _ => format!("failed: upstream {}: {}", upstream.name, chain(&error)),
+                _ => format!("failed: upstream {}: {}", upstream.name, Chain(&error)),
             };
             return Err(NoAnswer { end, reason });
         }

@@ -14,7 +14,7 @@ use super::{exchange::Inbound, invalid_params, rpc, session::Session};
 use crate::upstreams::{
     Views,
     catalogs::Merged,
-    lists::{self, KINDS, Offered},
+    lists::{self, Offered},
 };
 
 /// Answers a list request.
@@ -26,7 +26,7 @@ pub(crate) async fn list(inbound: &Inbound, kind: Kind) -> Outcome {
     match &inbound.session {
         None => page(inbound.views()),
         Some(session) => {
-            let views = refresh(inbound, session, Some(kind)).await;
+            let views = refresh(inbound, session, kind).await;
             page(&views)
         }
     }
@@ -52,21 +52,18 @@ pub(crate) async fn find(inbound: &Inbound, kind: Kind, name: &str) -> Option<(u
     if let Some(found) = session.views.load().as_deref().and_then(in_views) {
         return Some(found);
     }
-    let views = refresh(inbound, session, Some(kind)).await;
+    let views = refresh(inbound, session, kind).await;
     in_views(&views)
 }
 
 /// Whether an upstream announced a family such as `logging`.
 pub(crate) fn announces(inbound: &Inbound, at: usize, family: &str) -> bool {
     let live = inbound.surface.upstreams.get(at).and_then(|upstream| upstream.live());
-    live.is_some_and(|live| {
-        mortise_mcp::initialize::ServerHello::parse(&live.initialized.result)
-            .is_ok_and(|hello| hello.offers(family))
-    })
+    live.is_some_and(|live| lists::announces(&live.initialized, family))
 }
 
 /// Lists anew what a session's own connections offer; other kinds stay as they were listed last.
-async fn refresh(inbound: &Inbound, session: &Arc<Session>, kind: Option<Kind>) -> Arc<Views> {
+async fn refresh(inbound: &Inbound, session: &Arc<Session>, kind: Kind) -> Arc<Views> {
     let upstreams = &inbound.surface.upstreams;
     let behind = &inbound.views().upstreams;
     let fetched = join_all(behind.iter().map(|at| async move {
@@ -74,14 +71,11 @@ async fn refresh(inbound: &Inbound, session: &Arc<Session>, kind: Option<Kind>) 
         let mut offered = Offered::clone(&upstream.offered());
         match session.link(*at).await {
             Ok(link) => {
-                for kind in KINDS.into_iter().filter(|k| kind.is_none_or(|wanted| wanted == *k)) {
-                    match lists::fetch(&link.connection, &link.initialized, kind, upstream.timeout).await {
-                        Ok(items) => *offered.of_mut(kind) = items,
-                        Err(error) => {
-                            tracing::warn!(upstream = &*upstream.name, %error, "upstream did not list");
-                            session.drop_link(*at, &link).await;
-                            break;
-                        }
+                match lists::fetch(&link.connection, &link.initialized, kind, upstream.timeout).await {
+                    Ok(items) => *offered.of_mut(kind) = items,
+                    Err(error) => {
+                        tracing::warn!(upstream = &*upstream.name, %error, "upstream did not list");
+                        session.drop_link(*at, &link).await;
                     }
                 }
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use mortise_mcp::{
-    catalog::{Catalog, Entry, Filter, Kind, NameTable, Names, Offer, View},
+    catalog::{Catalog, Filter, Kind, NameTable, Names, Offer, View},
     initialize::{merge_capabilities, merge_instructions},
     raw::Raw,
 };
@@ -89,11 +89,6 @@ impl Views {
             [only] if self.server.as_ref().is_none_or(|server| server.resources.is_none()) => Some(only),
             _ => None,
         })
-    }
-
-    /// A tool by any of its names.
-    pub fn find_tool(&self, name: &str) -> Option<&Entry> {
-        self.tools.find(name)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use mortise_mcp_transport::{
+    chain::Chain,
     stdio::upstream::{ChildState, StdioConfig, StdioUpstream},
     upstream::{Connection, Hello, HttpOptions, Initialized, connect_http},
 };
@@ -29,7 +30,7 @@ impl Link {
             Transport::Http(endpoint) => {
                 let (http, initialized) = connect_http(endpoint, &hello, HttpOptions::default())
                     .await
-                    .map_err(|error| chain(&error))?;
+                    .map_err(|error| Chain(&error).to_string())?;
                 Ok(Self {
                     connection: Connection::Http(http),
                     initialized: Arc::new(initialized),
@@ -62,7 +63,7 @@ async fn ready(child: &StdioUpstream, patience: Duration) -> Result<(Connection,
                 ChildState::Ready { connection, initialized } => {
                     return Ok((Connection::Pipe(connection.clone()), initialized.clone()));
                 }
-                ChildState::Failing { fault, .. } => return Err(chain(&**fault)),
+                ChildState::Failing { fault, .. } => return Err(Chain(&**fault).to_string()),
                 ChildState::Stopped => return Err("it was stopped".to_owned()),
                 ChildState::Starting => {}
             }
@@ -72,19 +73,4 @@ async fn ready(child: &StdioUpstream, patience: Duration) -> Result<(Connection,
         }
     };
     tokio::time::timeout(patience, wait).await.unwrap_or_else(|_| Err("it did not start in time".to_owned()))
-}
-
-/// An error with its causes, in one sentence.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -59,9 +59,9 @@ fn family(kind: Kind) -> &'static str {
     }
 }
 
-/// Whether a server said that it offers a kind.
-pub fn offers(initialized: &Initialized, kind: Kind) -> bool {
-    ServerHello::parse(&initialized.result).is_ok_and(|hello| hello.offers(family(kind)))
+/// Whether a server announced a family such as `tools` or `logging`.
+pub fn announces(initialized: &Initialized, family: &str) -> bool {
+    ServerHello::parse(&initialized.result).is_ok_and(|hello| hello.offers(family))
 }
 
 /// Fetches all pages of one list. A kind the server does not offer, or answers with an error, is empty.
@@ -75,7 +75,7 @@ pub async fn fetch(
     timeout: Duration,
 ) -> Result<Vec<Item>, UpstreamError> {
     let mut items = Vec::new();
-    if !offers(initialized, kind) {
+    if !announces(initialized, family(kind)) {
         return Ok(items);
     }
     let mut cursor: Option<Raw> = None;

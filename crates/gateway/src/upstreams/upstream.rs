@@ -12,6 +12,7 @@ use mortise_mcp::{
 };
 use mortise_mcp_transport::{
     backoff::{Backoff, BackoffConfig},
+    chain::Chain,
     http::client::Endpoint,
     stdio::upstream::{ChildState, StdioConfig, StdioUpstream},
     upstream::{Call, Connection, Hello, Initialized, UpstreamError},
@@ -21,7 +22,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use crate::metrics::UpstreamMetrics;
 
 use super::{
-    link::{Link, chain},
+    link::Link,
     lists::{self, KINDS, Offered},
 };
 
@@ -261,7 +262,7 @@ impl Upstream {
                         }
                     }
                 }
-                ChildState::Failing { fault, .. } => self.fail(chain(&*fault), publish),
+                ChildState::Failing { fault, .. } => self.fail(Chain(&*fault).to_string(), publish),
                 ChildState::Starting => {}
                 ChildState::Stopped => return,
             }
@@ -282,7 +283,7 @@ impl Upstream {
         let mut incoming = connection.incoming();
         for kind in KINDS {
             if let Err(error) = self.refresh(&connection, &initialized, kind).await {
-                return chain(&error);
+                return Chain(&error).to_string();
             }
         }
         let live = Arc::new(Live { connection: connection.clone(), initialized: initialized.clone() });
@@ -298,7 +299,7 @@ impl Upstream {
                 () = tokio::time::sleep(HEARTBEAT) => {
                     match self.ping(&connection).await {
                         Ok(()) => continue,
-                        Err(error) => return chain(&error),
+                        Err(error) => return Chain(&error).to_string(),
                     }
                 }
             };
@@ -308,7 +309,7 @@ impl Upstream {
                     for kind in changed {
                         match self.refresh(&connection, &initialized, *kind).await {
                             Ok(()) => publish(),
-                            Err(error) => return chain(&error),
+                            Err(error) => return Chain(&error).to_string(),
                         }
                     }
                 }

@@ -54,7 +54,6 @@ async fn run(
 ) -> anyhow::Result<Exit> {
     let (log_format, ready_file) = (args.log_format, args.ready_file.as_deref());
     let state_dir = settled.state_dir.clone();
-    let scheme = if settled.listen.tls.is_some() { "https" } else { "http" };
     let gateway = match Gateway::start(settled, assembly.framework).await {
         Ok(gateway) => gateway,
         Err(StartError::Plugins(errors)) => {
@@ -63,7 +62,7 @@ async fn run(
         }
         Err(error) => return Err(error.into()),
     };
-    let url = format!("{scheme}://{}", reachable(gateway.address()));
+    let url = gateway.url().to_owned();
     let ready = tell_ready(&gateway, ready_file, &url);
     match log_format {
         LogFormat::Text => output.say(format!("listening on {url}")),
@@ -99,17 +98,6 @@ async fn run(
         let _already_gone = std::fs::remove_file(file);
     }
     Ok(exit)
-}
-
-/// An address that can be called: the one for "all addresses" cannot.
-fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }
 
 /// Writes the ready file once everything had its first attempt to start.
