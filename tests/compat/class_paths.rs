@@ -2,6 +2,8 @@
 
 use mortise_framework::{Plan, Runtime, config::PluginEntry, instance::State, runtime::NativeRuntime};
 
+use serde_json::json;
+
 use super::framework;
 
 #[tokio::test]
@@ -28,6 +30,24 @@ async fn old_and_new_paths_and_the_own_name_make_the_same_plugin() {
             "cpex_sql_sanitizer.sql_sanitizer.SQLSanitizerPlugin",
             "builtin.sql_sanitizer",
         ],
+        &[
+            "plugins.rate_limiter.rate_limiter.RateLimiterPlugin",
+            "cpex_rate_limiter.RateLimiterPlugin",
+            "cpex_rate_limiter.rate_limiter.RateLimiterPlugin",
+            "builtin.rate_limiter",
+        ],
+        &[
+            "plugins.retry_with_backoff.retry_with_backoff.RetryWithBackoffPlugin",
+            "cpex_retry_with_backoff.RetryWithBackoffPlugin",
+            "cpex_retry_with_backoff.retry_with_backoff.RetryWithBackoffPlugin",
+            "builtin.retry_with_backoff",
+        ],
+        &[
+            "plugins.native.content_filter.ContentFilterPlugin",
+            "plugins.content.basic_filter.BasicFilterPlugin",
+            "plugins.security.enterprise_filter.EnterpriseFilterPlugin",
+            "builtin.content_filter",
+        ],
     ] {
         let framework = framework();
         let entries =
@@ -51,20 +71,56 @@ async fn old_and_new_paths_and_the_own_name_make_the_same_plugin() {
 }
 
 #[test]
-fn classes_of_the_documents_that_are_not_built_in_yet_are_known_by_name() {
+fn bundled_classes_that_are_not_built_in_are_known_by_name() {
     let framework = framework();
     for (kind, word) in [
-        ("plugins.native.content_filter.ContentFilterPlugin", "ContentFilter"),
-        ("plugins.audit.audit_logger.AuditLoggerPlugin", "AuditLogger"),
-        ("plugins.security.enterprise_filter.EnterpriseFilterPlugin", "EnterpriseFilter"),
-        ("plugins.content.basic_filter.BasicFilterPlugin", "BasicFilter"),
-        ("plugins.rate_limiter.rate_limiter.RateLimiterPlugin", "RateLimiter"),
-        ("cpex_rate_limiter.RateLimiterPlugin", "RateLimiter"),
+        ("plugins.url_reputation.url_reputation.URLReputationPlugin", "URLReputation"),
+        ("cpex_url_reputation.url_reputation.URLReputationPlugin", "URLReputation"),
+        (
+            "plugins.webhook_notification.webhook_notification.WebhookNotificationPlugin",
+            "WebhookNotification",
+        ),
         ("plugins.my_plugin.plugin.MyPlugin", "Python"),
         ("internal.validators.FastValidator", "Python"),
         ("external", "external plugin servers"),
     ] {
         let reason = framework.waits_for(&PluginEntry::new("p", kind)).unwrap();
         assert!(reason.contains("waits for") && reason.contains(word), "{kind}: {reason}");
+    }
+}
+
+/// What the documents of the bundled plugins show as their configuration.
+#[tokio::test]
+async fn documented_configurations_of_bundled_plugins_are_accepted() {
+    let native = NativeRuntime::new(mortise::builtins::all());
+    for (kind, config) in [
+        (
+            "cpex_rate_limiter.rate_limiter.RateLimiterPlugin",
+            json!({"by_user": "300/m", "by_user_per_server": "60/m", "by_tenant": "300/m",
+                "by_tool": {"search": "10/m", "summarise": "5/m"}, "algorithm": "fixed_window", "backend": "redis",
+                "redis_url": "redis://redis:6379/0", "redis_key_prefix": "rl", "fail_mode": "open"}),
+        ),
+        (
+            "plugins.circuit_breaker.circuit_breaker.CircuitBreakerPlugin",
+            json!({"error_rate_threshold": 0.5, "window_seconds": 60, "min_calls": 10,
+                "consecutive_failure_threshold": 5, "cooldown_seconds": 60, "tool_overrides": {}}),
+        ),
+        (
+            "plugins.retry_with_backoff.retry_with_backoff.RetryWithBackoffPlugin",
+            json!({"max_retries": 2, "backoff_base_ms": 200, "max_backoff_ms": 5000,
+                "retry_on_status": [429, 500, 502, 503, 504], "jitter": true, "check_text_content": false,
+                "tool_overrides": {"my_flaky_tool": {"max_retries": 4, "backoff_base_ms": 500}}}),
+        ),
+        (
+            "plugins.cached_tool_result.cached_tool_result.CachedToolResultPlugin",
+            json!({"cacheable_tools": [], "ttl": 300, "key_fields": {}}),
+        ),
+        (
+            "plugins.header_injector.header_injector.HeaderInjectorPlugin",
+            json!({"headers": {"User-Agent": "MCP-Context-Forge/1.0"}, "uri_prefixes": ["https://api.example.com/"]}),
+        ),
+    ] {
+        let entry = PluginEntry::new("p", kind);
+        assert!(native.create(&entry, &config).is_ok(), "{kind}");
     }
 }

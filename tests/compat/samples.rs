@@ -44,6 +44,10 @@ async fn every_entry_of_every_sample_runs_or_says_what_it_waits_for() {
                     assert!(native.claims(&entry.kind) && waits_for.is_none(), "{shown}: {name}");
                     running += 1;
                 }
+                // What a plugin asks of its host is the host's to give; this framework's has no HTTP client.
+                State::Unavailable(reason) if reason.contains("host service http") => {
+                    assert!(native.claims(&entry.kind) && waits_for.is_none(), "{shown}: {name}");
+                }
                 State::Unavailable(reason) => {
                     assert_eq!(Some(&*reason), waits_for.as_deref(), "{shown}: {name}");
                     let names_it =
@@ -54,7 +58,7 @@ async fn every_entry_of_every_sample_runs_or_says_what_it_waits_for() {
             }
         }
     }
-    assert!(running >= 4, "the PII filters of the samples run");
+    assert!(running >= 7, "the PII and content filters of the samples run: {running}");
 }
 
 #[test]

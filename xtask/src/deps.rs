@@ -145,7 +145,11 @@ const OWNED: &[Owned] = &[
     Owned { name: "rustls-native-certs", owners: &["mortise-mcp-transport"], why: "as rustls" },
     Owned { name: "rustix", owners: &["mortise-mcp-transport"], why: "signals to process groups" },
     Owned { name: "granit-parser", owners: &["mortise-framework"], why: "one reader of YAML" },
-    Owned { name: "jsonschema", owners: &["mortise-framework"], why: "one wording of schema errors" },
+    Owned {
+        name: "jsonschema",
+        owners: &["mortise-framework", "mortise-builtins"],
+        why: "one wording of schema errors in configurations; tools' schemas are judged by a plugin",
+    },
     Owned { name: "minijinja", owners: &["mortise-framework"], why: "templates belong to one file format" },
     Owned {
         name: "mimalloc",

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::Context;
-use mortise::{framework::config::RawPluginsFile, plugin_api::HookTable};
+use mortise::{
+    framework::config::RawPluginsFile,
+    plugin_api::{HookTable, Manifest},
+};
 use serde_json::{Value, json};
 
 use crate::reference;
@@ -77,6 +80,10 @@ fn files() -> BTreeMap<String, String> {
         (
             "contracts/schema/plugins-file.schema.json".to_owned(),
             pretty(&schemars::schema_for!(RawPluginsFile).to_value()),
+        ),
+        (
+            "contracts/schema/plugin-manifest.schema.json".to_owned(),
+            pretty(&schemars::schema_for!(Manifest).to_value()),
         ),
         ("docs/reference/config.md".to_owned(), reference::config::page(&config)),
         ("docs/reference/hooks.md".to_owned(), reference::hooks::page(&hooks)),

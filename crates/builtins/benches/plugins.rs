@@ -1,4 +1,6 @@
 //! What each plugin costs a call of about a kibibyte: `cargo bench -p mortise-builtins --bench plugins`.
+//!
+//! A change counts with what it takes to apply it to the payload.
 #![expect(clippy::print_stdout, reason = "the numbers are what a benchmark is for")]
 
 use std::{
@@ -8,8 +10,8 @@ use std::{
 };
 
 use mortise_plugin_api::{
-    Answer, BuildError, Call, Context, End, Hook, HookId, Json, NativeKind, Part, Plugin, Request, Revision,
-    Shared,
+    Answer, BuildError, Call, Change, Context, End, Hook, HookId, Json, NativeKind, Part, Plugin, Reply,
+    Request, Revision, Shared,
     hooks::{
         ToolPostInvoke, ToolPreInvoke,
         tool::{ToolPostInvokePayload, ToolPreInvokePayload},
@@ -85,7 +87,9 @@ fn nanos_each(plugin: &Arc<dyn Plugin>, hook: HookId, payload: &Arc<Revision>) -
             };
             replied = match black_box(plugin.call(call, Context::new(&mut own, &base, &mut patch))) {
                 Answer::Ready(Ok(reply)) if reply.violation.is_some() => "blocks",
-                Answer::Ready(Ok(reply)) if reply.change.is_some() => "changes",
+                Answer::Ready(Ok(Reply { change: Some(Change::Text(edits)), .. })) => {
+                    black_box(payload.payload().edited(&edits)).map_or("fails", |_| "changes")
+                }
                 Answer::Ready(Ok(_)) => "passes",
                 Answer::Ready(Err(_)) | Answer::Later(_) => "fails",
             };

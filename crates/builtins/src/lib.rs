@@ -8,13 +8,25 @@
 #![cfg_attr(test, expect(clippy::needless_pass_by_value, reason = "tests hand over literals"))]
 
 pub mod argument_normalizer;
+pub mod audit_logger;
+pub mod cached_tool_result;
+pub mod catalogue;
+pub mod circuit_breaker;
+pub mod content_filter;
 pub mod deny_list;
+pub mod header_injector;
+pub mod json_repair;
 pub mod output_length_guard;
 mod pattern;
 pub mod pii_filter;
+pub mod rate_limiter;
 pub mod regex_filter;
 pub mod resource_filter;
+pub mod retry_with_backoff;
+pub mod schema_guard;
+pub mod secrets_detection;
 pub mod sql_sanitizer;
+mod tool_result;
 
 #[cfg(test)]
 mod testing;
@@ -34,6 +46,16 @@ pub fn all() -> Vec<NativeKind> {
         argument_normalizer::kind(),
         sql_sanitizer::kind(),
         output_length_guard::kind(),
+        rate_limiter::kind(),
+        cached_tool_result::kind(),
+        circuit_breaker::kind(),
+        retry_with_backoff::kind(),
+        header_injector::kind(),
+        content_filter::kind(),
+        secrets_detection::kind(),
+        schema_guard::kind(),
+        json_repair::kind(),
+        audit_logger::kind(),
     ]
 }
 

@@ -4,6 +4,7 @@
 //! text (no look-around, no back-references), the compiled size is capped, and an error names the entry it came from.
 //! Replacement texts follow Python's rules (`\1`, `\g<name>`), since that is what the patterns' authors wrote them for.
 
+mod literals;
 mod rules;
 mod template;
 
@@ -80,23 +81,19 @@ pub(crate) fn compile(pattern: &str, case: Case, owner: &str) -> Result<Regex, P
 
 /// Longest text in bytes that a compiled pattern can match; `None` where it has no bound.
 pub(crate) fn longest_match(regex: &Regex, case: Case) -> Option<usize> {
-    regex_syntax::ParserBuilder::new()
-        .case_insensitive(case == Case::Insensitive)
-        .build()
-        .parse(regex.as_str())
-        .ok()
-        .and_then(|hir| hir.properties().maximum_len())
+    syntax(regex, case).and_then(|hir| hir.properties().maximum_len())
 }
 
 /// Texts with one of which every match of a compiled pattern begins; `None` where they are not known.
 pub(crate) fn beginnings(regex: &Regex, case: Case) -> Option<Vec<Vec<u8>>> {
-    let hir = regex_syntax::ParserBuilder::new()
-        .case_insensitive(case == Case::Insensitive)
-        .build()
-        .parse(regex.as_str())
-        .ok()?;
-    let found = regex_syntax::hir::literal::Extractor::new().extract(&hir);
+    let found = regex_syntax::hir::literal::Extractor::new().extract(&syntax(regex, case)?);
     Some(found.literals()?.iter().map(|literal| literal.as_bytes().to_vec()).collect())
+}
+
+/// What a compiled pattern was read as.
+fn syntax(regex: &Regex, case: Case) -> Option<regex_syntax::hir::Hir> {
+    let mut parser = regex_syntax::ParserBuilder::new();
+    parser.case_insensitive(case == Case::Insensitive).build().parse(regex.as_str()).ok()
 }
 
 /// Python spells the end of the text `\Z`; the regex crate spells it `\z`.

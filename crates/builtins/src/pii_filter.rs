@@ -9,6 +9,7 @@ mod blocks;
 pub mod category;
 mod checks;
 pub mod config;
+mod dismiss;
 mod json_text;
 mod labelled;
 mod labels;
@@ -118,10 +119,12 @@ impl PiiFilter {
                 return ControlFlow::Break(());
             }
             let masked = json_text::mask(&self.settings, &part.text, &part.key, self.config.max_nested_depth);
-            for replacement in masked.replacements {
-                report.edits.replace(part.id, replacement.range, replacement.with);
+            if !masked.found.is_empty() {
+                for replacement in masked.replacements {
+                    report.edits.replace(part.id, replacement.range, replacement.with);
+                }
+                report.note(part.id, masked.found);
             }
-            report.note(part.id, masked.found);
             ControlFlow::Continue(())
         });
         match too_long {

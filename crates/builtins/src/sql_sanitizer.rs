@@ -8,6 +8,7 @@
 mod check;
 pub mod config;
 mod reading;
+mod words;
 
 #[cfg(test)]
 mod tests;

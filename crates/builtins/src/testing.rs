@@ -1,5 +1,7 @@
 //! Runs a plugin's hooks in tests: builds the call, keeps the context, applies the answer.
 
+pub(crate) mod stage;
+
 use std::{
     sync::{Arc, Mutex},
     time::{Duration, Instant},

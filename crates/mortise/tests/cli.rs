@@ -94,7 +94,7 @@ plugins:
     priority: 10
     config: { detect_email: true, default_mask_strategy: redact }
   - name: limiter
-    kind: plugins.rate_limiter.rate_limiter.RateLimiterPlugin
+    kind: plugins.url_reputation.url_reputation.URLReputationPlugin
     mode: enforce
     priority: 5
   - name: strict
@@ -143,7 +143,7 @@ fn a_good_plugin_file_is_checked_with_what_runs_and_what_waits() {
     assert!(out.contains("runs  pii ("), "{out}");
     assert!(out.contains("off   off ("), "{out}");
     assert!(
-        out.contains("waits limiter") && out.contains("RateLimiter, which is not part of this version"),
+        out.contains("waits limiter") && out.contains("URLReputation, which is not part of this version"),
         "{out}"
     );
 }
@@ -295,7 +295,7 @@ fn testing_a_plugin_that_blocks_ends_with_3() {
 fn what_cannot_be_tested_says_why() {
     let stage = Stage::new(&[("plugins/config.yaml", PLUGINS), ("call.json", CALL), ("bad.json", "[1]")]);
     for (args, expected) in [
-        (["limiter", "tool_pre_invoke", "call.json"], "RateLimiter"),
+        (["limiter", "tool_pre_invoke", "call.json"], "URLReputation"),
         (["pii", "tool_pre_invok", "call.json"], "did you mean `tool_pre_invoke`?"),
         (["pii", "prompt_pre_fetch", "bad.json"], "no payload of prompt_pre_fetch"),
         (["soft", "tool_post_invoke", "call.json"], "it runs at: tool_pre_invoke"),
@@ -379,7 +379,7 @@ fn serving_tells_its_url_and_ends_in_order() {
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains(&format!("listening on {url}")), "{err}");
     assert!(err.contains("mortise_admin_"), "the admin token is shown at the first start: {err}");
-    assert!(err.contains("RateLimiter"), "what a plugin waits for is logged: {err}");
+    assert!(err.contains("URLReputation"), "what a plugin waits for is logged: {err}");
     assert!(!stage.path().join("ready").exists(), "the ready file is gone");
     let (_, err) = Serving::start(&stage, &["--log-format", "json"]).end();
     assert!(!err.contains("mortise_admin_"), "and not again: {err}");
@@ -408,6 +408,43 @@ fn a_running_gateway_is_asked_with_the_credential_it_left() {
     assert!(elsewhere.run(&["plugins", "list", "--url", "local"]).expect(1).err.contains("no gateway runs"));
     gateway.end();
     assert!(stage.run(&["plugins", "list", "--url", "local"]).expect(1).err.contains("no gateway runs"));
+}
+
+#[test]
+fn a_running_gateway_is_reloaded_and_tells_what_changed_or_why_not() {
+    let own = |extra: &str| format!("watch: false\nlimits: {{ max_argument_bytes: 1000 }}\n{extra}");
+    let stage = Stage::new(&[("mortise.yaml", &own(""))]);
+    let gateway = Serving::start(&stage, &[]);
+    let write = |text: &str| std::fs::write(stage.path().join("mortise.yaml"), text).unwrap();
+
+    assert!(stage.run(&["reload"]).expect(0).err.contains("nothing has changed"));
+    write(&own("plugins: [{ name: pii, kind: builtin.pii_filter }]\n"));
+    let applied = stage.run(&["reload"]).expect(0);
+    assert!(applied.err.contains("snapshot 2 is in force"), "{}", applied.err);
+    assert!(applied.out.contains("plugins[pii].kind"), "{}", applied.out);
+    let one = stage.run(&["reload", "--plugin", "pii", "--format", "json"]).expect(0).json();
+    assert_eq!((&one["plugin"]["name"], &one["snapshot"]), (&json!("pii"), &json!(3)));
+    let nobody = stage.run(&["reload", "--plugin", "nobody"]).expect(1);
+    assert!(nobody.err.contains("Plugin 'nobody' not found"), "{}", nobody.err);
+
+    write("watch: false\nlimits: { max_argument_bytes: many }\n");
+    let refused = stage.run(&["reload"]).expect(1);
+    assert!(refused.err.contains("max_argument_bytes") && refused.err.contains("stays"), "{}", refused.err);
+
+    write(&own("plugins: []\n"));
+    Command::new("kill").args(["-HUP", &gateway.child.id().to_string()]).status().unwrap();
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    let newest = || stage.run(&["plugins", "history", "--limit", "1", "--format", "json"]).expect(0).json();
+    while newest()[0]["who"] != "SIGHUP" {
+        assert!(std::time::Instant::now() < end, "the signal had no effect");
+    }
+    assert_eq!((&newest()[0]["source"], &newest()[0]["outcome"]), (&json!("signal"), &json!("applied")));
+    let about = stage.run(&["plugins", "history", "pii", "--url", "local"]).expect(0);
+    assert_eq!(about.out.lines().filter(|line| line.contains("snapshot")).count(), 3, "{}", about.out);
+    assert!(about.out.contains("by api: command line"), "{}", about.out);
+    let (code, err) = gateway.end();
+    assert_eq!(code, Some(0), "{err}");
+    assert!(stage.run(&["reload"]).expect(1).err.contains("no gateway runs"));
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub mod hooks;
 pub mod host;
 pub mod json;
 pub mod kind;
+pub mod manifest;
 pub mod native;
 pub mod needs;
 pub mod payload;
@@ -71,6 +72,7 @@ pub use hook::{Family, Hook, HookId, HookSpec, HookTable, Limit, May, Moment, Op
 pub use host::Host;
 pub use json::Json;
 pub use kind::{BuildError, NativeKind};
+pub use manifest::Manifest;
 pub use native::{Cx, Native};
 pub use needs::{Body, Effect, Needs, Stream};
 pub use payload::{Payload, Revision, Wire};

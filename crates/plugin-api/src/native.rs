@@ -348,6 +348,10 @@ impl<P: Send + Sync + 'static> Plugin for Native<P> {
         }
     }
 
+    fn hands_over(&self) -> bool {
+        self.on_hand_over.is_some()
+    }
+
     fn hand_over(&self) -> Fut<'_, Option<Bytes>> {
         match &self.on_hand_over {
             Some(hand_over) => hand_over(&self.plugin),

@@ -120,7 +120,16 @@ pub trait Plugin: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// What its successor should know (counters, caches), after its last call and before `shutdown`.
+    /// Whether [`hand_over`](Plugin::hand_over) may answer something. Asked once, after it has started.
+    ///
+    /// Calls of such a plugin are counted, so that a changed configuration can wait for the last of them. A plugin
+    /// that says no is spared that, and its successor starts without anything.
+    fn hands_over(&self) -> bool {
+        true
+    }
+
+    /// What its successor should know (counters, caches). No call is under way, and none comes before the successor
+    /// has started with it; then `shutdown`. A copy: where the successor does not start, this one goes on.
     fn hand_over(&self) -> Fut<'_, Option<Bytes>> {
         Box::pin(std::future::ready(None))
     }

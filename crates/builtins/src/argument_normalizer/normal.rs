@@ -72,22 +72,27 @@ struct Look {
 }
 
 impl Look {
-    // Written without branches, so that the compiler makes vector instructions of it.
     fn at(bytes: &[u8]) -> Self {
-        let (mut unusual, mut blank, mut digit) = (0u8, 0u8, 0u8);
-        for b in bytes {
-            let (tab, line_feed, carriage_return) = (*b == b'\t', *b == b'\n', *b == b'\r');
-            let plain = b.wrapping_sub(b' ') < 0x5f;
-            unusual |= u8::from(!(plain | tab | line_feed | carriage_return));
-            blank |= u8::from(tab | carriage_return);
-            digit |= u8::from(b.wrapping_sub(b'0') < 10);
-        }
+        let (mut special, mut double, mut digit) = (false, false, false);
+        // Written without branches, so that the compiler makes vector instructions of it.
         for (a, b) in bytes.iter().zip(bytes.get(1..).unwrap_or_default()) {
-            blank |= u8::from((*a == b' ') & (*b == b' '));
+            special |= b.wrapping_sub(b' ') >= 0x5f;
+            double |= (*a == b' ') & (*b == b' ');
+            digit |= b.wrapping_sub(b'0') < 10;
+        }
+        let (mut unusual, mut blank) = (false, double);
+        let first = bytes.first().copied().unwrap_or(b'x');
+        digit |= first.is_ascii_digit();
+        if special || first.wrapping_sub(b' ') >= 0x5f {
+            for b in bytes {
+                let (tab, line_feed, carriage_return) = (*b == b'\t', *b == b'\n', *b == b'\r');
+                let plain = b.wrapping_sub(b' ') < 0x5f;
+                unusual |= !(plain | tab | line_feed | carriage_return);
+                blank |= tab | carriage_return;
+            }
         }
         let edge = |b: Option<&u8>| b.is_some_and(|b| *b <= b' ');
-        let blank = blank != 0 || edge(bytes.first()) || edge(bytes.last());
-        Self { unusual: unusual != 0, blank, digit: digit != 0 }
+        Self { unusual, blank: blank || edge(bytes.first()) || edge(bytes.last()), digit }
     }
 }
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range};
 use mortise_plugin_api::BuildError;
 use regex::Regex;
 
-use super::{Case, Template, compile, longest_match};
+use super::{Case, Template, compile, literals::Literals, longest_match};
 
 /// A replacement list made a text longer than it may get.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub struct TooLong {
 #[derive(Debug)]
 struct Rule {
     regex: Regex,
+    /// The same where it needs no regex engine.
+    literals: Option<Literals>,
     template: Template,
 }
 
@@ -43,7 +45,8 @@ impl Rules {
             .map(|(entry, pattern, replacement)| {
                 let regex = compile(pattern, case, &entry)?;
                 let template = Template::new(replacement, &regex, &entry)?;
-                Ok(Rule { regex, template })
+                let literals = template.fixed().and_then(|_| Literals::of(&regex, case));
+                Ok(Rule { regex, literals, template })
             })
             .collect::<Result<Vec<_>, BuildError>>()?;
         Ok(Self { rules, case, limit })
@@ -135,6 +138,9 @@ impl Rule {
     /// The match at `at` or after it. Its replacement is written to `with` unless it is always the same; groups are only
     /// searched for where the replacement has some.
     fn next(&self, text: &str, at: usize, with: &mut String) -> Option<Range<usize>> {
+        if let Some(literals) = &self.literals {
+            return literals.find_at(text, at);
+        }
         if self.template.fixed().is_some() {
             return self.regex.find_at(text, at).map(|found| found.range());
         }

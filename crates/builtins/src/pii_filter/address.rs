@@ -100,6 +100,11 @@ pub(super) fn ipv6(bytes: &[u8], colon: usize, until: &mut usize) -> Option<(usi
     while start > floor && bytes[start - 1].is_ascii_hexdigit() {
         start -= 1;
     }
+    let around = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':' || b == b'.';
+    // What the other colons of such a text have before them is no better, so they need not be told of it.
+    if around(prev(bytes, start)) {
+        return None;
+    }
     let mut end = colon;
     while end < bytes.len() && inside(bytes[end]) {
         end += 1;
@@ -109,8 +114,7 @@ pub(super) fn ipv6(bytes: &[u8], colon: usize, until: &mut usize) -> Option<(usi
     {
         end -= 1;
     }
-    let around = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b':' || b == b'.';
-    if around(prev(bytes, start)) || byte(bytes, end).is_ascii_alphanumeric() || end - start > IPV6_MAX {
+    if byte(bytes, end).is_ascii_alphanumeric() || end - start > IPV6_MAX {
         return None;
     }
     // Times of day are the most common text with colons between digits; they have neither `::` nor enough groups.

@@ -1,7 +1,8 @@
 //! The first look at a text: 64 bytes at a time become bit masks of the few bytes a match can hang on.
 //!
 //! Nearly all of a text is of no interest, so the scanner must not look at it byte by byte. The loops here are written
-//! so that the compiler turns them into vector instructions; one multiplication then gathers eight flags into a byte.
+//! so that the compiler turns them into vector instructions; one more then gathers the flags of sixteen bytes, or where there
+//! is no such instruction, a multiplication those of eight.
 
 /// Bytes in a block; one bit each in a mask.
 pub(super) const BLOCK: usize = 64;
@@ -19,8 +20,9 @@ pub(super) struct Masks {
     pub(super) token: u64,
 }
 
-/// Classifies a block. Masks that are not wanted stay zero.
-pub(super) fn classify(block: &[u8; BLOCK], colons: bool, tokens: bool) -> Masks {
+/// Classifies a block, or the smaller one that ends a text. Masks that are not wanted stay zero.
+#[inline(always)]
+pub(super) fn classify<const N: usize>(block: &[u8; N], colons: bool, tokens: bool) -> Masks {
     Masks {
         digit: mask(block, |b| b.wrapping_sub(b'0') < 10),
         at: mask(block, |b| b == b'@'),
@@ -38,19 +40,73 @@ pub(super) const fn is_token(b: u8) -> bool {
         | (b == b'+')
 }
 
+/// Marks the bytes of a block that are `wanted`, which must be written without branches.
 #[inline(always)]
-fn mask(block: &[u8; BLOCK], wanted: impl Fn(u8) -> bool) -> u64 {
-    /// Gathers the lowest bit of each byte of a word into its highest byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    let mut flags = [0u8; BLOCK];
+pub(super) fn mask<const N: usize>(block: &[u8; N], wanted: impl Fn(u8) -> bool) -> u64 {
+    let mut flags = [0u8; N];
     for (flag, b) in flags.iter_mut().zip(block) {
-        *flag = u8::from(wanted(*b));
+        *flag = if wanted(*b) { 0xff } else { 0 };
     }
+    gather(&flags)
+}
+
+/// Gathers the highest bit of each byte.
+#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+#[inline(always)]
+fn gather<const N: usize>(flags: &[u8; N]) -> u64 {
+    use std::arch::x86_64::{_mm_movemask_epi8, _mm_set_epi64x};
     let mut out = 0;
-    for (i, word) in flags.as_chunks::<8>().0.iter().enumerate() {
-        out |= (u64::from_le_bytes(*word).wrapping_mul(GATHER) >> 56) << (8 * i);
+    for (i, half) in flags.as_chunks::<16>().0.iter().enumerate() {
+        let (low, high) = (half[..8].as_array(), half[8..].as_array());
+        let word = |bytes: Option<&[u8; 8]>| i64::from_le_bytes(*bytes.unwrap_or(&[0; 8]));
+        // SAFETY: this function is only compiled where every processor it is compiled for has SSE2, which is all these
+        // two need; they take and give plain values.
+        let bits = unsafe { _mm_movemask_epi8(_mm_set_epi64x(word(high), word(low))) };
+        out |= u64::from(bits as u16) << (16 * i);
     }
     out
+}
+
+/// Gathers the highest bit of each byte.
+#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
+#[inline(always)]
+fn gather<const N: usize>(flags: &[u8; N]) -> u64 {
+    /// Gathers the lowest bit of each byte of a word into its highest byte.
+    const GATHER: u64 = 0x0102_0408_1020_4080;
+    const LOWEST: u64 = 0x0101_0101_0101_0101;
+    let mut out = 0;
+    for (i, word) in flags.as_chunks::<8>().0.iter().enumerate() {
+        let word = u64::from_le_bytes(*word) & LOWEST;
+        out |= (word.wrapping_mul(GATHER) >> 56) << (8 * i);
+    }
+    out
+}
+
+/// The end of a text with zeros behind it.
+#[inline(always)]
+pub(super) fn padded<const N: usize>(rest: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    let (lanes, _) = out.as_chunks_mut::<16>();
+    for (lane, bytes) in lanes.iter_mut().zip(rest.chunks(16)) {
+        *lane = bytes.try_into().unwrap_or_else(|_| short(bytes));
+    }
+    out
+}
+
+/// Fewer than sixteen bytes. Read as words that overlap: cheaper than a copy of a length that is not known before.
+#[inline(always)]
+fn short(bytes: &[u8]) -> [u8; 16] {
+    let both = |first: u64, last: u64, size: usize| {
+        u128::from(first) | u128::from(last) << (8 * (bytes.len() - size))
+    };
+    let out = if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        both(u64::from_le_bytes(*first), u64::from_le_bytes(*last), 8)
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        both(u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into(), 4)
+    } else {
+        bytes.iter().rev().fold(0, |word, b| word << 8 | u128::from(*b))
+    };
+    out.to_le_bytes()
 }
 
 /// Finds where runs of token bytes reach [`LONG_RUN`] bytes, over block borders too.
@@ -91,6 +147,17 @@ mod tests {
                 assert_eq!(bit(masks.token), b.is_ascii_alphanumeric() || b"-_/+".contains(b), "{b}");
             }
         }
+    }
+
+    #[test]
+    fn ends_of_texts_are_padded_with_zeros() {
+        let text: Vec<u8> = (1..=64).collect();
+        for length in 0..=64 {
+            let mut expected = [0; 64];
+            expected[..length].copy_from_slice(&text[..length]);
+            assert_eq!(padded::<64>(&text[..length]), expected);
+        }
+        assert_eq!(padded::<16>(b"abc")[..4], *b"abc\0");
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub(super) struct Source<'a> {
     pub(super) bytes: &'a [u8],
     /// The name; empty where there is none.
     pub(super) key: &'a [u8],
+    /// Whether everything is looked at closely. For tests: what a quick look dismisses must be nothing.
+    pub(super) plain: bool,
 }
 
 /// What a label promises.
@@ -50,6 +52,12 @@ enum Word {
     Other,
 }
 
+impl Word {
+    const fn label(category: Category) -> Self {
+        Self::Label(Label::of(category))
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Tail {
     Security,
@@ -66,6 +74,14 @@ enum Tail {
 
 /// The label directly before `at`.
 pub(super) fn before(source: Source<'_>, at: usize) -> Label {
+    if !source.plain && !ends_like_label(source, at) {
+        return Label { start: at, ..Label::default() };
+    }
+    read_before(source, at)
+}
+
+/// The same without a quick look first.
+fn read_before(source: Source<'_>, at: usize) -> Label {
     let mut words = Words::new(source, at);
     let label = read(&mut words);
     Label { start: if words.in_key { at } else { words.at }, ..label }
@@ -85,39 +101,104 @@ fn read(words: &mut Words<'_>) -> Label {
     Label::default()
 }
 
-fn classify(word: &[u8]) -> Word {
-    let label = |category| Word::Label(Label::of(category));
-    match word {
-        b"number" | b"no" | b"num" | b"nr" | b"id" | b"is" | b"was" | b"on" | b"value" | b"code" | b"the" => {
-            Word::Filler
+/// Declares what the words of labels mean, and that these are all of them.
+macro_rules! words {
+    ($($($word:literal)|+ => $meaning:expr,)+) => {
+        /// Every word that means something at the end of a label.
+        const WORDS: &[&[u8]] = &[$($($word),+),+];
+
+        fn classify(word: &[u8]) -> Word {
+            match word {
+                $($($word)|+ => $meaning,)+
+                _ => Word::Other,
+            }
         }
-        b"ssn" | b"socialsecurity" | b"socialsecuritynumber" => label(Category::Ssn),
-        b"bsn" | b"burgerservicenummer" | b"sofinummer" => label(Category::Bsn),
-        b"phone" | b"telephone" | b"tel" | b"mobile" | b"cell" | b"cellphone" | b"phonenumber" | b"fax" => {
-            label(Category::Phone)
-        }
-        b"dob" | b"born" | b"birthdate" | b"birthday" | b"dateofbirth" => label(Category::DateOfBirth),
-        b"passport" | b"passportnumber" | b"passportno" => label(Category::Passport),
-        b"dl" | b"driverlicense" | b"driverslicense" | b"driverlicence" | b"driverslicence"
-        | b"drivinglicence" | b"drivinglicense" => label(Category::DriverLicense),
-        b"account" | b"acct" | b"accountnumber" | b"accountno" | b"bankaccount" => {
-            label(Category::BankAccount)
-        }
-        b"mrn" | b"medicalrecord" | b"medicalrecordnumber" => label(Category::MedicalRecord),
-        b"apikey" | b"apitoken" | b"accesstoken" | b"authtoken" | b"secretkey" | b"clientsecret" => {
-            label(Category::ApiKey)
-        }
-        b"security" => Word::Tail(Tail::Security),
-        b"birth" => Word::Tail(Tail::Birth),
-        b"date" => Word::Tail(Tail::Date),
-        b"license" | b"licence" | b"lic" => Word::Tail(Tail::License),
-        b"record" | b"records" => Word::Tail(Tail::Record),
-        b"b" => Word::Tail(Tail::B),
-        b"key" => Word::Tail(Tail::Key),
-        b"token" => Word::Tail(Tail::Token),
-        b"secret" => Word::Tail(Tail::Secret),
-        _ => Word::Other,
+    };
+}
+
+words! {
+    b"number" | b"no" | b"num" | b"nr" | b"id" | b"is" | b"was" | b"on" | b"value" | b"code" | b"the" => Word::Filler,
+    b"ssn" | b"socialsecurity" | b"socialsecuritynumber" => Word::label(Category::Ssn),
+    b"bsn" | b"burgerservicenummer" | b"sofinummer" => Word::label(Category::Bsn),
+    b"phone" | b"telephone" | b"tel" | b"mobile" | b"cell" | b"cellphone" | b"phonenumber" | b"fax"
+        => Word::label(Category::Phone),
+    b"dob" | b"born" | b"birthdate" | b"birthday" | b"dateofbirth" => Word::label(Category::DateOfBirth),
+    b"passport" | b"passportnumber" | b"passportno" => Word::label(Category::Passport),
+    b"dl" | b"driverlicense" | b"driverslicense" | b"driverlicence" | b"driverslicence" | b"drivinglicence"
+        | b"drivinglicense" => Word::label(Category::DriverLicense),
+    b"account" | b"acct" | b"accountnumber" | b"accountno" | b"bankaccount" => Word::label(Category::BankAccount),
+    b"mrn" | b"medicalrecord" | b"medicalrecordnumber" => Word::label(Category::MedicalRecord),
+    b"apikey" | b"apitoken" | b"accesstoken" | b"authtoken" | b"secretkey" | b"clientsecret"
+        => Word::label(Category::ApiKey),
+    b"security" => Word::Tail(Tail::Security),
+    b"birth" => Word::Tail(Tail::Birth),
+    b"date" => Word::Tail(Tail::Date),
+    b"license" | b"licence" | b"lic" => Word::Tail(Tail::License),
+    b"record" | b"records" => Word::Tail(Tail::Record),
+    b"b" => Word::Tail(Tail::B),
+    b"key" => Word::Tail(Tail::Key),
+    b"token" => Word::Tail(Tail::Token),
+    b"secret" => Word::Tail(Tail::Secret),
+}
+
+/// Letters, and one place more for "no letter".
+const LETTERS: usize = 27;
+const NO_LETTER: usize = 26;
+
+/// The last three letters of every word: in the row of the two before the last, the bit of the last is set.
+static ENDINGS: [u32; LETTERS * LETTERS] = {
+    let mut rows = [0; LETTERS * LETTERS];
+    let mut n = 0;
+    while n < WORDS.len() {
+        let (word, length) = (WORDS[n], WORDS[n].len());
+        let one = if length > 2 { (word[length - 3] - b'a') as usize } else { NO_LETTER };
+        let two = if length > 1 { (word[length - 2] - b'a') as usize } else { NO_LETTER };
+        rows[one * LETTERS + two] |= 1u32 << (word[length - 1] - b'a');
+        n += 1;
     }
+    rows
+};
+
+/// Whether the word directly before `at` ends as some word of a label does: most values are dismissed by that.
+fn ends_like_label(source: Source<'_>, at: usize) -> bool {
+    let mut bytes = source.bytes;
+    let Some(mut end) = before_gap(bytes, at) else { return false };
+    if end == 0 {
+        bytes = source.key;
+        match before_gap(bytes, bytes.len()) {
+            Some(inside) => end = inside,
+            None => return false,
+        }
+    }
+    let byte = |back: usize| end.checked_sub(back).map_or(0, |i| bytes[i]);
+    let (one, two, three) = (byte(3), byte(2), byte(1));
+    if !three.is_ascii_alphabetic() {
+        return false;
+    }
+    // A change from lower to upper case begins a word.
+    let joined =
+        |a: u8, b: u8| a.is_ascii_alphabetic() && !(a.is_ascii_lowercase() && b.is_ascii_uppercase());
+    let letter = |b: u8| usize::from((b | 0x20) - b'a');
+    let row = if !joined(two, three) {
+        NO_LETTER * LETTERS + NO_LETTER
+    } else if !joined(one, two) {
+        NO_LETTER * LETTERS + letter(two)
+    } else {
+        letter(one) * LETTERS + letter(two)
+    };
+    ENDINGS[row] >> letter(three) & 1 == 1
+}
+
+/// Where the separating bytes before `at` begin; `None` where there are too many.
+fn before_gap(bytes: &[u8], at: usize) -> Option<usize> {
+    let mut begin = at;
+    while begin > 0 && is_gap(bytes[begin - 1]) {
+        begin -= 1;
+        if at - begin > MAX_GAP {
+            return None;
+        }
+    }
+    Some(begin)
 }
 
 fn two_words(tail: Tail, words: &mut Words<'_>) -> Label {
@@ -251,7 +332,7 @@ mod tests {
     use super::*;
 
     fn label(text: &str) -> Categories {
-        before(Source { bytes: text.as_bytes(), key: b"" }, text.len()).categories
+        before(Source { bytes: text.as_bytes(), key: b"", plain: false }, text.len()).categories
     }
 
     #[test]
@@ -288,18 +369,18 @@ mod tests {
 
     #[test]
     fn an_aws_secret_is_told_from_other_keys() {
-        let label = |bytes: &'static [u8]| before(Source { bytes, key: b"" }, bytes.len());
+        let label = |bytes: &'static [u8]| before(Source { bytes, key: b"", plain: false }, bytes.len());
         assert!(label(b"AWS_SECRET_ACCESS_KEY=").aws_secret);
         assert!(!label(b"access key: ").aws_secret);
     }
 
     #[test]
     fn the_key_labels_what_begins_the_text() {
-        let label = before(Source { bytes: b" (123", key: b"socialSecurity" }, 2);
+        let label = before(Source { bytes: b" (123", key: b"socialSecurity", plain: false }, 2);
         assert_eq!((label.categories, label.start), (Categories::of(&[Category::Ssn]), 2));
-        let label = before(Source { bytes: b"number 1", key: b"passport" }, 7);
+        let label = before(Source { bytes: b"number 1", key: b"passport", plain: false }, 7);
         assert_eq!(label.categories, Categories::of(&[Category::Passport]));
-        assert!(before(Source { bytes: b"other 1", key: b"ssn" }, 6).categories.is_empty());
+        assert!(before(Source { bytes: b"other 1", key: b"ssn", plain: false }, 6).categories.is_empty());
     }
 
     #[test]

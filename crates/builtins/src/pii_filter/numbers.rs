@@ -118,7 +118,9 @@ pub(super) fn plain_card(bytes: &[u8], i: usize, end: usize) -> Option<usize> {
 pub(super) fn grouped_card(bytes: &[u8], i: usize) -> Option<usize> {
     const SHAPES: [&[usize]; 4] = [&[4, 4, 4, 4, 3], &[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]];
     let separator = byte(bytes, i + 4);
-    if !matches!(separator, b' ' | b'-') {
+    // The second separator, after a group of four or of six.
+    let second = byte(bytes, i + 9) == separator || byte(bytes, i + 11) == separator;
+    if !matches!(separator, b' ' | b'-') || !second {
         return None;
     }
     SHAPES.iter().find_map(|shape| {

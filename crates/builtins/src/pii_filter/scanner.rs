@@ -140,9 +140,19 @@ impl Scanner {
     /// The same for matches that begin at `from` or later; what stands before it is only looked back at.
     #[must_use]
     pub fn find_from(&self, text: &str, key: &str, from: usize) -> Vec<Finding> {
+        self.search(text, key, from, false)
+    }
+
+    /// The same without quick looks: what they leave out must be nothing.
+    #[cfg(test)]
+    pub(super) fn find_plainly(&self, text: &str, key: &str) -> Vec<Finding> {
+        self.search(text, key, 0, true)
+    }
+
+    fn search(&self, text: &str, key: &str, from: usize, plain: bool) -> Vec<Finding> {
         let mut found = Vec::new();
         if !self.on.is_empty() {
-            let source = Source { bytes: text.as_bytes(), key: key.as_bytes() };
+            let source = Source { bytes: text.as_bytes(), key: key.as_bytes(), plain };
             let bytes = source.bytes;
             Sweep { source, bytes, from, on: self.on, covered: 0, colons: 0, found: &mut found }.run();
         }

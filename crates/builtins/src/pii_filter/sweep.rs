@@ -6,8 +6,9 @@
 
 use super::{
     address,
-    blocks::{self, BLOCK, LongRuns},
+    blocks::{self, BLOCK, LongRuns, Masks},
     category::{Categories, Category},
+    dismiss::surely_nothing,
     labelled,
     labels::{self, Source, is_month},
     numbers::{self, byte, prev, run_end, starts_clean},
@@ -64,32 +65,53 @@ impl Sweep<'_> {
         for (n, block) in blocks.iter().enumerate() {
             self.block(block, n * BLOCK, &mut borders);
         }
-        if !rest.is_empty() {
-            let mut block = [0; BLOCK];
-            block[..rest.len()].copy_from_slice(rest);
-            self.block(&block, blocks.len() * BLOCK, &mut borders);
+        let base = blocks.len() * BLOCK;
+        // Short texts are many: they are not made longer than they need.
+        match rest.len() {
+            0 => {}
+            1..=16 => self.block(&blocks::padded::<16>(rest), base, &mut borders),
+            17..=32 => self.block(&blocks::padded::<32>(rest), base, &mut borders),
+            _ => self.block(&blocks::padded::<BLOCK>(rest), base, &mut borders),
         }
     }
 
     #[inline]
-    fn block(&mut self, block: &[u8; BLOCK], base: usize, borders: &mut Borders) {
+    fn block<const N: usize>(&mut self, block: &[u8; N], base: usize, borders: &mut Borders) {
         let keys = self.on.intersects(KEYS);
         let masks = blocks::classify(block, self.on.has(Category::IpAddress), keys);
+        let (first, last) = (base == 0, base + BLOCK >= self.bytes.len());
         let runs = if self.on.intersects(NUMERIC) { borders.run_starts(masks.digit) } else { 0 };
         let long = if keys { borders.tokens.next(masks.token) } else { 0 };
         let at = if self.on.has(Category::Email) { masks.at } else { 0 };
-        let mut anchors = runs | long | at | masks.colon;
+        if runs | long | at | masks.colon == 0 {
+            return;
+        }
+        let mut places = Places { runs, long, at, colons: masks.colon };
+        if !self.source.plain {
+            // One run alone is looked at closely as fast.
+            if runs & runs.wrapping_sub(1) != 0 {
+                places.runs &= !surely_nothing(block, masks.digit, runs, first, last);
+            }
+            places.colons = likely_colons(&masks, keys, first, last);
+        }
+        self.places(&places, masks.digit, base);
+    }
+
+    /// Looks closer at the places of a block.
+    fn places(&mut self, places: &Places, digit: u64, base: usize) {
+        let Places { runs, long, at, colons } = *places;
+        let mut anchors = runs | long | at | colons;
         while anchors != 0 {
             let bit = anchors & anchors.wrapping_neg();
             let i = base + bit.trailing_zeros() as usize;
             anchors ^= bit;
             if at & bit != 0 {
                 self.at_sign(i);
-            } else if masks.colon & bit != 0 {
+            } else if colons & bit != 0 {
                 self.colon(i);
             } else {
                 if runs & bit != 0 && i >= self.covered {
-                    let end = run_in_block(masks.digit, bit.trailing_zeros());
+                    let end = run_in_block(digit, bit.trailing_zeros());
                     // A run that reaches the border of the block goes on in the next.
                     let end = if end == BLOCK { run_end(self.bytes, base + end) } else { base + end };
                     self.digits(i, end);
@@ -149,7 +171,7 @@ impl Sweep<'_> {
     /// Looks at the run of digits that begins at `i`.
     fn digits(&mut self, i: usize, end: usize) {
         let bytes = self.bytes;
-        if is_mere_number(bytes, i, end) {
+        if !self.source.plain && is_mere_number(bytes, i, end) {
             return;
         }
         if prev(bytes, i).is_ascii_alphabetic() && !numbers::after_escape(bytes, i) {
@@ -295,6 +317,21 @@ impl Sweep<'_> {
     }
 }
 
+/// The colons of a block that can belong to an address: those with a colon behind or a digit, perhaps hexadecimal, before
+/// them; in a text that is all in one block only where it has two side by side, or six.
+#[inline]
+const fn likely_colons(masks: &Masks, tokens: bool, first: bool, last: bool) -> u64 {
+    let colon = masks.colon;
+    if colon == 0 {
+        return 0;
+    }
+    if first && last && colon & colon >> 1 == 0 && colon.count_ones() < 6 {
+        return 0;
+    }
+    let before = if tokens { masks.token << 1 | 1 } else { u64::MAX };
+    colon & (before | colon >> 1 | 1 << 63)
+}
+
 /// Where the run of digits that begins at bit `start` ends, at the end of the block at the latest.
 #[inline]
 const fn run_in_block(digit: u64, start: u32) -> usize {
@@ -316,6 +353,16 @@ fn is_mere_number(bytes: &[u8], i: usize, end: usize) -> bool {
         b',' => byte(bytes, end + 1) != b' ',
         _ => false,
     }
+}
+
+/// Places of a block that are worth a closer look.
+struct Places {
+    /// Where runs of digits begin.
+    runs: u64,
+    /// The sixteenth bytes of long tokens.
+    long: u64,
+    at: u64,
+    colons: u64,
 }
 
 /// What a block must know of the one before it.

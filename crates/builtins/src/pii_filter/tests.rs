@@ -3,4 +3,5 @@
 mod finds;
 mod hooks;
 mod hostile;
+mod plain;
 mod streams;

@@ -1,12 +1,13 @@
 //! What is dangerous in SQL code.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::AhoCorasick;
 use mortise_plugin_api::BuildError;
 use regex::Regex;
 
 use super::{
     config::Config,
     reading::{self, Reading},
+    words::Words,
 };
 use crate::pattern::{Case, beginnings, compile};
 
@@ -20,7 +21,7 @@ pub(super) struct Checks {
     /// Words without which no statement is looked at closely.
     verbs: AhoCorasick,
     /// Words without one of which nothing is found in any reading; `None` where a pattern begins with no such word.
-    words: Option<AhoCorasick>,
+    words: Option<Words>,
 }
 
 impl Checks {
@@ -51,7 +52,7 @@ impl Checks {
     /// What is dangerous in `text`, each thing once.
     pub(super) fn issues(&self, text: &str) -> Vec<String> {
         let mut issues = Vec::new();
-        if !self.parameters && self.words.as_ref().is_some_and(|words| !words.is_match(text)) {
+        if !self.parameters && self.words.as_ref().is_some_and(|words| !words.any_in(text)) {
             return issues;
         }
         if reading::is_plain(text) {
@@ -103,7 +104,7 @@ impl Checks {
 ///
 /// The words are cut before their first mark: a reading puts marks and spaces in the place of literals and comments, so
 /// only letters and digits that stand together in the code are sure to stand together in the text.
-fn words(config: &Config, blocked: &[(Regex, String)]) -> Option<AhoCorasick> {
+fn words(config: &Config, blocked: &[(Regex, String)]) -> Option<Words> {
     let mut words: Vec<Vec<u8>> = Vec::new();
     for (regex, _) in blocked {
         for literal in beginnings(regex, Case::Insensitive)? {
@@ -118,9 +119,7 @@ fn words(config: &Config, blocked: &[(Regex, String)]) -> Option<AhoCorasick> {
     let wanted =
         [(config.block_delete_without_where, "delete"), (config.block_update_without_where, "update")];
     words.extend(wanted.iter().filter(|(on, _)| *on).map(|(_, word)| word.as_bytes().to_vec()));
-    words.sort_unstable();
-    words.dedup();
-    AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(words).ok()
+    Words::new(words)
 }
 
 fn note(issues: &mut Vec<String>, issue: &str) {

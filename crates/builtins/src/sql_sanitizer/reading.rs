@@ -64,8 +64,14 @@ pub(super) fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     memchr::memchr3(b'\'', b'"', b'`', bytes).is_none()
         && memchr::memchr3(b'#', b'[', b'\\', bytes).is_none()
-        && memmem::find(bytes, b"--").is_none()
-        && memmem::find(bytes, b"/*").is_none()
+        && !has_comment(bytes)
+}
+
+/// Whether there is what comments begin with.
+fn has_comment(bytes: &[u8]) -> bool {
+    // Without branches, so that the compiler makes vector instructions of it.
+    let pairs = bytes.iter().zip(bytes.get(1..).unwrap_or_default());
+    pairs.fold(false, |found, (a, b)| found | ((*a == b'-') & (*b == b'-')) | ((*a == b'/') & (*b == b'*')))
 }
 
 /// The text without its comments; `None` where it has none, or is no SQL.
@@ -74,7 +80,7 @@ pub(super) fn is_plain(text: &str) -> bool {
 /// a semicolon, where injected SQL has them: command lines and paths keep theirs.
 pub(super) fn without_comments(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
-    if memmem::find(bytes, b"--").is_none() && memmem::find(bytes, b"/*").is_none() {
+    if !has_comment(bytes) {
         return None;
     }
     let from =

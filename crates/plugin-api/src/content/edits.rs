@@ -94,11 +94,9 @@ impl Edits {
         self.0.last().map(|e| e.text)
     }
 
-    /// The same edits with `base` subtracted from each text number, those below it left out.
-    pub(crate) fn part(&self, base: u32, count: u32) -> Self {
-        let inside = |e: &&Edit| e.text.0 >= base && e.text.0 - base < count;
-        let shift = |e: &Edit| Edit { text: TextId(e.text.0 - base), ..e.clone() };
-        Self(self.0.iter().filter(inside).map(shift).collect())
+    /// Those of `text` and the texts after it.
+    pub(crate) fn from(&self, text: TextId) -> &[Edit] {
+        &self.0[self.0.partition_point(|e| e.text < text)..]
     }
 }
 
@@ -107,7 +105,13 @@ impl Edits {
 /// # Errors
 /// When an edit lies outside the text, cuts a character, or overlaps another.
 pub fn apply(text: &str, edits: &[Edit]) -> Result<String, EditError> {
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::with_capacity(text.len() + edits.iter().map(|edit| edit.with.len()).sum::<usize>());
+    pieces(text, edits, |piece, _| out.push_str(piece))?;
+    Ok(out)
+}
+
+/// Shows what a text is made of after its edits, piece by piece, and whether a piece is new.
+pub(crate) fn pieces(text: &str, edits: &[Edit], mut take: impl FnMut(&str, bool)) -> Result<(), EditError> {
     let mut done = 0;
     for edit in edits {
         let Range { start, end } = edit.range;
@@ -117,12 +121,12 @@ pub fn apply(text: &str, edits: &[Edit]) -> Result<String, EditError> {
         if start < done {
             return Err(EditError::Overlap(edit.text.0));
         }
-        out.push_str(&text[done..start]);
-        out.push_str(&edit.with);
+        take(&text[done..start], false);
+        take(&edit.with, true);
         done = end;
     }
-    out.push_str(&text[done..]);
-    Ok(out)
+    take(&text[done..], false);
+    Ok(())
 }
 
 #[cfg(test)]

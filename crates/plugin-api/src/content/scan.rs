@@ -6,11 +6,12 @@
 
 use std::{borrow::Cow, ops::ControlFlow};
 
-use bytes::Bytes;
 use memchr::memchr2;
 use smallvec::SmallVec;
 
-use super::edits::{EditError, Edits, TextId, apply};
+mod splice;
+
+pub use splice::splice;
 
 /// Which strings of a JSON document are text for people.
 ///
@@ -73,6 +74,17 @@ impl Select {
         }
     }
 
+    /// The same for a name as it is written.
+    fn named(self, key: &[u8], escaped: bool) -> Self {
+        if matches!(self, Self::Nothing | Self::All) {
+            self
+        } else if escaped {
+            self.member(&unescape(key))
+        } else {
+            self.member(std::str::from_utf8(key).unwrap_or_default())
+        }
+    }
+
     /// The rule for the items of an array that stands here. Items inherit, so `["a", "b"]` where text could stand
     /// is text.
     const fn item(self) -> Self {
@@ -95,90 +107,132 @@ pub struct Found<'a> {
     pub end: usize,
     /// The value, unescaped. Borrowed where nothing was escaped.
     pub text: Cow<'a, str>,
-    /// Name of the nearest enclosing member, raw; empty at the root.
-    pub key: &'a [u8],
+    /// Name of the nearest enclosing member, as it is written; empty at the root.
+    pub key: Cow<'a, str>,
 }
 
-struct Frame<'a> {
+/// JSON text, and whether it is valid text as a whole. It nearly always is; then no piece of it is checked again.
+#[derive(Clone, Copy)]
+struct Source<'a> {
+    json: &'a [u8],
+    text: Option<&'a str>,
+}
+
+impl<'a> Source<'a> {
+    fn new(json: &'a [u8]) -> Self {
+        Self { json, text: std::str::from_utf8(json).ok() }
+    }
+
+    /// Bytes as they are written.
+    fn piece(&self, at: Span) -> Cow<'a, str> {
+        let range = at.start..at.end;
+        match self.text.and_then(|text| text.get(range.clone())) {
+            Some(piece) => Cow::Borrowed(piece),
+            None => String::from_utf8_lossy(&self.json[range]),
+        }
+    }
+
+    /// The value of a string.
+    fn value(&self, spot: &Spot) -> Cow<'a, str> {
+        if spot.escaped {
+            unescape(&self.json[spot.inner.start..spot.inner.end])
+        } else {
+            self.piece(spot.inner)
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: usize,
+    end: usize,
+}
+
+/// Where a string value stands.
+struct Spot {
+    number: u32,
+    /// Between its quotation marks.
+    inner: Span,
+    escaped: bool,
+    key: Span,
+}
+
+impl Spot {
+    const fn start(&self) -> usize {
+        self.inner.start - 1
+    }
+
+    /// Byte after its closing quotation mark, which may be missing at the end of the text.
+    fn end(&self, json: &[u8]) -> usize {
+        (self.inner.end + 1).min(json.len())
+    }
+}
+
+struct Frame {
     object: bool,
     select: Select,
-    key: &'a [u8],
+    key: Span,
     /// Position in an array; counts members of an object.
     index: usize,
 }
 
-/// Where a value stands: the frames from the root down, for making a path.
-struct Walk<'a> {
-    json: &'a [u8],
-    at: usize,
-    stack: SmallVec<[Frame<'a>; 16]>,
-    shown: u32,
-}
-
 /// Shows every text value of `json` that `root` picks, until `visit` breaks.
-pub fn strings<'a>(json: &'a [u8], root: Select, visit: &mut dyn FnMut(Found<'a>) -> ControlFlow<()>) {
-    if root != Select::Nothing {
-        walk(json, root, &mut |found, _| visit(found));
+pub fn strings<'a>(json: &'a [u8], root: Select, mut visit: impl FnMut(Found<'a>) -> ControlFlow<()>) {
+    if root == Select::Nothing {
+        return;
     }
+    let source = Source::new(json);
+    walk(json, root, |spot, _| {
+        let (text, key) = (source.value(spot), source.piece(spot.key));
+        visit(Found { number: spot.number, start: spot.start(), end: spot.end(json), text, key })
+    });
 }
 
-fn walk<'a>(json: &'a [u8], root: Select, visit: &mut dyn FnMut(Found<'a>, &[Frame<'a>]) -> ControlFlow<()>) {
-    let mut walk = Walk { json, at: 0, stack: SmallVec::new(), shown: 0 };
+/// Walks over the whole text and shows where its values stand, with the frames from the root down.
+fn walk(json: &[u8], root: Select, mut visit: impl FnMut(&Spot, &[Frame]) -> ControlFlow<()>) {
+    let mut stack: SmallVec<[Frame; 16]> = SmallVec::new();
     let mut select = root;
-    let mut key: &[u8] = b"";
+    let mut key = Span::default();
     // Whether the next string in an object is a member's name.
     let mut expect_key = false;
-    while let Some(&byte) = walk.json.get(walk.at) {
+    let (mut at, mut number) = (0, 0);
+    while let Some(&byte) = json.get(at) {
         match byte {
             b'"' => {
-                let start = walk.at;
-                let (end, escaped) = string_end(walk.json, start + 1);
-                let inner = &walk.json[start + 1..end];
-                walk.at = end + 1;
+                let (end, escaped) = string_end(json, at + 1);
+                let inner = Span { start: at + 1, end };
+                at = end;
                 if expect_key {
                     expect_key = false;
                     key = inner;
-                    let parent = walk.stack.last().map_or(root, |frame| frame.select);
-                    select = if escaped {
-                        parent.member(&unescape(inner))
-                    } else {
-                        parent.member(std::str::from_utf8(inner).unwrap_or_default())
-                    };
-                    if let Some(frame) = walk.stack.last_mut() {
+                    let parent = stack.last().map_or(root, |frame| frame.select);
+                    select = parent.named(&json[inner.start..inner.end], escaped);
+                    if let Some(frame) = stack.last_mut() {
                         frame.key = key;
                     }
                 } else if select.shows() {
-                    let text = if escaped {
-                        unescape(inner)
-                    } else {
-                        // Valid text, the usual case, is checked faster than it is searched for what is not.
-                        std::str::from_utf8(inner)
-                            .map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed)
-                    };
-                    let end = walk.at.min(walk.json.len());
-                    let found = Found { number: walk.shown, start, end, text, key };
-                    walk.shown += 1;
-                    if visit(found, &walk.stack).is_break() {
+                    if visit(&Spot { number, inner, escaped, key }, &stack).is_break() {
                         return;
                     }
+                    number += 1;
                 }
-                continue;
             }
             b'{' | b'[' => {
                 let object = byte == b'{';
-                walk.stack.push(Frame { object, select, key: if object { b"" } else { key }, index: 0 });
+                let key = if object { Span::default() } else { key };
+                stack.push(Frame { object, select, key, index: 0 });
                 expect_key = object;
                 if !object {
                     select = select.item();
                 }
             }
             b'}' | b']' => {
-                walk.stack.pop();
+                stack.pop();
                 expect_key = false;
-                key = walk.stack.last().map_or(b"", |frame| frame.key);
+                key = stack.last().map_or(Span::default(), |frame| frame.key);
             }
             b',' => {
-                if let Some(frame) = walk.stack.last_mut() {
+                if let Some(frame) = stack.last_mut() {
                     frame.index += 1;
                     expect_key = frame.object;
                     select = frame.select;
@@ -190,7 +244,7 @@ fn walk<'a>(json: &'a [u8], root: Select, visit: &mut dyn FnMut(Found<'a>, &[Fra
             }
             _ => {}
         }
-        walk.at += 1;
+        at += 1;
     }
 }
 
@@ -199,7 +253,7 @@ fn walk<'a>(json: &'a [u8], root: Select, visit: &mut dyn FnMut(Found<'a>, &[Fra
 fn string_end(json: &[u8], from: usize) -> (usize, bool) {
     let mut at = from;
     let mut escaped = false;
-    while let Some(step) = memchr2(b'"', b'\\', &json[at..]) {
+    while let Some(step) = quote_or_escape(&json[at..]) {
         at += step;
         if json[at] == b'"' {
             return (at, escaped);
@@ -211,6 +265,25 @@ fn string_end(json: &[u8], from: usize) -> (usize, bool) {
         }
     }
     (json.len(), escaped)
+}
+
+/// The first quotation mark or backslash. Names and many values are short: the first bytes are searched in place.
+#[inline]
+fn quote_or_escape(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 2;
+    const ONES: u64 = u64::MAX / 0xff;
+    // The lowest byte marked is a zero byte; above it some may be marked wrongly.
+    let zero = |word: u64| word.wrapping_sub(ONES) & !word & (ONES << 7);
+    let (words, _) = bytes.as_chunks::<8>();
+    for (n, word) in words.iter().take(NEAR).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let marked = zero(word ^ (ONES * b'"' as u64)) | zero(word ^ (ONES * b'\\' as u64));
+        if marked != 0 {
+            return Some(n * 8 + marked.trailing_zeros() as usize / 8);
+        }
+    }
+    let far = words.len().min(NEAR) * 8;
+    memchr2(b'"', b'\\', &bytes[far..]).map(|step| far + step)
 }
 
 /// Undoes JSON escapes. What is no valid escape, and lone surrogates, become U+FFFD: a guard must see the rest.
@@ -258,7 +331,7 @@ fn unicode_escape(raw: &[u8]) -> (char, usize) {
 /// How many text values `root` picks.
 pub fn count(json: &[u8], root: Select) -> u32 {
     let mut count = 0;
-    strings(json, root, &mut |_| {
+    walk(json, root, |_, _| {
         count += 1;
         ControlFlow::Continue(())
     });
@@ -268,8 +341,8 @@ pub fn count(json: &[u8], root: Select) -> u32 {
 /// Where text `number` stands: `user.name`, `content[0].text`. Empty when there is no such text.
 pub fn path(json: &[u8], root: Select, number: u32) -> String {
     let mut path = String::new();
-    walk(json, root, &mut |found, stack| {
-        if found.number < number {
+    walk(json, root, |spot, stack| {
+        if spot.number < number {
             return ControlFlow::Continue(());
         }
         for frame in stack {
@@ -280,56 +353,11 @@ pub fn path(json: &[u8], root: Select, number: u32) -> String {
             if !path.is_empty() {
                 path.push('.');
             }
-            path.push_str(&unescape(frame.key));
+            path.push_str(&unescape(&json[frame.key.start..frame.key.end]));
         }
         ControlFlow::Break(())
     });
     path
-}
-
-/// The same JSON with some text values replaced and every other byte kept.
-///
-/// # Errors
-/// When an edit names text that is not there.
-pub fn splice(json: &[u8], root: Select, edits: &Edits) -> Result<Bytes, EditError> {
-    let mut out = Vec::with_capacity(json.len() + 16);
-    let mut done = 0;
-    let mut failed = None;
-    let mut shown = 0;
-    strings(json, root, &mut |found| {
-        shown = found.number + 1;
-        let edits = edits.of(TextId(found.number));
-        if edits.is_empty() {
-            return ControlFlow::Continue(());
-        }
-        match apply(&found.text, edits) {
-            Ok(text) => {
-                out.extend_from_slice(&json[done..found.start]);
-                write_string(&text, &mut out);
-                done = found.end;
-                ControlFlow::Continue(())
-            }
-            Err(error) => {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }
-        }
-    });
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    if let Some(last) = edits.last_text()
-        && last.0 >= shown
-    {
-        return Err(EditError::NoSuchText(last.0));
-    }
-    out.extend_from_slice(&json[done..]);
-    Ok(out.into())
-}
-
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    // Writing a string to memory cannot fail.
-    let _ = serde_json::to_writer(out, text);
 }
 
 #[cfg(test)]

@@ -60,11 +60,10 @@ pub(crate) fn show(carriers: &[Carrier<'_>], visit: &mut dyn FnMut(TextPart<'_>)
             }
             Carrier::Json(_, json, select) => {
                 let first = base;
-                scan::strings(json.text(), *select, &mut |found| {
+                scan::strings(json.text(), *select, |found| {
                     base = first + found.number + 1;
-                    let key = String::from_utf8_lossy(found.key);
                     let id = TextId(first + found.number);
-                    let flow = visit(TextPart { id, text: found.text, key, context: 0 });
+                    let flow = visit(TextPart { id, text: found.text, key: found.key, context: 0 });
                     stopped = flow.is_break();
                     flow
                 });
@@ -79,20 +78,27 @@ pub(crate) fn show(carriers: &[Carrier<'_>], visit: &mut dyn FnMut(TextPart<'_>)
 /// Applies edits to several fields under one numbering.
 pub(crate) fn edit(carriers: &[Carrier<'_>], edits: &Edits) -> Result<Vec<Edited>, EditError> {
     let mut base = 0;
+    let last = edits.last_text();
     let mut out = Vec::with_capacity(carriers.len());
     for carrier in carriers {
-        let count = size(carrier);
-        let mine = edits.part(base, count);
-        out.push(match carrier {
-            _ if mine.is_empty() => Edited::Same,
-            Carrier::Text(_, text) => Edited::Text(apply(text, mine.of(TextId(0)))?),
-            Carrier::Json(_, json, select) => {
-                Edited::Json(Json::assume_valid(scan::splice(json.text(), *select, &mine)?))
+        if last.is_none_or(|last| last.0 < base) {
+            out.push(Edited::Same);
+            continue;
+        }
+        match carrier {
+            Carrier::Text(_, text) => {
+                let mine = edits.of(TextId(base));
+                out.push(if mine.is_empty() { Edited::Same } else { Edited::Text(apply(text, mine)?) });
+                base += 1;
             }
-        });
-        base += count;
+            Carrier::Json(_, json, select) => {
+                let (edited, count) = scan::splice(json.text(), *select, edits, base)?;
+                out.push(edited.map_or(Edited::Same, |edited| Edited::Json(Json::assume_valid(edited))));
+                base += count;
+            }
+        }
     }
-    match edits.last_text() {
+    match last {
         Some(last) if last.0 >= base => Err(EditError::NoSuchText(last.0)),
         _ => Ok(out),
     }

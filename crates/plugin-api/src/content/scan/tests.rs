@@ -1,10 +1,11 @@
 use super::*;
+use crate::{EditError, Edits, Json, TextId, content::view};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn texts(json: &str, root: Select) -> Vec<String> {
     let mut out = Vec::new();
-    strings(json.as_bytes(), root, &mut |found| {
+    strings(json.as_bytes(), root, |found| {
         out.push(found.text.into_owned());
         ControlFlow::Continue(())
     });
@@ -68,7 +69,7 @@ fn splicing_keeps_every_other_byte() {
     let json = r#"{ "big": 123456789012345678901234567890, "s" : "call 123" , "t":"\u0041" }"#;
     let mut edits = Edits::new();
     edits.replace(TextId(0), 5..8, "\"*\"");
-    let out = splice(json.as_bytes(), Select::All, &edits).unwrap();
+    let out = splice(json.as_bytes(), Select::All, &edits, 0).unwrap().0.unwrap();
     assert_eq!(out, json.replace("call 123", r#"call \"*\""#).as_bytes());
 }
 
@@ -76,7 +77,10 @@ fn splicing_keeps_every_other_byte() {
 fn edits_of_text_that_is_not_there_are_refused() {
     let mut edits = Edits::new();
     edits.replace(TextId(1), 0..1, "x");
-    assert_eq!(splice(br#"["a"]"#, Select::All, &edits), Err(EditError::NoSuchText(1)));
+    assert_eq!(splice(br#"["a"]"#, Select::All, &edits, 0), Ok((None, 1)));
+    let json = Json::assume_valid(r#"["a"]"#);
+    let carriers = [view::json("args", &json, Select::All)];
+    assert_eq!(view::edit(&carriers, &edits).err(), Some(EditError::NoSuchText(1)));
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -115,6 +119,15 @@ fn replaced(value: &Value, with: &str) -> Value {
     }
 }
 
+/// JSON text with every character outside of ASCII as an escape.
+fn escaped(json: &str) -> String {
+    let escape = |c: char| {
+        let mut units = [0; 2];
+        c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect::<String>()
+    };
+    json.chars().map(|c| if c.is_ascii() { c.to_string() } else { escape(c) }).collect()
+}
+
 proptest! {
     #[test]
     fn the_scanner_finds_what_a_parser_finds(value in any_json(), pretty: bool) {
@@ -128,12 +141,36 @@ proptest! {
     fn splicing_gives_the_same_tree_with_the_text_replaced(value in any_json(), with in ".*") {
         let text = serde_json::to_vec(&value).unwrap();
         let mut edits = Edits::new();
-        strings(&text, Select::All, &mut |found| {
+        strings(&text, Select::All, |found| {
             edits.replace_all(TextId(found.number), found.text.len(), with.as_str());
             ControlFlow::Continue(())
         });
-        let out = splice(&text, Select::All, &edits).unwrap();
-        prop_assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), replaced(&value, &with));
+        let out = splice(&text, Select::All, &edits, 0).unwrap().0;
+        let out = out.as_deref().unwrap_or(&text);
+        prop_assert_eq!(serde_json::from_slice::<Value>(out).unwrap(), replaced(&value, &with));
+    }
+
+    #[test]
+    fn splicing_a_part_is_replacing_it_in_the_value(
+        texts in prop::collection::vec(".{0,12}", 1..4),
+        with in ".*",
+        cut in (0usize..14, 0usize..14),
+        ascii: bool,
+    ) {
+        let text = json!(texts).to_string();
+        // Written with escapes only, or as few as needed.
+        let text = if ascii { escaped(&text) } else { text };
+        let (mut edits, mut expected) = (Edits::new(), texts.clone());
+        for (id, value) in expected.iter_mut().enumerate().skip(1) {
+            let start = value.floor_char_boundary(cut.0.min(cut.1));
+            let end = value.floor_char_boundary(cut.0.max(cut.1));
+            edits.replace(TextId(id as u32 + 5), start..end, with.as_str());
+            value.replace_range(start..end, &with);
+        }
+        let (out, count) = splice(text.as_bytes(), Select::All, &edits, 5).unwrap();
+        prop_assert_eq!(count as usize, texts.len());
+        let out = out.map_or_else(|| text.clone(), |out| String::from_utf8(out.to_vec()).unwrap());
+        prop_assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), json!(expected));
     }
 
     #[test]
