@@ -15,6 +15,7 @@ mod hooks;
 mod http_hooks;
 mod limits;
 mod management;
+mod reload;
 mod routing;
 mod sessions;
 mod unavailable;

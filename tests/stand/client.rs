@@ -157,6 +157,35 @@ impl Client {
 }
 
 impl UnderWay {
+    /// Reads until this text has come; gives what came so far.
+    ///
+    /// # Panics
+    /// When it does not come in time.
+    pub async fn wait_for(&mut self, text: &str) -> String {
+        let mut came = Vec::new();
+        let reading = async {
+            let mut piece = [0; 4096];
+            while !String::from_utf8_lossy(&came).contains(text) {
+                match self.0.read(&mut piece).await {
+                    Ok(0) | Err(_) => panic!("ended without {text}: {}", String::from_utf8_lossy(&came)),
+                    Ok(length) => came.extend_from_slice(&piece[..length]),
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.unwrap_or_else(|_| panic!("waited in vain for {text}"));
+        String::from_utf8_lossy(&came).into_owned()
+    }
+
+    /// Waits until the answer ends, whatever it was.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub async fn answer_ends(mut self) {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
+        let _ = ended.expect("the answer ends in time");
+    }
+
     /// Waits for the whole answer.
     ///
     /// # Panics

@@ -6,11 +6,14 @@ use mortise_framework::{Runtime, config::PluginEntry};
 use mortise_plugin_api::{BuildError, HookId, HookTable, Plugin};
 use serde_json::Value;
 
+/// Makes a plugin of its configuration.
+pub(crate) type Make = Arc<dyn Fn(&Value) -> Arc<dyn Plugin> + Send + Sync>;
+
 /// A plugin and the kind by which an entry names it.
 #[derive(Clone)]
 pub(crate) struct GivenPlugin {
     pub(crate) kind: String,
-    pub(crate) plugin: Arc<dyn Plugin>,
+    make: Make,
     hooks: Vec<HookId>,
 }
 
@@ -20,7 +23,12 @@ impl GivenPlugin {
         let table = HookTable::standard();
         let has = |id: &HookId| plugin.needs(*id).is_some();
         let hooks = table.rows().iter().map(|row| row.id).filter(has).collect();
-        Self { kind, plugin, hooks }
+        Self { kind, make: Arc::new(move |_| plugin.clone()), hooks }
+    }
+
+    /// A kind of plugin, one for each entry and start.
+    pub(crate) fn made(kind: String, hooks: &[HookId], make: Make) -> Self {
+        Self { kind, make, hooks: hooks.to_vec() }
     }
 }
 
@@ -53,8 +61,8 @@ impl Runtime for Given {
         self.find(kind).map_or(&[], |given| &given.hooks)
     }
 
-    fn create(&self, entry: &PluginEntry, _: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
+    fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
         let given = self.find(&entry.kind).ok_or_else(|| BuildError::new("kind", "is not given"))?;
-        Ok(given.plugin.clone())
+        Ok((given.make)(config))
     }
 }

@@ -10,8 +10,9 @@ use mortise_framework::{
 use mortise_gateway::{
     Gateway,
     config::{LoadOptions, Settled, TokenDigest},
+    reload::Reloader,
 };
-use mortise_plugin_api::Plugin;
+use mortise_plugin_api::{HookId, Plugin};
 use mortise_testkit::mcp_server::scripted::Scripted;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -108,6 +109,18 @@ impl Setup {
         self.entry(over(json!({ "name": name, "kind": kind }), more))
     }
 
+    /// Knows a kind of native plugin, `builtin.NAME`, that the test makes anew for each start; no entry is added.
+    #[must_use]
+    pub fn kind(
+        mut self,
+        name: &str,
+        hooks: &[HookId],
+        make: impl Fn(&Value) -> Arc<dyn Plugin> + Send + Sync + 'static,
+    ) -> Self {
+        self.native.push(GivenPlugin::made(format!("builtin.{name}"), hooks, Arc::new(make)));
+        self
+    }
+
     fn push(mut self, key: &str, value: Value) -> Self {
         let list = self.config.entry(key).or_insert_with(|| json!([]));
         list.as_array_mut().unwrap().push(value);
@@ -136,6 +149,12 @@ impl Setup {
         Settled::load(&options, framework)
     }
 
+    /// The same once `prepare` has put files into its folder.
+    pub async fn start_with(self, prepare: impl FnOnce(&Path)) -> Stand {
+        prepare(self.folder.path());
+        self.start().await
+    }
+
     /// Starts the gateway and waits until everything had its attempt to start.
     ///
     /// # Panics
@@ -145,6 +164,7 @@ impl Setup {
         let settled = self.load(&framework).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         let gateway = Gateway::start(settled, framework.clone()).await.unwrap();
         let (address, edge) = (gateway.address(), gateway.edge().clone());
+        let reloader = gateway.reloader().clone();
         let admin_token = gateway.fresh_admin_token().map(|token| token.expose().to_owned());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(gateway.run(async {
@@ -156,6 +176,8 @@ impl Setup {
             address,
             admin_token,
             framework,
+            reloader,
+            config: self.config,
             folder: self.folder,
             stop: Some(stop),
             running: Some(running),
@@ -170,6 +192,9 @@ pub struct Stand {
     pub admin_token: Option<String>,
     /// The framework its plugins run in.
     pub framework: Framework,
+    /// What changes its configuration.
+    pub reloader: Arc<Reloader>,
+    config: Map<String, Value>,
     folder: Arc<TempDir>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<()>>,
@@ -189,6 +214,20 @@ impl Stand {
     /// Its folder.
     pub fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Writes another configuration, as an editor does: to a file of another name, which then takes the place.
+    pub fn write(&mut self, change: impl FnOnce(&mut Map<String, Value>)) {
+        change(&mut self.config);
+        let text = serde_json::to_string_pretty(&self.config).unwrap();
+        let aside = self.folder().join("mortise.yaml.new");
+        std::fs::write(&aside, text).unwrap();
+        std::fs::rename(aside, self.folder().join("mortise.yaml")).unwrap();
+    }
+
+    /// A client with the admin token.
+    pub fn admin(&self) -> Client {
+        self.client().token(self.admin_token.as_deref().expect("the first start in its folder"))
     }
 
     /// Tells it to end.

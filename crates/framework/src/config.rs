@@ -23,6 +23,8 @@ mod entry;
 mod environment;
 mod expand;
 mod loader;
+pub mod looked_at;
+pub mod manifest;
 mod merge;
 mod nearest;
 mod node;
@@ -45,8 +47,8 @@ mod tests;
 pub use check::{Checked, check};
 pub use diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice, Related};
 pub use entry::{
-    Condition, EntryRules, Mode, OfferName, OnError, OneOrMany, PluginEntry, PluginPermission, Problem,
-    ProblemKind, RawPluginEntry, duplicates, read_entries,
+    Condition, DependsOn, EntryRules, Mode, OfferName, OnError, OneOrMany, PluginEntry, PluginPermission,
+    Problem, ProblemKind, RawPluginEntry, duplicates, read_entries,
 };
 pub use environment::Environment;
 pub use expand::Unset;
@@ -56,7 +58,7 @@ pub use nearest::nearest;
 pub use node::{Map, MapEntry, Node, Value};
 pub use overrides::Override;
 pub use plugins_file::{
-    DEFAULT_PLUGINS_FILE, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
+    DEFAULT_PLUGINS_FILE, PluginDir, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
 };
 pub use recognise::{FileKind, recognise};
 pub use schema::Compiled;

@@ -1,13 +1,28 @@
 //! A configured plugin, running or not: what the registry lists and pipelines call.
+//!
+//! An [`Instance`] is the plugin as one snapshot knows it: the entry it has there, and the running thing behind it.
+//! The latter outlives snapshots. Where only what belongs to the pipeline changes (mode, priority, conditions), or
+//! nothing at all, the next snapshot has another `Instance` with the same running thing in it.
 
 use std::{
-    sync::{Arc, OnceLock, RwLock},
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
-use mortise_plugin_api::{Host, Plugin, PluginError};
+use bytes::Bytes;
+use mortise_plugin_api::{Answer, Call, Context, Host, Outcome, Plugin, PluginError};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::{config::PluginEntry, stats::PluginStats};
+use crate::{
+    config::PluginEntry,
+    essence::Essence,
+    gate::Gate,
+    pipeline::isolate::{caught, timed},
+    stats::PluginStats,
+};
 
 /// Where an instance stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,18 +35,21 @@ pub enum State {
     Unavailable(Arc<str>),
     /// Switched off by its mode; validated, never started.
     Disabled,
+    /// Validated and not started, since nothing would ever call it, and why.
+    Idle(Arc<str>),
     /// Takes no more calls.
     Stopped,
 }
 
 impl State {
-    /// A stable word: `starting`, `ready`, `unavailable`, `disabled`, `stopped`.
+    /// A stable word: `starting`, `ready`, `unavailable`, `disabled`, `idle`, `stopped`.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Starting => "starting",
             Self::Ready => "ready",
             Self::Unavailable(_) => "unavailable",
             Self::Disabled => "disabled",
+            Self::Idle(_) => "idle",
             Self::Stopped => "stopped",
         }
     }
@@ -43,7 +61,7 @@ pub struct Instance {
     pub entry: Arc<PluginEntry>,
     /// Name, also of its metrics.
     pub name: Arc<str>,
-    /// 32 hexadecimal digits, new for each instance.
+    /// 32 hexadecimal digits, new for each start.
     pub uuid: Arc<str>,
     /// Name of the runtime its code runs in, empty where none claims its kind.
     pub runtime: &'static str,
@@ -53,8 +71,26 @@ pub struct Instance {
     pub stats: Arc<PluginStats>,
     /// Host services as it sees them.
     pub host: Arc<dyn Host>,
-    plugin: OnceLock<Arc<dyn Plugin>>,
+    pub(crate) essence: Arc<Essence>,
+    life: Arc<Life>,
+    lease: Arc<DropGuard>,
+    ended: CancellationToken,
+}
+
+/// The running thing.
+pub(crate) struct Life {
+    name: Arc<str>,
+    started: OnceLock<Started>,
     state: RwLock<State>,
+    stopped: AtomicBool,
+    /// Set by an error under `on_error: disable`.
+    off: Arc<AtomicBool>,
+}
+
+struct Started {
+    plugin: Arc<dyn Plugin>,
+    /// Only of a plugin that has something to hand over.
+    gate: Option<Gate>,
 }
 
 impl Instance {
@@ -66,32 +102,86 @@ impl Instance {
         stats: Arc<PluginStats>,
         host: Arc<dyn Host>,
     ) -> Self {
+        let name: Arc<str> = entry.name.as_str().into();
+        let life = Life {
+            name: name.clone(),
+            started: OnceLock::new(),
+            state: RwLock::new(State::Starting),
+            stopped: AtomicBool::new(false),
+            off: Arc::default(),
+        };
+        let ended = CancellationToken::new();
         Self {
-            name: entry.name.as_str().into(),
+            name,
             uuid: uuid::Uuid::new_v4().simple().to_string().into(),
             entry,
             runtime,
             foreign,
             stats,
             host,
-            plugin: OnceLock::new(),
-            state: RwLock::new(State::Starting),
+            essence: Arc::default(),
+            life: Arc::new(life),
+            lease: Arc::new(ended.clone().drop_guard()),
+            ended,
         }
+    }
+
+    /// The same with what makes it this instance and no other.
+    pub(crate) fn identified(mut self, essence: Essence) -> Self {
+        self.essence = Arc::new(essence);
+        self
+    }
+
+    /// The same running plugin under another entry, of the same essence.
+    pub(crate) fn under(&self, entry: Arc<PluginEntry>) -> Self {
+        Self {
+            entry,
+            name: self.name.clone(),
+            uuid: self.uuid.clone(),
+            runtime: self.runtime,
+            foreign: self.foreign,
+            stats: self.stats.clone(),
+            host: self.host.clone(),
+            essence: self.essence.clone(),
+            life: self.life.clone(),
+            lease: self.lease.clone(),
+            ended: self.ended.clone(),
+        }
+    }
+
+    /// Whether the same running plugin is behind both.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.life, &other.life)
+    }
+
+    /// What remains to be ended, and what tells that nobody knows this instance any more.
+    pub(crate) fn into_life(self: Arc<Self>) -> (CancellationToken, Arc<Life>) {
+        (self.ended.clone(), self.life.clone())
     }
 
     /// Where it stands.
     pub fn state(&self) -> State {
-        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.life.state()
     }
 
     /// Says where it stands from now on.
     pub fn set_state(&self, state: State) {
-        *self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner) = state;
+        self.life.set_state(state);
     }
 
     /// The plugin, once it has started. Never changes afterwards.
     pub fn plugin(&self) -> Option<&Arc<dyn Plugin>> {
-        self.plugin.get()
+        self.life.started.get().map(|started| &started.plugin)
+    }
+
+    /// The switch that an error under `on_error: disable` sets; the plugin is not called again.
+    pub(crate) fn off(&self) -> &Arc<AtomicBool> {
+        &self.life.off
+    }
+
+    /// The gate calls pass, where it has state to hand over.
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        self.life.started.get().and_then(|started| started.gate.as_ref())
     }
 
     /// Why calls cannot be made, for [`PluginError::Unavailable`].
@@ -102,18 +192,60 @@ impl Instance {
         })
     }
 
+    /// Calls the plugin; what answers at once never becomes a future. A panic is an error.
+    #[inline]
+    pub(crate) fn call<'a>(&'a self, call: Call<'a>, context: Context<'a>) -> Answer<'a> {
+        let Some(started) = self.life.started.get() else {
+            return Answer::Ready(Err(self.why_unavailable()));
+        };
+        match &started.gate {
+            None => caught(|| started.plugin.call(call, context)),
+            Some(gate) => self.pass(gate, &*started.plugin, call, context),
+        }
+    }
+
+    fn pass<'a>(
+        &'a self,
+        gate: &'a Gate,
+        plugin: &'a dyn Plugin,
+        call: Call<'a>,
+        context: Context<'a>,
+    ) -> Answer<'a> {
+        let Some(pass) = gate.enter() else {
+            return Answer::Later(Box::pin(self.wait(gate, call, context)));
+        };
+        match caught(|| plugin.call(call, context)) {
+            Answer::Ready(outcome) => Answer::Ready(outcome),
+            Answer::Later(future) => Answer::Later(Box::pin(async move {
+                let _inside = pass;
+                future.await
+            })),
+        }
+    }
+
+    /// A call that found the gate closed: it is made once it is clear by whom. The caller's time limit holds.
+    async fn wait(&self, gate: &Gate, call: Call<'_>, context: Context<'_>) -> Outcome {
+        let successor = gate.settled().await;
+        let now = successor.as_deref().unwrap_or(self);
+        match now.call(call, context) {
+            Answer::Ready(outcome) => outcome,
+            Answer::Later(future) => future.await,
+        }
+    }
+
     /// Starts `plugin` and, if that works within `patience`, takes calls with it.
-    pub async fn start(&self, plugin: Arc<dyn Plugin>, inherited: Option<bytes::Bytes>, patience: Duration) {
+    pub async fn start(&self, plugin: Arc<dyn Plugin>, inherited: Option<Bytes>, patience: Duration) {
         let init = mortise_plugin_api::Init {
             name: self.name.clone(),
             instance: self.uuid.clone(),
             host: self.host.clone(),
             inherited,
         };
-        let started = crate::pipeline::isolate::timed(patience, plugin.initialize(init)).await;
+        let started = timed(patience, async { plugin.initialize(init).await }).await;
         match started {
             Ok(()) => {
-                let _ = self.plugin.set(plugin);
+                let gate = plugin.hands_over().then(Gate::default);
+                let _ = self.life.started.set(Started { plugin, gate });
                 self.set_state(State::Ready);
             }
             Err(error) => {
@@ -125,12 +257,30 @@ impl Instance {
 
     /// Ends it; waits at most `patience`.
     pub async fn stop(&self, patience: Duration) {
-        if let Some(plugin) = self.plugin.get() {
+        self.life.stop(patience).await;
+    }
+}
+
+impl Life {
+    fn state(&self) -> State {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_state(&self, state: State) {
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+    }
+
+    /// Ends the plugin, once.
+    pub(crate) async fn stop(&self, patience: Duration) {
+        if self.stopped.swap(true, Relaxed) {
+            return;
+        }
+        if let Some(started) = self.started.get() {
             let ended = async {
-                plugin.shutdown().await;
+                started.plugin.shutdown().await;
                 Ok(())
             };
-            if let Err(error) = crate::pipeline::isolate::timed(patience, ended).await {
+            if let Err(error) = timed(patience, ended).await {
                 tracing::warn!(plugin = &*self.name, %error, "plugin did not stop cleanly");
             }
         }

@@ -6,16 +6,27 @@
 //! Whoever serves calls takes the current pipelines at the start of a request, keeps them to its end, and runs
 //! chains: [`Chain::run`] for one hook, [`Pair`] for a hook
 //! before and the hook after the same event.
+//!
+//! A changed plan is [staged](Framework::stage) beside the one in force and put in its place at once; what did not
+//! change runs on.
 
 pub mod background;
+pub mod catalogue;
 pub mod config;
 pub mod host;
 pub mod instance;
 pub mod load;
 pub mod pipeline;
+pub mod registry;
 pub mod runtime;
+pub mod stage;
 pub mod stats;
 
+mod essence;
+mod gate;
+mod supervisor;
+
+pub use config::manifest;
 pub use instance::Instance;
 pub use load::{Framework, FrameworkBuilder, Plan};
 pub use pipeline::{
@@ -26,3 +37,4 @@ pub use pipeline::{
     pair::Pair,
 };
 pub use runtime::Runtime;
+pub use stage::Staged;

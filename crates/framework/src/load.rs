@@ -7,28 +7,32 @@
 //! decided by its mode.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use futures_util::future::join_all;
 use mortise_plugin_api::{HookId, HookTable, Host, Plugin};
 use serde_json::Value;
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     background::Background,
-    config::{Compiled, Diagnostic, DiagnosticKind, Errors, Mode, Notice, PluginEntry, nearest},
+    config::{Compiled, Diagnostic, DiagnosticKind, Errors, Notice, PluginEntry, nearest},
+    essence::Essence,
     host::LocalHost,
     instance::{Instance, State},
     pipeline::{self, Member, Pipelines, scope::Binding},
+    registry,
     runtime::Runtime,
+    stage::{Fresh, Layout},
     stats::Stats,
+    supervisor::Supervisor,
 };
 
 /// Longest time a plugin may take to start or stop.
-const LIFECYCLE_PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const LIFECYCLE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Keys of an entry that are read and obeyed by nothing yet.
 const WITHOUT_EFFECT: [&str; 4] = ["applied_to", "capabilities", "max_content_size", "offers"];
@@ -37,7 +41,7 @@ const WITHOUT_EFFECT: [&str; 4] = ["applied_to", "capabilities", "max_content_si
 const BACKGROUND_TASKS: usize = 1024;
 
 /// What pipelines are made of.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// Validated entries, in file order.
     pub entries: Vec<PluginEntry>,
@@ -47,6 +51,8 @@ pub struct Plan {
     pub settings: pipeline::Settings,
     /// Whether plugins are to run at all.
     pub enabled: bool,
+    /// Whether plugins that nothing would call are started too.
+    pub start_idle: bool,
 }
 
 /// Schemas of kinds, compiled once for all entries of a kind.
@@ -57,12 +63,17 @@ type Awaited = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 struct Inner {
     hooks: Arc<HookTable>,
+    /// Hooks that this program never runs.
+    dormant: HashSet<HookId>,
     runtimes: Vec<Arc<dyn Runtime>>,
     stats: Stats,
     background: Background,
     current: ArcSwap<Pipelines>,
     host_of: HostOf,
     awaited: Awaited,
+    supervisor: Supervisor,
+    /// Held by whoever changes the configuration.
+    changing: Arc<Mutex<()>>,
 }
 
 /// The plugins of a program.
@@ -72,6 +83,7 @@ pub struct Framework(Arc<Inner>);
 /// What a framework is put together from.
 pub struct FrameworkBuilder {
     hooks: HookTable,
+    dormant: HashSet<HookId>,
     runtimes: Vec<Arc<dyn Runtime>>,
     host_of: HostOf,
     awaited: Awaited,
@@ -82,6 +94,16 @@ impl FrameworkBuilder {
     #[must_use]
     pub fn hooks(mut self, hooks: HookTable) -> Self {
         self.hooks = hooks;
+        self
+    }
+
+    /// Says which of the standard hooks this program runs; without a word, all. A plugin at no other hook is not
+    /// started.
+    #[must_use]
+    pub fn live_hooks(mut self, live: &[HookId]) -> Self {
+        let standard = HookTable::standard();
+        let rows = standard.rows().iter().map(|row| row.id);
+        self.dormant = rows.filter(|id| !live.contains(id)).collect();
         self
     }
 
@@ -113,22 +135,39 @@ impl FrameworkBuilder {
         let current = ArcSwap::from_pointee(Pipelines::empty(hooks.clone(), background.clone()));
         Framework(Arc::new(Inner {
             hooks,
+            dormant: self.dormant,
             runtimes: self.runtimes,
             stats: Stats::default(),
             background,
             current,
             host_of: self.host_of,
             awaited: self.awaited,
+            supervisor: Supervisor::default(),
+            changing: Arc::default(),
         }))
     }
 }
 
 /// An entry together with what claims it.
-struct Prepared {
-    entry: Arc<PluginEntry>,
+pub(crate) struct Prepared {
+    pub(crate) entry: Arc<PluginEntry>,
     runtime: Option<Arc<dyn Runtime>>,
-    hooks: Vec<HookId>,
-    config: Value,
+    pub(crate) hooks: Vec<HookId>,
+    pub(crate) config: Value,
+    /// Why it is not started although its mode is not `disabled`.
+    idle: Option<Arc<str>>,
+}
+
+impl Prepared {
+    /// Where an instance of it stands instead of being started; `None` when it is to be started.
+    pub(crate) fn rest(&self, wanted: bool) -> Option<State> {
+        if wanted { self.idle.clone().map(State::Idle) } else { Some(State::Disabled) }
+    }
+
+    /// Name of the runtime that claims it, empty where none does.
+    pub(crate) fn runtime_name(&self) -> &'static str {
+        self.runtime.as_ref().map_or("", |runtime| runtime.name())
+    }
 }
 
 impl Framework {
@@ -136,6 +175,7 @@ impl Framework {
     pub fn builder() -> FrameworkBuilder {
         FrameworkBuilder {
             hooks: HookTable::standard(),
+            dormant: HashSet::new(),
             runtimes: Vec::new(),
             host_of: Box::new(|name| Arc::new(LocalHost::new(name.clone()))),
             awaited: Box::new(|_| None),
@@ -186,72 +226,47 @@ impl Framework {
         }))
     }
 
-    /// Builds pipelines of a plan and starts its plugins, beside those that run.
+    /// Whether code of this kind is part of this program.
+    pub fn is_native(&self, kind: &str) -> bool {
+        self.0.runtimes.iter().find(|runtime| runtime.claims(kind)).is_some_and(|runtime| !runtime.foreign())
+    }
+
+    /// Entries that would not be started although their mode is not `disabled`, by name, each with the reason.
+    pub fn idle(&self, entries: &[PluginEntry]) -> BTreeMap<String, Arc<str>> {
+        let hooks_of = |entry: &PluginEntry| self.hooks_of(entry);
+        let idle = registry::idle(entries, |entry| entry, hooks_of, &self.0.hooks, &self.0.dormant);
+        let named = entries.iter().zip(idle).filter(|(entry, _)| self.waits_for(entry).is_none());
+        named.filter_map(|(entry, idle)| Some((entry.name.clone(), idle?))).collect()
+    }
+
+    /// Where an entry runs: at the hooks it names, or else at those of its kind.
+    fn hooks_of(&self, entry: &PluginEntry) -> Vec<HookId> {
+        if !entry.hooks.is_empty() {
+            return entry.hooks.iter().filter_map(|name| self.0.hooks.id(name)).collect();
+        }
+        match self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind)) {
+            Some(runtime) => runtime.default_hooks(&entry.kind).to_vec(),
+            // Its server would say which; until it can be asked, a guard must not be missing anywhere.
+            None if entry.is_external() => mortise_plugin_api::hooks::MCP_HOOKS.to_vec(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Builds pipelines of a plan and starts all its plugins, beside those that run.
     ///
     /// # Errors
     /// Everything that is wrong with the plan; nothing has been started then.
     pub async fn build(&self, plan: &Plan) -> Result<(Arc<Pipelines>, Vec<Notice>), Errors> {
         let (prepared, notices) = self.prepare(plan)?;
-        let mut members = Vec::new();
-        let mut listed = Vec::new();
-        let mut starting = Vec::new();
-        for prepared in &prepared {
-            let bindings: Vec<_> =
-                plan.bindings.iter().filter(|binding| binding.plugin == prepared.entry.name).collect();
-            // The most specific first; of equals, the one that stands later in the file.
-            let mut ranked: Vec<usize> = (0..bindings.len()).rev().collect();
-            ranked.sort_by_key(|at| std::cmp::Reverse(bindings[*at].scope.rank()));
-            let scopes: Vec<_> = ranked.iter().map(|at| bindings[*at].scope.clone()).collect();
-            let base = self.instance(prepared);
-            let wanted = |mode: Mode| plan.enabled && mode != Mode::Disabled;
-            let shared_by_binding =
-                bindings.iter().any(|b| b.config.is_none() && wanted(b.mode.unwrap_or(prepared.entry.mode)));
-            if wanted(prepared.entry.mode) || shared_by_binding {
-                starting.push(self.start(base.clone(), prepared, prepared.config.clone()));
-            } else {
-                base.set_state(State::Disabled);
-            }
-            listed.push(base.clone());
-            if wanted(prepared.entry.mode) {
-                members.push(Member {
-                    instance: base.clone(),
-                    hooks: prepared.hooks.clone(),
-                    mode: prepared.entry.mode,
-                    on_error: prepared.entry.on_error,
-                    priority: prepared.entry.priority,
-                    scope: None,
-                    unless: scopes.clone(),
-                });
-            }
-            for (at, binding) in bindings.iter().enumerate() {
-                let mode = binding.mode.unwrap_or(prepared.entry.mode);
-                if !wanted(mode) {
-                    continue;
-                }
-                let instance = match &binding.config {
-                    None => base.clone(),
-                    Some(over) => {
-                        let own = self.instance(prepared);
-                        starting.push(self.start(own.clone(), prepared, merged(&prepared.config, over)));
-                        own
-                    }
-                };
-                members.push(Member {
-                    instance,
-                    hooks: prepared.hooks.clone(),
-                    mode,
-                    on_error: binding.on_error.or(prepared.entry.on_error),
-                    priority: binding.order.unwrap_or(prepared.entry.priority),
-                    scope: Some(binding.scope.clone()),
-                    unless: scopes[..ranked.iter().position(|ranked| *ranked == at).unwrap_or(0)].to_vec(),
-                });
-            }
-        }
-        join_all(starting).await;
+        let Layout { members, listed, fresh } = self.lay_out(plan, &prepared, None, None);
+        registry::start_in_order(&fresh, |fresh| &fresh.prepared.entry, |fresh| self.start(fresh)).await;
+        Ok((Arc::new(self.compile(plan, &members, listed)), notices))
+    }
+
+    pub(crate) fn compile(&self, plan: &Plan, members: &[Member], listed: Vec<Arc<Instance>>) -> Pipelines {
         let (hooks, background) = (self.0.hooks.clone(), self.0.background.clone());
         let settings = pipeline::Settings { enabled: plan.enabled, ..plan.settings.clone() };
-        let pipelines = pipeline::compile(hooks, &members, listed, settings, background);
-        Ok((Arc::new(pipelines), notices))
+        pipeline::compile(hooks, members, listed, settings, background)
     }
 
     /// Puts pipelines in place: requests that start from now on use them. Returns those that were there.
@@ -266,45 +281,63 @@ impl Framework {
         }
     }
 
-    /// Waits for background work, then stops all plugins.
+    /// Waits for background work, then stops all plugins, those that were replaced and have not ended too.
     pub async fn shutdown(&self, patience: Duration) {
         let left = self.0.background.drain(patience).await;
         if left > 0 {
             tracing::warn!(left, "background work did not end in time");
         }
+        self.0.supervisor.shutdown(patience).await;
         self.stop(&self.pipelines()).await;
     }
 
-    fn instance(&self, prepared: &Prepared) -> Arc<Instance> {
+    /// Instances that are no longer part of the configuration and still serve requests that began before.
+    pub fn draining(&self) -> usize {
+        self.0.supervisor.draining()
+    }
+
+    pub(crate) fn supervisor(&self) -> &Supervisor {
+        &self.0.supervisor
+    }
+
+    /// Waits until no other change of the configuration is under way.
+    pub(crate) async fn turn(&self) -> OwnedMutexGuard<()> {
+        self.0.changing.clone().lock_owned().await
+    }
+
+    pub(crate) fn instance(&self, prepared: &Prepared, essence: Essence) -> Arc<Instance> {
         let name: Arc<str> = prepared.entry.name.as_str().into();
-        let runtime = prepared.runtime.as_ref();
-        Arc::new(Instance::new(
-            prepared.entry.clone(),
-            runtime.map_or("", |runtime| runtime.name()),
-            runtime.is_some_and(|runtime| runtime.foreign()),
-            self.0.stats.of(&name),
-            (self.0.host_of)(&name),
-        ))
+        let foreign = prepared.runtime.as_ref().is_some_and(|runtime| runtime.foreign());
+        let (entry, runtime) = (prepared.entry.clone(), prepared.runtime_name());
+        let (stats, host) = (self.0.stats.of(&name), (self.0.host_of)(&name));
+        Arc::new(Instance::new(entry, runtime, foreign, stats, host).identified(essence))
     }
 
     /// Starts an instance, or says why it cannot run. Never fails: an unavailable plugin is a state.
-    async fn start(&self, instance: Arc<Instance>, prepared: &Prepared, config: Value) {
-        if let Some(reason) = self.waits_for(&prepared.entry) {
-            tracing::warn!(plugin = &*instance.name, kind = prepared.entry.kind, reason, "plugin cannot run");
-            instance.set_state(State::Unavailable(reason.into()));
-            return;
-        }
-        let created = match &prepared.runtime {
-            Some(runtime) => runtime.create(&prepared.entry, &config),
-            None => return,
-        };
-        match created {
-            Ok(plugin) => instance.start(plugin, None, LIFECYCLE_PATIENCE).await,
-            Err(error) => instance.set_state(State::Unavailable(error.to_string().into())),
+    pub(crate) async fn start(&self, fresh: &Fresh<'_>) {
+        if let Some(plugin) = self.create(fresh) {
+            fresh.instance.start(plugin, None, LIFECYCLE_PATIENCE).await;
         }
     }
 
-    fn prepare(&self, plan: &Plan) -> Result<(Vec<Prepared>, Vec<Notice>), Errors> {
+    /// Makes the plugin of an instance, or says why it cannot run.
+    pub(crate) fn create(&self, fresh: &Fresh<'_>) -> Option<Arc<dyn Plugin>> {
+        let (instance, prepared) = (&fresh.instance, fresh.prepared);
+        if let Some(reason) = self.waits_for(&prepared.entry) {
+            tracing::warn!(plugin = &*instance.name, kind = prepared.entry.kind, reason, "plugin cannot run");
+            instance.set_state(State::Unavailable(reason.into()));
+            return None;
+        }
+        match prepared.runtime.as_ref()?.create(&prepared.entry, &fresh.config) {
+            Ok(plugin) => Some(plugin),
+            Err(error) => {
+                instance.set_state(State::Unavailable(error.to_string().into()));
+                None
+            }
+        }
+    }
+
+    pub(crate) fn prepare(&self, plan: &Plan) -> Result<(Vec<Prepared>, Vec<Notice>), Errors> {
         let (mut errors, mut notices, mut all) = (Vec::new(), Vec::new(), Vec::new());
         let mut schemas = Schemas::new();
         for entry in &plan.entries {
@@ -324,10 +357,18 @@ impl Framework {
                 error.help(format!("did you mean `{}`?", near[0]))
             });
         }
-        match Errors::from_list(errors) {
-            Some(errors) => Err(errors),
-            None => Ok((all, notices)),
+        let (found, remarks) = registry::check(&plan.entries);
+        errors.extend(found);
+        notices.extend(remarks);
+        if let Some(errors) = Errors::from_list(errors) {
+            return Err(errors);
         }
+        registry::sort(&mut all, |prepared| &prepared.entry);
+        let mut idle = if plan.start_idle { BTreeMap::new() } else { self.idle(&plan.entries) };
+        for prepared in &mut all {
+            prepared.idle = idle.remove(&prepared.entry.name);
+        }
+        Ok((all, notices))
     }
 
     fn prepare_entry(
@@ -376,16 +417,8 @@ impl Framework {
             errors.push(config_error(entry, &error.field, &error.message));
             return None;
         }
-        let mut hooks: Vec<HookId> = entry.hooks.iter().filter_map(|name| self.0.hooks.id(name)).collect();
-        if hooks.is_empty() {
-            hooks = match &runtime {
-                Some(runtime) => runtime.default_hooks(&entry.kind).to_vec(),
-                // Its server would say which; until it can be asked, a guard must not be missing anywhere.
-                None if entry.is_external() => mortise_plugin_api::hooks::MCP_HOOKS.to_vec(),
-                None => Vec::new(),
-            };
-        }
-        Some(Prepared { entry: Arc::new(entry.clone()), runtime, hooks, config })
+        let hooks = self.hooks_of(entry);
+        Some(Prepared { entry: Arc::new(entry.clone()), runtime, hooks, config, idle: None })
     }
 
     fn check_bindings(&self, plan: &Plan, prepared: &Prepared, errors: &mut Vec<Diagnostic>) {
@@ -419,7 +452,7 @@ fn config_error(entry: &PluginEntry, field: &str, message: &str) -> Diagnostic {
 }
 
 /// A binding's keys over a plugin's own.
-fn merged(config: &Value, over: &serde_json::Map<String, Value>) -> Value {
+pub(crate) fn merged(config: &Value, over: &serde_json::Map<String, Value>) -> Value {
     let mut merged = config.as_object().cloned().unwrap_or_default();
     merged.extend(over.clone());
     Value::Object(merged)

@@ -7,11 +7,13 @@
 //! The doc comments on the keys are the reference page and the descriptions in the JSON Schema.
 
 mod app;
+mod catalogue;
 mod check;
 mod limits;
 mod listen;
 mod llm;
 mod load;
+pub mod outline;
 mod place;
 mod plugins;
 mod secret;
@@ -34,7 +36,7 @@ pub use limits::LimitsConfig;
 pub(crate) use listen::is_loopback;
 pub use listen::{DEFAULT_ADDRESS, Listen, ListenConfig, Tls, TlsConfig};
 pub use llm::LlmConfig;
-pub use load::{DEFAULT_FILE, LoadOptions, Settled};
+pub use load::{DEFAULT_FILE, DEFAULT_STATE_DIR, LoadOptions, Settled};
 pub use secret::Secret;
 pub use server::ServerConfig;
 pub use upstream::{Transport, Upstream, UpstreamConfig};
@@ -54,6 +56,9 @@ pub struct Config {
     pub plugins_files: Option<OneOrMany<String>>,
     /// Plugins, as in a plugin file. An entry replaces the one of the same name from a plugin file.
     pub plugins: Vec<RawPluginEntry>,
+    /// Folders in which manifests of plugins are looked for, and index files that list some, beside those of plugin
+    /// files. Relative to the file they are written in.
+    pub plugin_dirs: Vec<String>,
     /// What holds for all plugins. Keys given here win over those of plugin files.
     pub plugin_settings: Option<PluginSettings>,
     /// Where plugins run differently: other order, mode or configuration within a scope.
@@ -70,6 +75,9 @@ pub struct Config {
     pub apps: Option<Vec<AppConfig>>,
     /// Largest payloads that plugins are shown.
     pub limits: LimitsConfig,
+    /// Whether the gateway watches its files and takes changes over while it runs. Without it, it does so when it is
+    /// told to: by `mortise reload` or SIGHUP. Default true.
+    pub watch: Option<bool>,
     /// Files to read before this one, as patterns relative to it; this file's keys win over theirs.
     pub include: Option<OneOrMany<String>>,
 }

@@ -8,7 +8,6 @@ mod request_id;
 mod route;
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -18,7 +17,6 @@ use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
 };
 use hyper::body::Incoming;
-use ipnet::IpNet;
 use mortise_framework::{Framework, stats::PluginCollector};
 use mortise_mcp_transport::server::{
     answer::{self, AnswerBody},
@@ -30,11 +28,12 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::{
-    auth::{Authenticator, OriginCheck, Unauthorized, client_address, share},
-    config::{Settled, TokenDigest},
+    auth::{OriginCheck, Unauthorized, client_address, share},
     manage::{self, Admins, Managed},
     mcp::{Audience, Post, Surface},
     metrics::{GatewayCollector, GatewayMetrics},
+    reload::Reloader,
+    snapshot::{Snapshot, Snapshots},
     upstreams,
 };
 use guard::{Asked, Guard};
@@ -48,41 +47,39 @@ const FIRST_ATTEMPT: Duration = Duration::from_secs(60);
 
 /// Everything a request needs to be led to its surface.
 pub struct Edge {
-    authenticator: Authenticator,
-    origins: OriginCheck,
-    trusted_proxies: Vec<IpNet>,
+    snapshots: Arc<Snapshots>,
     surface: Arc<Surface>,
     framework: Framework,
     metrics: Arc<GatewayMetrics>,
     registry: Registry,
     admins: Admins,
-    plugins_enabled: bool,
-    serves_plugins: bool,
+    reloader: Arc<Reloader>,
     attempted: watch::Sender<bool>,
 }
 
 impl Edge {
-    /// An edge that listens at `address`; `admins` are the digests of tokens that may manage the gateway.
+    /// An edge that leads to this surface; `admins` may manage the gateway.
     pub fn new(
-        settled: &Settled,
-        address: SocketAddr,
+        framework: Framework,
+        snapshots: Arc<Snapshots>,
         surface: Arc<Surface>,
-        metrics: Arc<GatewayMetrics>,
-        admins: impl IntoIterator<Item = TokenDigest>,
+        reloader: Arc<Reloader>,
+        admins: Admins,
     ) -> Self {
-        let framework = surface.framework.clone();
+        let metrics = surface.metrics.clone();
         let mut registry = Registry::default();
         registry.register_collector(Box::new(PluginCollector(framework.clone())));
-        let upstreams = surface.upstreams.clone();
-        registry.register_collector(Box::new(GatewayCollector { metrics: metrics.clone(), upstreams }));
+        let collector = GatewayCollector {
+            metrics: metrics.clone(),
+            snapshots: snapshots.clone(),
+            reloader: reloader.clone(),
+        };
+        registry.register_collector(Box::new(collector));
         Self {
             registry,
-            admins: Admins::new(admins),
-            plugins_enabled: settled.plan.enabled,
-            serves_plugins: settled.plugin_settings.enable_plugin_api,
-            authenticator: Authenticator::new(settled.apps.as_deref()),
-            origins: OriginCheck::new(&settled.listen, address.port()),
-            trusted_proxies: settled.listen.trusted_proxies.clone(),
+            admins,
+            reloader,
+            snapshots,
             surface,
             framework,
             metrics,
@@ -120,14 +117,15 @@ impl Edge {
         peer: Arc<Peer>,
     ) -> Response<AnswerBody> {
         let id = request_id::of(request.headers());
-        let mut response = match self.origins.check(request.uri(), request.headers()) {
+        let snapshot = self.snapshots.load();
+        let mut response = match snapshot.access.origins.check(request.uri(), request.headers()) {
             Err(refused) => whole(refused.response()),
             Ok(shared_with) => {
                 let shared_with = shared_with.cloned();
                 match OriginCheck::preflight(request.method(), request.headers(), shared_with.as_ref()) {
                     Some(preflight) => whole(preflight),
                     None => {
-                        let mut response = self.lead(request, &peer, &id).await;
+                        let mut response = self.lead(snapshot, request, &peer, &id).await;
                         if let Some(origin) = &shared_with {
                             share(response.headers_mut(), origin);
                         }
@@ -146,6 +144,7 @@ impl Edge {
 
     async fn lead(
         self: &Arc<Self>,
+        snapshot: Arc<Snapshot>,
         request: Request<Incoming>,
         peer: &Peer,
         id: &Arc<str>,
@@ -153,12 +152,17 @@ impl Edge {
         match Route::of(request.uri().path()) {
             Route::Mcp(server) => {
                 let server = server.map(Arc::from);
-                self.mcp(server, request, peer, id).await
+                self.mcp(snapshot, server, request, peer, id).await
             }
             Route::Manage => {
-                let (admins, callers) = (&self.admins, &self.authenticator);
-                let (method, path) = (request.method(), request.uri().path());
-                let answer = manage::answer(&**self, admins, callers, method, path, request.headers());
+                let (admins, callers) = (&self.admins, &snapshot.access.authenticator);
+                let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+                let answer = match manage::Deed::of(uri.path()) {
+                    Some(deed) => Some(
+                        Box::pin(manage::perform(deed, &**self, admins, callers, method, uri, headers)).await,
+                    ),
+                    None => manage::answer(&**self, admins, callers, method, uri.path(), headers),
+                };
                 answer.map_or_else(|| refuse(StatusCode::NOT_FOUND, "there is nothing here"), whole)
             }
         }
@@ -166,6 +170,7 @@ impl Edge {
 
     async fn mcp(
         self: &Arc<Self>,
+        snapshot: Arc<Snapshot>,
         server: Option<Arc<str>>,
         request: Request<Incoming>,
         peer: &Peer,
@@ -173,27 +178,28 @@ impl Edge {
     ) -> Response<AnswerBody> {
         let mut about = PluginRequest::new(id.clone());
         about.server_id.clone_from(&server);
-        about.client = Some(client_address(peer.address, request.headers(), &self.trusted_proxies));
+        about.client =
+            Some(client_address(peer.address, request.headers(), &snapshot.access.trusted_proxies));
         about.content_type = text(&request, CONTENT_TYPE);
         about.traceparent = text(&request, HeaderName::from_static("traceparent"));
         let (mut parts, body) = request.into_parts();
-        let pipelines = self.framework.pipelines();
-        let mut guard = Guard::new(pipelines.clone());
+        let mut guard = Guard::new(snapshot.pipelines.clone());
         let admitted = if guard.stands() {
             // Boxed, so that the future of a request without such plugins stays small.
-            Box::pin(self.admit(&mut guard, &mut parts, &mut about)).await
+            Box::pin(admit(&snapshot, &mut guard, &mut parts, &mut about)).await
         } else {
-            self.admit_by_token(&parts, &mut about)
+            admit_by_token(&snapshot, &parts, &mut about)
         };
         if let Err(refused) = admitted {
             return *refused;
         }
-        let leaving =
-            pipelines.chain(HttpPostRequest::ID).map(|_| (guard.notes(), Asked::of(&parts), about.clone()));
+        let leaving = snapshot.pipelines.chain(HttpPostRequest::ID).is_some();
+        let leaving = leaving.then(|| (snapshot.clone(), guard.notes(), Asked::of(&parts), about.clone()));
         let post = Post {
             audience: Audience { server, request: about },
             headers: parts.headers,
             contexts: guard.into_contexts(),
+            snapshot,
         };
         let mut response = match parts.method {
             Method::POST => self.surface.post(post, body).await,
@@ -207,60 +213,10 @@ impl Edge {
                 response
             }
         };
-        if let Some((contexts, asked, about)) = leaving {
-            Box::pin(guard::leaving(&pipelines, contexts, asked, &about, &mut response)).await;
+        if let Some((snapshot, contexts, asked, about)) = leaving {
+            Box::pin(guard::leaving(&snapshot.pipelines, contexts, asked, &about, &mut response)).await;
         }
         response
-    }
-
-    /// Settles who calls and whether they may be here, where plugins have a say.
-    async fn admit(
-        &self,
-        guard: &mut Guard,
-        parts: &mut Parts,
-        about: &mut PluginRequest,
-    ) -> Result<(), Box<Response<AnswerBody>>> {
-        guard.before(parts, about).await?;
-        match guard.who(&parts.headers, about).await? {
-            Some(caller) => {
-                if !self.authenticator.may_use_server(&caller, about.server_id.as_deref()) {
-                    return Err(forbidden());
-                }
-                self.check_server(about)?;
-                about.caller = Arc::new(caller);
-            }
-            // Where plugins authenticate and nobody else does, a caller none of them knows is nobody.
-            None if guard.authenticates() && self.authenticator.is_open() => {
-                return Err(Box::new(whole(Unauthorized::Missing.response())));
-            }
-            None => self.admit_by_token(parts, about)?,
-        }
-        about.caller = guard.after(about.caller.clone(), &parts.headers, about).await?;
-        Ok(())
-    }
-
-    /// The same by the gateway's own tokens.
-    fn admit_by_token(
-        &self,
-        parts: &Parts,
-        about: &mut PluginRequest,
-    ) -> Result<(), Box<Response<AnswerBody>>> {
-        let grant = self.authenticator.grant(&parts.headers);
-        let grant = grant.map_err(|unauthorized| Box::new(whole(unauthorized.response())))?;
-        if !grant.may_use_server(about.server_id.as_deref()) {
-            return Err(forbidden());
-        }
-        about.caller = grant.caller.clone();
-        self.check_server(about)
-    }
-
-    fn check_server(&self, about: &PluginRequest) -> Result<(), Box<Response<AnswerBody>>> {
-        match &about.server_id {
-            Some(id) if self.surface.upstreams.catalogs().views(Some(id)).is_none() => {
-                Err(Box::new(refuse(StatusCode::NOT_FOUND, "there is no such server")))
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The framework, for what manages it.
@@ -275,19 +231,23 @@ impl Managed for Edge {
     }
 
     fn plugins_enabled(&self) -> bool {
-        self.plugins_enabled
+        self.snapshots.load().access.plugins_enabled
     }
 
     fn serves_plugins(&self) -> bool {
-        self.serves_plugins
+        self.snapshots.load().access.serves_plugins
     }
 
     fn upstreams(&self) -> Vec<upstreams::Status> {
-        self.surface.upstreams.list().iter().map(|upstream| upstream.status()).collect()
+        self.surface.upstreams.fleet().upstreams().iter().map(|upstream| upstream.status()).collect()
     }
 
     fn attempted(&self) -> bool {
         self.is_ready()
+    }
+
+    fn reloader(&self) -> Option<&Arc<Reloader>> {
+        Some(&self.reloader)
     }
 
     fn metrics(&self) -> &Registry {
@@ -298,6 +258,57 @@ impl Managed for Edge {
 impl std::fmt::Debug for Edge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Edge").field("surface", &self.surface).finish_non_exhaustive()
+    }
+}
+
+/// Settles who calls and whether they may be here, where plugins have a say.
+async fn admit(
+    snapshot: &Snapshot,
+    guard: &mut Guard,
+    parts: &mut Parts,
+    about: &mut PluginRequest,
+) -> Result<(), Box<Response<AnswerBody>>> {
+    let authenticator = &snapshot.access.authenticator;
+    guard.before(parts, about).await?;
+    match guard.who(&parts.headers, about).await? {
+        Some(caller) => {
+            if !authenticator.may_use_server(&caller, about.server_id.as_deref()) {
+                return Err(forbidden());
+            }
+            check_server(snapshot, about)?;
+            about.caller = Arc::new(caller);
+        }
+        // Where plugins authenticate and nobody else does, a caller none of them knows is nobody.
+        None if guard.authenticates() && authenticator.is_open() => {
+            return Err(Box::new(whole(Unauthorized::Missing.response())));
+        }
+        None => admit_by_token(snapshot, parts, about)?,
+    }
+    about.caller = guard.after(about.caller.clone(), &parts.headers, about).await?;
+    Ok(())
+}
+
+/// The same by the gateway's own tokens.
+fn admit_by_token(
+    snapshot: &Snapshot,
+    parts: &Parts,
+    about: &mut PluginRequest,
+) -> Result<(), Box<Response<AnswerBody>>> {
+    let grant = snapshot.access.authenticator.grant(&parts.headers);
+    let grant = grant.map_err(|unauthorized| Box::new(whole(unauthorized.response())))?;
+    if !grant.may_use_server(about.server_id.as_deref()) {
+        return Err(forbidden());
+    }
+    about.caller = grant.caller.clone();
+    check_server(snapshot, about)
+}
+
+fn check_server(snapshot: &Snapshot, about: &PluginRequest) -> Result<(), Box<Response<AnswerBody>>> {
+    match &about.server_id {
+        Some(id) if snapshot.catalogs.views(Some(id)).is_none() => {
+            Err(Box::new(refuse(StatusCode::NOT_FOUND, "there is no such server")))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The gateway as a whole: what it is started from, and how it ends.
+//! The gateway as a whole: what it is started from, and how it ends. What changes while it runs is the matter of
+//! [`Reloader`].
 //!
 //! Order of a start: plugins first, so that no call is ever served unguarded; then the listener; upstreams connect
 //! beside it, and `/ready` says when each had its attempt. Order of an end: no new connections, requests under way
@@ -11,7 +12,7 @@ use mortise_mcp_transport::{
     http::client::{Endpoint, EndpointConfig},
     server::listen,
     stdio::{child::ChildConfig, upstream::StdioConfig},
-    tls::{ClientTls, LoadedServerTls, ServerTls},
+    tls::{ClientTls, LoadedClientTls, LoadedServerTls, ServerTls},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -19,10 +20,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::{self, Secret, Settled},
     edge::Edge,
+    history::History,
+    manage::Admins,
     mcp::{Surface, SurfaceConfig},
     metrics::GatewayMetrics,
+    reload::{Parts, Reloader},
+    snapshot::{Access, Snapshot, Snapshots},
     state_dir::{LocalToken, StateDir, StateDirError},
-    upstreams::{ServerSpec, Transport, UpstreamSpec, Upstreams},
+    upstreams::{Catalogs, ServerSpec, Transport, UpstreamSpec, Upstreams},
 };
 
 /// How long streams that are still open may go on once everything else has ended.
@@ -71,6 +76,8 @@ pub struct Gateway {
     framework: Framework,
     upstreams: Arc<Upstreams>,
     surface: Arc<Surface>,
+    snapshots: Arc<Snapshots>,
+    reloader: Arc<Reloader>,
     admin_token: Option<Secret>,
     /// The credential of the command line; removed when the gateway ends.
     _local: LocalToken,
@@ -88,7 +95,7 @@ impl Gateway {
         let specs = upstream_specs(&settled)?;
         // Its notices were given when the configuration was settled.
         let (pipelines, _) = framework.build(&settled.plan).await.map_err(StartError::Plugins)?;
-        framework.swap(pipelines);
+        framework.swap(pipelines.clone());
         let wanted = settled.listen.address;
         let listening = |source| StartError::Listen { address: wanted, source };
         let listener = TcpListener::bind(wanted).await.map_err(listening)?;
@@ -96,11 +103,18 @@ impl Gateway {
         let scheme = if tls.is_some() { "https" } else { "http" };
         let url = format!("{scheme}://{}", reachable(address));
         let local = state.local_token(&url)?;
-        let upstreams = Upstreams::start(specs, server_specs(&settled), Some(state.file("names.json")));
+        let history = Arc::new(History::new(&settled.state_dir));
+        let snapshots = Snapshots::new(Snapshot {
+            // Numbers go on where an earlier run left off, so that the history names each once.
+            number: history.last(1).first().map_or(1, |last| last.snapshot + 1),
+            pipelines,
+            catalogs: Arc::new(Catalogs::empty()),
+            access: Arc::new(Access::new(&settled, &settled.listen, address.port())),
+        });
+        let names = Some(state.file("names.json"));
+        let upstreams = Upstreams::start(snapshots.clone(), specs, server_specs(&settled), names);
         let metrics = Arc::new(GatewayMetrics::default());
-        let limits =
-            SurfaceConfig { max_body_bytes: settled.listen.max_body_bytes, ..SurfaceConfig::default() };
-        let surface = Surface::new(framework.clone(), upstreams.clone(), limits, metrics.clone());
+        let surface = Surface::new(upstreams.clone(), SurfaceConfig::default(), metrics.clone());
         let listen = listen::ListenConfig {
             tls,
             max_connections: settled.listen.max_connections,
@@ -108,8 +122,21 @@ impl Gateway {
             drain: settled.listen.drain_timeout,
             ..listen::ListenConfig::default()
         };
-        let admins = [admin.digest, local.digest];
-        let edge = Arc::new(Edge::new(&settled, address, surface.clone(), metrics, admins));
+        let admins = Admins::named([("admin token", admin.digest), ("command line", local.digest)]);
+        let reloader = Reloader::new(
+            Parts {
+                framework: framework.clone(),
+                snapshots: snapshots.clone(),
+                upstreams: upstreams.clone(),
+                surface: surface.clone(),
+                history,
+                port: address.port(),
+            },
+            settled,
+        );
+        reloader.started().await;
+        let edge = Edge::new(framework.clone(), snapshots.clone(), surface.clone(), reloader.clone(), admins);
+        let edge = Arc::new(edge);
         let admin_token = admin.fresh;
         Ok(Self {
             edge,
@@ -120,6 +147,8 @@ impl Gateway {
             framework,
             upstreams,
             surface,
+            snapshots,
+            reloader,
             admin_token,
             _local: local,
         })
@@ -145,6 +174,11 @@ impl Gateway {
         &self.edge
     }
 
+    /// What changes its configuration while it runs.
+    pub fn reloader(&self) -> &Arc<Reloader> {
+        &self.reloader
+    }
+
     /// Serves until `shutdown` comes, then ends in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let stop = CancellationToken::new();
@@ -156,14 +190,17 @@ impl Gateway {
         let watching = async {
             let sweeping = self.surface.sweep();
             let readiness = self.edge.watch_readiness();
+            let files = self.reloader.watch_files();
+            let lists = self.surface.tell_changes(&self.snapshots);
             tokio::select! {
-                () = async { tokio::join!(sweeping, readiness); } => {}
+                () = async { tokio::join!(sweeping, readiness, files, lists); } => {}
                 () = shutdown => {}
             }
             tracing::info!("shutting down: requests under way are finished");
             stop.cancel();
         };
         tokio::join!(serving, watching);
+        self.reloader.stop(LAST_WORDS).await;
         self.surface.stop(LAST_WORDS).await;
         self.upstreams.stop(LAST_WORDS).await;
         self.framework.shutdown(LAST_WORDS).await;
@@ -194,42 +231,43 @@ fn server_tls(listen: &config::Listen) -> Result<Option<LoadedServerTls>, StartE
 }
 
 fn upstream_specs(settled: &Settled) -> Result<Vec<UpstreamSpec>, StartError> {
-    // Loaded once and only where somebody needs it: reading the system's roots takes a while.
     let mut client_tls = None;
-    let mut specs = Vec::new();
-    for upstream in &settled.upstreams {
-        let transport = match &upstream.transport {
-            config::Transport::Http { url, headers } => {
-                let mut endpoint = EndpointConfig::new(url.clone());
-                endpoint.headers = headers.clone();
-                if url.scheme() == "https" {
-                    if client_tls.is_none() {
-                        client_tls = Some(ClientTls::default().load().map_err(StartError::Tls)?);
-                    }
-                    endpoint.tls = client_tls.clone();
-                }
-                let endpoint = Endpoint::new(endpoint);
-                Transport::Http(
-                    endpoint
-                        .map_err(|source| StartError::Upstream { name: upstream.name.clone(), source })?,
-                )
-            }
-            config::Transport::Stdio { program, args, env, cwd } => {
-                Transport::Stdio(Box::new(StdioConfig::new(ChildConfig {
-                    name: upstream.name.clone(),
-                    program: program.clone(),
-                    args: args.clone(),
-                    env: env.clone(),
-                    cwd: cwd.clone(),
-                })))
-            }
-        };
-        specs.push(UpstreamSpec { name: upstream.name.clone(), transport, timeout: upstream.timeout });
-    }
-    Ok(specs)
+    settled.upstreams.iter().map(|upstream| upstream_spec(upstream, &mut client_tls)).collect()
 }
 
-fn server_specs(settled: &Settled) -> Vec<ServerSpec> {
+/// An upstream as it is connected to. `client_tls` is loaded once and only where somebody needs it: reading the
+/// system's roots takes a while.
+pub(crate) fn upstream_spec(
+    upstream: &config::Upstream,
+    client_tls: &mut Option<LoadedClientTls>,
+) -> Result<UpstreamSpec, StartError> {
+    let transport = match &upstream.transport {
+        config::Transport::Http { url, headers } => {
+            let mut endpoint = EndpointConfig::new(url.clone());
+            endpoint.headers = headers.clone();
+            if url.scheme() == "https" {
+                if client_tls.is_none() {
+                    *client_tls = Some(ClientTls::default().load().map_err(StartError::Tls)?);
+                }
+                endpoint.tls.clone_from(client_tls);
+            }
+            let failed = |source| StartError::Upstream { name: upstream.name.clone(), source };
+            Transport::Http(Endpoint::new(endpoint).map_err(failed)?)
+        }
+        config::Transport::Stdio { program, args, env, cwd } => {
+            Transport::Stdio(Box::new(StdioConfig::new(ChildConfig {
+                name: upstream.name.clone(),
+                program: program.clone(),
+                args: args.clone(),
+                env: env.clone(),
+                cwd: cwd.clone(),
+            })))
+        }
+    };
+    Ok(UpstreamSpec { name: upstream.name.clone(), transport, timeout: upstream.timeout })
+}
+
+pub(crate) fn server_specs(settled: &Settled) -> Vec<ServerSpec> {
     let servers = settled.config.servers.iter();
     servers
         .map(|(id, server)| ServerSpec {

@@ -7,10 +7,15 @@ pub mod auth;
 pub mod config;
 pub mod edge;
 pub mod gateway;
+pub mod history;
+mod live;
 pub mod manage;
 pub mod mcp;
 pub mod metrics;
+pub mod reload;
+pub mod snapshot;
 pub mod state_dir;
 pub mod upstreams;
 
 pub use gateway::{Gateway, StartError};
+pub use live::LIVE_HOOKS;

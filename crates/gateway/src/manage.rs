@@ -8,16 +8,22 @@
 //! | `GET /plugins` | the plugins, in the shape of the ContextForge documents |
 //! | `GET /api/v1/plugins`, `GET /api/v1/plugins/{name}` | the same, and one with its configuration and counters |
 //! | `GET /api/v1/upstreams` | the upstreams and where they stand |
+//! | `GET /api/v1/history` | changes of the configuration, the newest first; `?limit=`, `?plugin=` |
+//! | `POST /api/v1/reload` | settles the configuration anew |
+//! | `POST /plugins/reload/{name}`, `POST /api/v1/plugins/{name}/reload` | the same for one plugin, which starts anew |
 //!
 //! `/health` and `/ready` are for probes and open to all, `/ready` without reasons. Everything else wants the admin
-//! token, the credential of the command line, or the token of an app with `is_admin`; on loopback without apps these
-//! readings are open. Host and origin are checked before, with all other requests.
+//! token, the credential of the command line, or the token of an app with `is_admin`; on loopback without apps readings
+//! are open, changes never. Host and origin are checked before, with all other requests.
 
+mod deeds;
 mod health;
 mod plugins;
 
 #[cfg(test)]
 mod tests;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{
@@ -31,11 +37,14 @@ use serde_json::{Value, json};
 use crate::{
     auth::{self, Authenticator, Unauthorized},
     config::TokenDigest,
+    reload::Reloader,
     upstreams,
 };
 
+pub use deeds::{Deed, perform};
+
 /// What the surface shows. Implemented by the gateway; every method is asked at most once per request.
-pub trait Managed {
+pub trait Managed: Sync {
     /// The plugins.
     fn framework(&self) -> &Framework;
     /// Whether plugins run at all.
@@ -46,6 +55,10 @@ pub trait Managed {
     fn upstreams(&self) -> Vec<upstreams::Status>;
     /// Whether a configuration is in place and each plugin and upstream had one attempt to start.
     fn attempted(&self) -> bool;
+    /// What changes the configuration, where it can be changed.
+    fn reloader(&self) -> Option<&Arc<Reloader>> {
+        None
+    }
     /// Everything that is counted.
     fn metrics(&self) -> &Registry;
 }
@@ -53,26 +66,45 @@ pub trait Managed {
 /// Who may manage the gateway.
 #[derive(Clone, Debug, Default)]
 pub struct Admins {
-    digests: Vec<TokenDigest>,
+    digests: Vec<(&'static str, TokenDigest)>,
 }
 
 impl Admins {
     /// Those who hold a token with one of these digests.
     #[must_use]
     pub fn new(digests: impl IntoIterator<Item = TokenDigest>) -> Self {
+        Self::named(digests.into_iter().map(|digest| ("admin token", digest)))
+    }
+
+    /// The same with the name under which each stands in the history.
+    #[must_use]
+    pub fn named(digests: impl IntoIterator<Item = (&'static str, TokenDigest)>) -> Self {
         Self { digests: digests.into_iter().collect() }
     }
 
+    /// Whether a caller may read.
     fn check(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<(), Unauthorized> {
         if callers.is_open() {
             return Ok(());
         }
+        self.who(headers, callers).map(drop)
+    }
+
+    /// Whether a caller may change things, and who it is for the history.
+    fn who(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<String, Unauthorized> {
         let token = TokenDigest::of(auth::bearer(headers).ok_or(Unauthorized::Missing)?);
         // All are compared, so that the time taken does not tell which one is near.
-        let admin = self.digests.iter().fold(false, |found, known| auth::same(*known, token) | found);
+        let admin = self
+            .digests
+            .iter()
+            .fold(None, |found, (name, known)| if auth::same(*known, token) { Some(*name) } else { found });
+        if let Some(name) = admin {
+            return Ok(name.to_owned());
+        }
         match callers.grant(headers) {
-            _ if admin => Ok(()),
-            Ok(grant) if grant.caller.is_admin => Ok(()),
+            Ok(grant) if grant.caller.is_admin => {
+                Ok(format!("app {}", grant.caller.app.as_deref().unwrap_or_default()))
+            }
             Ok(_) => Err(Unauthorized::Unknown),
             Err(error) => Err(error),
         }
@@ -90,9 +122,7 @@ pub fn answer(
 ) -> Option<Response<Bytes>> {
     let page = Page::of(path)?;
     if !matches!(*method, Method::GET | Method::HEAD) {
-        let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, "only GET is served here");
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return Some(response);
+        return Some(wrong_method("GET, HEAD"));
     }
     let allowed = admins.check(headers, callers);
     Some(match (page, allowed) {
@@ -161,6 +191,12 @@ fn metrics(registry: &Registry) -> Response<Bytes> {
     }
     let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     response(StatusCode::OK, kind, text.into())
+}
+
+fn wrong_method(allowed: &'static str) -> Response<Bytes> {
+    let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed} is served here"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 fn ok(value: &Value) -> Response<Bytes> {

@@ -20,9 +20,8 @@ mod tools;
 
 use std::{sync::Arc, time::Duration};
 
-use mortise_framework::Framework;
 use mortise_mcp::{
-    envelope::{ErrorObject, Limits, RpcError, code},
+    envelope::{ErrorObject, RpcError, code},
     initialize::implementation,
     raw::Raw,
     stateless::Stamp,
@@ -30,7 +29,7 @@ use mortise_mcp::{
 use mortise_plugin_api::Request;
 use tokio_util::task::TaskTracker;
 
-use crate::{metrics::GatewayMetrics, upstreams::Upstreams};
+use crate::{metrics::GatewayMetrics, snapshot::Snapshots, upstreams::Upstreams};
 use session::Sessions;
 
 pub use post::Post;
@@ -38,8 +37,6 @@ pub use post::Post;
 /// Limits of the surface.
 #[derive(Clone, Debug)]
 pub struct SurfaceConfig {
-    /// Largest body of a request, in bytes; applied before it is read.
-    pub max_body_bytes: usize,
     /// Longest time a client may take to send a body.
     pub body_timeout: Duration,
     /// Messages that wait for a slow client of an event stream; then its upstream waits.
@@ -55,7 +52,6 @@ pub struct SurfaceConfig {
 impl Default for SurfaceConfig {
     fn default() -> Self {
         Self {
-            max_body_bytes: 32 << 20,
             body_timeout: Duration::from_secs(60),
             stream_queue: 64,
             max_sessions: 10_000,
@@ -67,12 +63,10 @@ impl Default for SurfaceConfig {
 
 /// The surface: what all requests share.
 pub struct Surface {
-    pub(crate) framework: Framework,
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) sessions: Sessions,
     pub(crate) config: SurfaceConfig,
     pub(crate) metrics: Arc<GatewayMetrics>,
-    pub(crate) envelope: Limits,
     pub(crate) server_info: Raw,
     pub(crate) stamp: Stamp,
     /// Answers that go on as event streams.
@@ -80,19 +74,12 @@ pub struct Surface {
 }
 
 impl Surface {
-    /// A surface over these plugins and upstreams.
-    pub fn new(
-        framework: Framework,
-        upstreams: Arc<Upstreams>,
-        config: SurfaceConfig,
-        metrics: Arc<GatewayMetrics>,
-    ) -> Arc<Self> {
+    /// A surface over these upstreams.
+    pub fn new(upstreams: Arc<Upstreams>, config: SurfaceConfig, metrics: Arc<GatewayMetrics>) -> Arc<Self> {
         let server_info = implementation("mortise", env!("CARGO_PKG_VERSION"));
         Arc::new(Self {
-            framework,
-            sessions: Sessions::new(upstreams.clone(), config.max_sessions, config.session_idle),
+            sessions: Sessions::new(config.max_sessions, config.session_idle),
             upstreams,
-            envelope: Limits { max_bytes: config.max_body_bytes, ..Limits::default() },
             config,
             metrics,
             stamp: Stamp::new(server_info.clone()),
@@ -104,6 +91,17 @@ impl Surface {
     /// Ends sessions nobody uses, for ever.
     pub async fn sweep(&self) {
         self.sessions.sweep().await;
+    }
+
+    /// Tells clients that listen of lists that have changed, for ever.
+    pub async fn tell_changes(&self, snapshots: &Snapshots) {
+        let mut changes = self.upstreams.changes();
+        let mut told = snapshots.load().catalogs.clone();
+        while changes.changed().await.is_ok() {
+            let now = snapshots.load().catalogs.clone();
+            self.sessions.tell_changes(&told, &now).await;
+            told = now;
+        }
     }
 
     /// Ends all sessions; answers under way may go on for `patience`.

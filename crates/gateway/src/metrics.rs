@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use crate::history::Outcome;
 use mortise_framework::stats::descriptor;
 use mortise_mcp::envelope::method;
 use mortise_plugin_api::End;
@@ -110,8 +111,10 @@ impl GatewayMetrics {
 pub struct GatewayCollector {
     /// What is measured.
     pub metrics: Arc<GatewayMetrics>,
-    /// The upstreams, for whether they can be reached.
-    pub upstreams: Arc<crate::upstreams::Upstreams>,
+    /// The current snapshot, for the upstreams and whether they can be reached.
+    pub snapshots: Arc<crate::snapshot::Snapshots>,
+    /// What changes the configuration.
+    pub reloader: Arc<crate::reload::Reloader>,
 }
 
 impl Collector for GatewayCollector {
@@ -138,6 +141,7 @@ impl Collector for GatewayCollector {
             counter(&mut metric, &[("surface", "http"), ("status", class)], count)?;
         }
         self.upstreams(&mut encoder)?;
+        self.reloads(&mut encoder)?;
         descriptor(&mut encoder, &names::SESSIONS)?.encode_gauge(&metrics.sessions.load(Relaxed))?;
         let mut metric = descriptor(&mut encoder, &names::BUILD_INFO)?;
         metric.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_i64)
@@ -145,14 +149,30 @@ impl Collector for GatewayCollector {
 }
 
 impl GatewayCollector {
+    fn reloads(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let reloads = &self.reloader.metrics;
+        let mut metric = descriptor(encoder, &names::RELOADS)?;
+        for outcome in Outcome::ALL {
+            metric
+                .encode_family(&[("outcome", outcome.word())])?
+                .encode_counter::<NoLabelSet, _, u64>(&reloads.count(outcome), None)?;
+        }
+        let in_order = i64::from(self.reloader.refused().is_none());
+        descriptor(encoder, &names::RELOAD_SUCCESSFUL)?.encode_gauge(&in_order)?;
+        descriptor(encoder, &names::RELOAD_LAST_SUCCESS)?.encode_gauge(&reloads.last_success())?;
+        let number = i64::try_from(self.snapshots.load().number).unwrap_or(i64::MAX);
+        descriptor(encoder, &names::SNAPSHOT)?.encode_gauge(&number)
+    }
+
     fn upstreams(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let fleet = self.snapshots.load().catalogs.fleet.clone();
         let mut metric = descriptor(encoder, &names::UPSTREAM_UP)?;
-        for upstream in self.upstreams.list() {
+        for upstream in fleet.upstreams() {
             let up = i64::from(upstream.live().is_some());
             metric.encode_family(&[("upstream", &*upstream.name)])?.encode_gauge(&up)?;
         }
         let mut metric = descriptor(encoder, &names::UPSTREAM_REQUESTS)?;
-        for upstream in self.upstreams.list() {
+        for upstream in fleet.upstreams() {
             for (outcome, count) in UPSTREAM_OUTCOMES.iter().zip(&upstream.metrics.outcomes) {
                 counter(&mut metric, &[("upstream", &*upstream.name), ("outcome", outcome)], count)?;
             }

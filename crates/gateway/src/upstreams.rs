@@ -1,11 +1,12 @@
 //! The MCP servers behind the gateway: kept connected, their lists merged.
 //!
-//! One [`Upstream`] per configured server keeps a shared connection and follows what the server
-//! lists. [`Upstreams`] merges the lists into [`Catalogs`], which requests read without a lock;
-//! a new set is put in place whenever a list changes. Names once given are kept on disk, so adding a server never
-//! renames what clients know.
+//! One [`Upstream`] per configured server keeps a shared connection and follows what the server lists. The servers of
+//! one configuration are a [`Fleet`]. [`Upstreams`] merges their lists into [`Catalogs`], which are part of the
+//! snapshot and which requests read without a lock; a new set is put in place whenever a list changes. Names once
+//! given are kept on disk, so adding a server never renames what clients know.
 
 pub mod catalogs;
+pub mod fleet;
 pub mod link;
 pub mod lists;
 pub mod upstream;
@@ -19,19 +20,29 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use futures_util::future::join_all;
 use mortise_mcp::catalog::Names;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::snapshot::{Snapshot, Snapshots};
 pub use catalogs::{Catalogs, ServerSpec, Views};
+use fleet::Berth;
+pub use fleet::Fleet;
 pub use upstream::{State, Status, Transport, Upstream, UpstreamSpec};
+
+/// An upstream of a new configuration.
+#[derive(Debug)]
+pub enum Wanted {
+    /// The one of this name that is there goes on.
+    Unchanged(String),
+    /// A new one, or one that has changed.
+    Fresh(UpstreamSpec),
+}
 
 /// All upstreams of a gateway.
 pub struct Upstreams {
-    list: Vec<Arc<Upstream>>,
-    servers: Vec<ServerSpec>,
-    catalogs: ArcSwap<Catalogs>,
+    snapshots: Arc<Snapshots>,
     names: Mutex<Names>,
     names_file: Option<PathBuf>,
     changed: watch::Sender<u64>,
@@ -41,57 +52,121 @@ pub struct Upstreams {
     tasks: TaskTracker,
 }
 
+/// A fleet that is being connected and not in force yet. Dropped, what was started for it ends.
+#[derive(Debug)]
+pub struct StagedFleet {
+    fleet: Arc<Fleet>,
+    fresh: Vec<Arc<Upstream>>,
+}
+
+/// An upstream that was replaced or removed.
+#[derive(Debug)]
+pub struct Retired {
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// Set once no request knows it any more.
+    pub ended: CancellationToken,
+}
+
 impl Upstreams {
     /// Takes the configured servers and starts connecting to them; returns at once.
     ///
     /// `names_file` keeps the names given to tools and prompts over restarts.
     pub fn start(
+        snapshots: Arc<Snapshots>,
         specs: Vec<UpstreamSpec>,
         servers: Vec<ServerSpec>,
         names_file: Option<PathBuf>,
     ) -> Arc<Self> {
         let names = names_file.as_deref().and_then(read_names).unwrap_or_default();
-        let list: Vec<_> = specs.into_iter().map(|spec| Arc::new(Upstream::new(spec))).collect();
         let upstreams = Arc::new(Self {
-            catalogs: ArcSwap::from_pointee(Catalogs::empty()),
+            snapshots,
             names: Mutex::new(names),
             names_file,
             changed: watch::channel(0).0,
             attempted: AtomicBool::new(false),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
-            list,
-            servers,
         });
-        upstreams.rebuild();
-        for upstream in &upstreams.list {
-            let (upstream, all) = (upstream.clone(), Arc::downgrade(&upstreams));
-            let stop = upstreams.stop.clone();
-            upstreams.tasks.spawn(async move {
-                let publish = move || {
-                    if let Some(all) = all.upgrade() {
-                        all.rebuild();
-                    }
-                };
-                stop.run_until_cancelled(upstream.keep_connected(publish)).await;
-            });
-        }
+        let staged = upstreams.stage(specs.into_iter().map(Wanted::Fresh).collect(), servers);
+        upstreams.put_in_force(staged, |now, catalogs| Snapshot { catalogs, ..now.clone() });
         upstreams
     }
 
-    /// All upstreams, in file order; catalogs name them by position.
-    pub fn list(&self) -> &[Arc<Upstream>] {
-        &self.list
+    /// Begins to connect to what is new of a configuration, beside what is in force; returns at once.
+    pub fn stage(self: &Arc<Self>, wanted: Vec<Wanted>, servers: Vec<ServerSpec>) -> StagedFleet {
+        let now = self.fleet();
+        let unchanged = wanted.len() == now.upstreams().len()
+            && wanted
+                .iter()
+                .zip(now.upstreams())
+                .all(|(wanted, now)| matches!(wanted, Wanted::Unchanged(name) if **name == *now.name))
+            && servers.len() == now.servers().len()
+            && servers.iter().zip(now.servers()).all(|(wanted, now)| *wanted == **now);
+        if unchanged {
+            return StagedFleet { fleet: now, fresh: Vec::new() };
+        }
+        let mut fresh = Vec::new();
+        let berths = wanted.into_iter().filter_map(|wanted| match wanted {
+            Wanted::Unchanged(name) => now.berth(&name),
+            Wanted::Fresh(spec) => {
+                let before = now.upstreams().iter().find(|now| *now.name == *spec.name);
+                let upstream = Arc::new(match before {
+                    Some(before) => Upstream::succeeding(spec, before),
+                    None => Upstream::new(spec),
+                });
+                self.keep(&upstream);
+                fresh.push(upstream.clone());
+                Some(Berth::new(upstream))
+            }
+        });
+        let fleet = Fleet::new(berths.collect(), servers.into_iter().map(Arc::new).collect());
+        StagedFleet { fleet: Arc::new(fleet), fresh }
     }
 
-    /// The upstream at a catalog's position.
-    pub fn get(&self, at: usize) -> Option<&Arc<Upstream>> {
-        self.list.get(at)
+    /// Puts a fleet in force: `snapshot` makes the next snapshot of the current one and the fleet's catalogs. Returns
+    /// the upstreams that are no part of it.
+    pub fn put_in_force(
+        &self,
+        mut staged: StagedFleet,
+        snapshot: impl FnOnce(&Snapshot, Arc<Catalogs>) -> Snapshot,
+    ) -> Vec<Retired> {
+        staged.fresh.clear();
+        let before = self.snapshots.change(|now| {
+            let catalogs = self.with_names(|names| Catalogs::build(&staged.fleet, names));
+            snapshot(now, Arc::new(catalogs))
+        });
+        self.changed.send_modify(|generation| *generation += 1);
+        let gone = before.catalogs.fleet.missing_in(&staged.fleet);
+        gone.into_iter().map(|(upstream, ended)| Retired { upstream, ended }).collect()
     }
 
-    /// The merged lists as they are now.
-    pub fn catalogs(&self) -> Arc<Catalogs> {
-        self.catalogs.load_full()
+    /// Keeps an upstream connected until it is told to stop.
+    fn keep(self: &Arc<Self>, upstream: &Arc<Upstream>) {
+        let (upstream, all) = (upstream.clone(), Arc::downgrade(self));
+        let everything = self.stop.clone();
+        self.tasks.spawn(async move {
+            let publish = move || {
+                if let Some(all) = all.upgrade() {
+                    all.rebuild();
+                }
+            };
+            tokio::select! {
+                () = everything.cancelled() => {}
+                () = upstream.stop.cancelled() => upstream.close().await,
+                () = upstream.keep_connected(publish) => {}
+            }
+        });
+    }
+
+    /// Ends an upstream that no request knows any more.
+    pub fn end(&self, upstream: &Upstream) {
+        upstream.stop.cancel();
+    }
+
+    /// The upstreams in force, in file order.
+    pub fn fleet(&self) -> Arc<Fleet> {
+        self.snapshots.load().catalogs.fleet.clone()
     }
 
     /// Changes whenever the merged lists do.
@@ -104,11 +179,8 @@ impl Upstreams {
         if self.attempted.load(Relaxed) {
             return;
         }
-        let all = async {
-            for upstream in &self.list {
-                upstream.attempted().await;
-            }
-        };
+        let fleet = self.fleet();
+        let all = join_all(fleet.upstreams().iter().map(|upstream| upstream.attempted()));
         if tokio::time::timeout(patience, all).await.is_ok() {
             self.attempted.store(true, Relaxed);
         }
@@ -134,9 +206,10 @@ impl Upstreams {
 
     /// Merges the lists anew.
     fn rebuild(&self) {
-        let lists: Vec<_> = self.list.iter().map(|upstream| upstream.offered()).collect();
-        let next = self.with_names(|names| Catalogs::build(&self.list, &lists, &self.servers, names));
-        self.catalogs.store(Arc::new(next));
+        self.snapshots.change(|now| {
+            let catalogs = self.with_names(|names| Catalogs::build(&now.catalogs.fleet, names));
+            Snapshot { catalogs: Arc::new(catalogs), ..now.clone() }
+        });
         self.changed.send_modify(|generation| *generation += 1);
     }
 
@@ -145,7 +218,7 @@ impl Upstreams {
         self.stop.cancel();
         self.tasks.close();
         let ended = async {
-            for upstream in &self.list {
+            for upstream in self.fleet().upstreams() {
                 upstream.close().await;
             }
             self.tasks.wait().await;
@@ -154,9 +227,25 @@ impl Upstreams {
     }
 }
 
+impl StagedFleet {
+    /// Waits until everything new had one attempt to connect, at most `patience`.
+    pub async fn attempted(&self, patience: Duration) {
+        let all = join_all(self.fresh.iter().map(|upstream| upstream.attempted()));
+        let _ = tokio::time::timeout(patience, all).await;
+    }
+}
+
+impl Drop for StagedFleet {
+    fn drop(&mut self) {
+        for upstream in &self.fresh {
+            upstream.stop.cancel();
+        }
+    }
+}
+
 impl std::fmt::Debug for Upstreams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstreams").field("list", &self.list).finish_non_exhaustive()
+        f.debug_struct("Upstreams").field("fleet", &self.fleet()).finish_non_exhaustive()
     }
 }
 

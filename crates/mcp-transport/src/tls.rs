@@ -111,6 +111,9 @@ impl ClientTls {
     }
 }
 
+/// TLS towards servers, loaded; for [`crate::http::client::EndpointConfig`].
+pub type LoadedClientTls = Arc<ClientConfig>;
+
 /// TLS of a listener, loaded; for [`crate::server::listen::ListenConfig`].
 pub type LoadedServerTls = Arc<ServerConfig>;
 

@@ -30,6 +30,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the gateway
     Serve(ServeArgs),
+    /// Have the running gateway read its configuration anew
+    Reload(ReloadArgs),
     /// Check configuration files, or print their schema
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigCommand),
@@ -87,7 +89,8 @@ pub enum Format {
 
 Any key of the configuration can be given as a variable: MORTISE_A__B sets a.b. MORTISE_LOG
 (or RUST_LOG) says what is logged: info, debug, mortise_gateway=trace. SIGTERM and SIGINT end
-the gateway once the requests in progress are answered; a second one ends it at once.")]
+the gateway once the requests in progress are answered; a second one ends it at once. SIGHUP
+has it read its configuration anew.")]
 pub struct ServeArgs {
     /// Where the configuration comes from.
     #[command(flatten)]
@@ -106,6 +109,31 @@ pub struct ServeArgs {
     pub log_format: LogFormat,
 }
 
+/// Have the running gateway read its configuration anew.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise reload
+  mortise reload --plugin pii
+  mortise reload --url http://127.0.0.1:8081
+
+The gateway reads the files it was started with; those given here only tell where it keeps its state. A configuration
+with errors is refused with all of them, exit code 1, and the one in force stays. SIGHUP does the same, and a gateway
+watches its files by itself unless `watch: false` is configured.")]
+pub struct ReloadArgs {
+    /// Read only the entry of this plugin anew, and start it anew
+    #[arg(long, value_name = "NAME")]
+    pub plugin: Option<String>,
+    /// Where the gateway's configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Which gateway to tell.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// How the result looks
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
 /// Commands about configuration.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
@@ -122,10 +150,11 @@ pub enum ConfigCommand {
   mortise config check plugins/config.yaml --strict
   mortise config check --together base.yaml production.yaml
   mortise config check --format json plugins/*.yaml
+  mortise config check plugins/my_plugin/plugin-manifest.yaml
 
 All errors are shown at once, with file, line and the nearest allowed words. Nothing is started.")]
 pub struct CheckArgs {
-    /// Files: mortise.yaml, or plugin files of the ContextForge format
+    /// Files: mortise.yaml, plugin files of the ContextForge format, manifests of plugins and indexes of them
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Check the files as one configuration, later over earlier, instead of each by itself
@@ -143,11 +172,15 @@ pub struct CheckArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   mortise config schema > mortise.schema.json
-  mortise config schema --plugins-file")]
+  mortise config schema --plugins-file
+  mortise config schema --manifest")]
 pub struct SchemaArgs {
     /// The schema of plugin files (plugins/config.yaml) instead of mortise.yaml's
     #[arg(long)]
     pub plugins_file: bool,
+    /// The schema of manifests (plugin-manifest.yaml)
+    #[arg(long, conflicts_with = "plugins_file")]
+    pub manifest: bool,
 }
 
 /// Commands about plugins.
@@ -157,10 +190,16 @@ pub enum PluginsCommand {
     List(ListArgs),
     /// Show one plugin in full, secrets hidden
     Show(ShowArgs),
+    /// Show changes of the configuration: when, by whom, what, and what was refused
+    History(HistoryArgs),
     /// List the kinds of plugin that are built in, or show one and its configuration
     Kinds(KindsArgs),
     /// Run one hook of one plugin on a payload and show what it does
     Test(TestArgs),
+    /// Find plugins by tag, hook, author, language, tier or words
+    Search(SearchArgs),
+    /// List the plugins that are known, by the manifests in folders and index files
+    Catalog(CatalogArgs),
 }
 
 /// A running gateway to ask instead of reading files.
@@ -202,6 +241,29 @@ pub struct ListArgs {
 pub struct ShowArgs {
     /// Its name in the configuration
     pub name: String,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// Which gateway to ask.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
+    /// How the result looks
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// Show changes of the configuration.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins history
+  mortise plugins history pii --limit 5
+  mortise plugins history --url local --format json")]
+pub struct HistoryArgs {
+    /// Only what concerns this plugin
+    pub name: Option<String>,
+    /// How many, the newest first
+    #[arg(long, default_value_t = 20, value_name = "NUMBER")]
+    pub limit: usize,
     /// Where the configuration comes from.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -271,6 +333,75 @@ pub struct TestArgs {
     /// Run it also where its conditions do not match the call
     #[arg(long)]
     pub ignore_conditions: bool,
+    /// How the result looks
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// How much time a plugin adds to a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TierArg {
+    /// Less than 1 ms
+    High,
+    /// Less than 10 ms
+    Medium,
+    /// Less than 100 ms
+    Low,
+}
+
+/// Find plugins.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins search personal data
+  mortise plugins search --tag security --hook tool_pre_invoke
+  mortise plugins search --language python --tier high --dir plugins --format json
+
+Looked through are the built-in plugins and the manifests in the configuration's plugin_dirs.")]
+pub struct SearchArgs {
+    /// Words, each of which is in the name, kind, description, author or tags
+    #[arg(value_name = "TEXT")]
+    pub text: Vec<String>,
+    /// Tag that it has (may be repeated: it has each)
+    #[arg(long = "tag", value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// Hook that it can run at
+    #[arg(long, value_name = "HOOK")]
+    pub hook: Option<String>,
+    /// Part of its author's name
+    #[arg(long, value_name = "NAME")]
+    pub author: Option<String>,
+    /// Language it is written in
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<String>,
+    /// How much time it adds to a call
+    #[arg(long, value_enum)]
+    pub tier: Option<TierArg>,
+    /// Folder or index file to look through as well (may be repeated)
+    #[arg(long = "dir", value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How the result looks
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// List the plugins that are known.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins catalog
+  mortise plugins catalog plugins/ plugin-index.json
+  mortise plugins catalog plugins/ --format json
+
+A manifest that is wrong is told and left out.")]
+pub struct CatalogArgs {
+    /// Folders with manifests, or index files. Default: the configuration's plugin_dirs, and what is built in
+    #[arg(value_name = "DIR")]
+    pub dirs: Vec<PathBuf>,
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
     /// How the result looks
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

@@ -1,9 +1,13 @@
 //! What each command does.
 
+mod catalog;
 mod check;
+mod history;
 mod hooks;
 mod kinds;
 mod listing;
+mod manifest;
+mod reload;
 mod remote;
 mod serve;
 mod test;
@@ -24,10 +28,13 @@ use crate::{
 pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> anyhow::Result<Exit> {
     match command {
         Command::Serve(args) => serve::serve(&args, assembly, output),
+        Command::Reload(args) => reload::reload(&args, &assembly, output),
         Command::Config(ConfigCommand::Check(args)) => check::check(&args, &assembly, output),
         Command::Config(ConfigCommand::Schema(args)) => {
             let schema = if args.plugins_file {
                 schemars::schema_for!(mortise_framework::config::RawPluginsFile)
+            } else if args.manifest {
+                schemars::schema_for!(mortise_plugin_api::Manifest)
             } else {
                 mortise_gateway::config::schema()
             };
@@ -36,8 +43,11 @@ pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> 
         }
         Command::Plugins(PluginsCommand::List(args)) => listing::list(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Show(args)) => listing::show(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::History(args)) => history::history(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Kinds(args)) => kinds::kinds(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Test(args)) => test::test(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Search(args)) => catalog::search(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Catalog(args)) => catalog::catalog(&args, &assembly, output),
         Command::Hooks(args) => hooks::hooks(&args, assembly.framework.hooks(), output),
         Command::Completions(args) => {
             let mut script = Vec::new();

@@ -157,6 +157,7 @@ impl Builder {
     fn assemble(self) -> Assembly {
         let native = NativeRuntime::new(self.kinds.iter().cloned());
         let framework = self.framework.runtime(native).hooks(self.hooks).awaited(awaited::reason);
+        let framework = framework.live_hooks(gateway::LIVE_HOOKS);
         Assembly { framework: framework.build(), kinds: self.kinds }
     }
 }

@@ -51,6 +51,16 @@ metrics! {
         "Whether a plugin is ready to serve";
     PLUGINS_ENABLED = "mortise_plugins_enabled", Gauge, [],
         "Whether plugins run at all";
+    PLUGINS_DRAINING = "mortise_plugins_draining", Gauge, [],
+        "Plugins that were replaced or taken out and still serve requests that began before";
+    RELOADS = "mortise_config_reloads", Counter, ["outcome"],
+        "Changes of the configuration while running, by outcome: applied, unchanged, refused";
+    RELOAD_SUCCESSFUL = "mortise_config_last_reload_successful", Gauge, [],
+        "Whether the last change of the configuration was not refused";
+    RELOAD_LAST_SUCCESS = "mortise_config_last_reload_success_timestamp_seconds", Gauge, [],
+        "When the configuration was last found in order, in seconds since 1970";
+    SNAPSHOT = "mortise_config_snapshot", Gauge, [],
+        "Number of the configuration in force; grows with each that takes effect";
     MCP_REQUESTS = "mortise_mcp_requests", Counter, ["method", "outcome"],
         "MCP requests of clients, by method and outcome: ok, blocked, error";
     MCP_DURATION = "mortise_mcp_request_duration_seconds", Histogram, ["method"],

@@ -40,6 +40,8 @@ pub enum DiagnosticKind {
     WrongType,
     /// A value of the right type that is not allowed.
     InvalidValue,
+    /// A plugin that ran and would not run any more.
+    NotStarted,
     /// Something accepted that deserves a word.
     Remark,
 }
@@ -232,7 +234,7 @@ impl Serialize for Diagnostic {
 
 /// In the order of the text, each once.
 pub(super) fn sorted(mut list: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    list.sort_by_key(Diagnostic::sort_key);
+    list.sort_by_cached_key(Diagnostic::sort_key);
     list.dedup_by(|a, b| a.span == b.span && a.path == b.path && a.message == b.message);
     list
 }

@@ -7,12 +7,14 @@
 use std::path::Path;
 
 use super::diagnostic::{Diagnostic, DiagnosticKind, Notice};
+use super::looked_at;
 use super::source::{Limits, Source};
 
 const MOST_BYTES: usize = 1 << 20;
 
 /// The variables of the file, later lines over earlier, and notices about lines that could not be read.
 pub(super) fn read(path: &Path) -> (Vec<(String, String)>, Vec<Notice>) {
+    looked_at::note(path);
     if !path.is_file() {
         return (Vec::new(), Vec::new());
     }

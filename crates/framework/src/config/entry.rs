@@ -5,11 +5,14 @@
 //! without making the file wrong, such as an unset `${NAME}` in a foreign file, is a [`Problem`]: the plugin is
 //! listed as unavailable and the rest runs.
 
+mod dependencies;
 mod raw;
 mod read;
 
 use std::fmt;
+use std::sync::Arc;
 
+use mortise_plugin_api::Manifest;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -22,6 +25,7 @@ use super::overrides::nowhere;
 use super::schema::Compiled;
 use super::source::Span;
 
+pub use dependencies::DependsOn;
 pub use raw::{Condition, Mode, OfferName, OnError, OneOrMany, PluginPermission, RawPluginEntry};
 pub(super) use read::{Reading, duplicate_names, strip};
 pub use read::{duplicates, read_entries};
@@ -84,6 +88,10 @@ pub struct PluginEntry {
     pub command: Vec<String>,
     /// What it offers beside hooks.
     pub offers: Vec<OfferName>,
+    /// Plugins that must have started before it.
+    pub dependencies: Vec<DependsOn>,
+    /// What its kind says of itself, where a manifest of it was found.
+    pub manifest: Option<Arc<Manifest>>,
     /// The keys that the entry names itself, for laying it over a remote configuration.
     pub given: Vec<String>,
     /// Where it was written.
@@ -124,6 +132,8 @@ impl PluginEntry {
             max_content_size: 10_000_000,
             command: Vec::new(),
             offers: Vec::new(),
+            dependencies: Vec::new(),
+            manifest: None,
             given: Vec::new(),
             span,
             path: "plugins".to_owned(),

@@ -3,7 +3,7 @@
 //! Handed in as a map instead of read from the process, so that a test says what is there and two gateways in one
 //! process can differ. A `.env` file lies below: what the real environment has, wins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
@@ -14,13 +14,16 @@ use super::dotenv;
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
+    /// Those that a `.env` file gave.
+    from_file: BTreeSet<String>,
 }
 
 impl Environment {
     /// An environment of exactly these variables.
     #[must_use]
     pub fn new<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
-        Self { variables: variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect() }
+        let variables = variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        Self { variables, from_file: BTreeSet::new() }
     }
 
     /// The environment of this process; variables that are not UTF-8 are left out.
@@ -31,12 +34,18 @@ impl Environment {
         )
     }
 
-    /// Adds the variables of the `.env` file in `directory` that are not set yet, and tells of lines it could not
-    /// read. A file that is not there adds nothing.
+    /// Adds the variables of the `.env` file in `directory` that are not set yet, in the place of those that an
+    /// earlier look at such a file added, and tells of lines it could not read. A file that is not there adds nothing.
     pub fn add_dotenv(&mut self, directory: &Path) -> Vec<Notice> {
+        for name in std::mem::take(&mut self.from_file) {
+            self.variables.remove(&name);
+        }
         let (variables, notices) = dotenv::read(&directory.join(".env"));
         for (name, value) in variables {
-            self.variables.entry(name).or_insert(value);
+            if !self.variables.contains_key(&name) {
+                self.from_file.insert(name.clone());
+                self.variables.insert(name, value);
+            }
         }
         notices
     }

@@ -17,11 +17,11 @@ use super::environment::Environment;
 use super::expand::Unset;
 use super::loader::Layers;
 use super::merge::prune;
-use super::node::Node;
+use super::node::{Flags, Node};
 use super::overrides::nowhere;
 use super::scalar;
 use super::settings::PluginSettings;
-use super::source::Limits;
+use super::source::{Limits, Span};
 use super::typed;
 
 /// The plugin file that is read when nobody names one; it may be missing.
@@ -33,7 +33,7 @@ pub const DEFAULT_PLUGINS_FILE: &str = "plugins/config.yaml";
 pub struct RawPluginsFile {
     /// The plugins.
     pub plugins: Option<Vec<RawPluginEntry>>,
-    /// Folders in which Python plugin classes are looked for.
+    /// Folders in which manifests of plugins are looked for, and index files that list some.
     pub plugin_dirs: Option<Vec<String>>,
     /// What holds for all plugins.
     pub plugin_settings: Option<PluginSettings>,
@@ -70,6 +70,24 @@ impl<'a> PluginsFileOptions<'a> {
     }
 }
 
+/// One of `plugin_dirs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginDir {
+    /// The folder or index file, as written.
+    pub path: PathBuf,
+    /// Where it was written.
+    pub span: Span,
+}
+
+impl PluginDir {
+    /// What a text names; none where there is no text, or one without a value.
+    #[must_use]
+    pub fn of(node: &Node) -> Option<Self> {
+        let path = node.as_str().filter(|text| !text.is_empty() && !node.has(Flags::UNSET))?;
+        Some(Self { path: path.into(), span: node.span().clone() })
+    }
+}
+
 /// One or more plugin files, read and validated.
 #[derive(Debug)]
 pub struct PluginsFile {
@@ -77,8 +95,8 @@ pub struct PluginsFile {
     pub entries: Vec<PluginEntry>,
     /// The settings, variables of the environment applied.
     pub settings: PluginSettings,
-    /// Folders in which Python plugin classes are looked for, as written.
-    pub plugin_dirs: Vec<String>,
+    /// Folders in which manifests of plugins are looked for, as written.
+    pub plugin_dirs: Vec<PluginDir>,
     /// What was tolerated.
     pub notices: Vec<Notice>,
     /// Every file that was read.
@@ -142,13 +160,8 @@ impl PluginsFile {
         notices.extend(reading.notices);
         let settings = read_settings(&node, &switches, options, &mut errors, &mut notices);
         notices.extend(remarks_about(&node, &unset));
-        if let Some(span) = node.key_span("plugin_dirs") {
-            let message = "`plugin_dirs` is accepted and has no effect yet: Python classes are not loaded";
-            notices
-                .push(Diagnostic::new(DiagnosticKind::Remark, message).at(span.clone()).path("plugin_dirs"));
-        }
         let plugin_dirs = node.get("plugin_dirs").and_then(Node::as_list).unwrap_or_default();
-        let plugin_dirs = plugin_dirs.iter().filter_map(Node::as_str).map(str::to_owned).collect();
+        let plugin_dirs = plugin_dirs.iter().filter_map(PluginDir::of).collect();
         let (entries, notices) = (reading.entries, sorted(notices));
         Errors::unless_empty(errors, Self { entries, settings, plugin_dirs, notices, files, node })
     }

@@ -29,13 +29,8 @@ const ONLY_OWN: [&str; 11] = [
     "telemetry",
     "admin",
 ];
-const ONLY_PLUGINS: [&str; 5] = [
-    "plugin_settings",
-    "plugin_dirs",
-    "server_settings",
-    "grpc_server_settings",
-    "unix_socket_server_settings",
-];
+const ONLY_PLUGINS: [&str; 4] =
+    ["plugin_settings", "server_settings", "grpc_server_settings", "unix_socket_server_settings"];
 
 /// Looks at a file's top-level keys; where these fit both, its name decides (`mortise*.yaml` is Mortise's own).
 ///
@@ -49,13 +44,13 @@ pub fn recognise(path: &Path) -> Result<FileKind, Errors> {
         return Ok(FileKind::Own);
     }
     let named_own = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("mortise"));
-    if has(&ONLY_PLUGINS) || (!named_own && has(&["plugins"])) {
+    if has(&ONLY_PLUGINS) || (!named_own && has(&["plugins", "plugin_dirs"])) {
         return Ok(FileKind::Plugins);
     }
     Ok(FileKind::Own)
 }
 
-fn top_level_keys(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn top_level_keys(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| {
         let line = line.trim_start_matches('\u{feff}').trim_start_matches('{');
         let starts_key = line.starts_with(|c: char| c.is_alphabetic() || matches!(c, '"' | '\''));

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::diagnostic::{Diagnostic, DiagnosticKind};
+use super::looked_at;
 
 /// Bounds on what a configuration may ask of its reader. The defaults hold a file with 100,000 apps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,18 +152,23 @@ impl Source {
 
     /// The place of a byte offset, `width` characters wide.
     pub(super) fn span_at(self: &Arc<Self>, offset: usize, width: usize) -> Span {
-        let offset = offset.min(self.text.len());
+        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        Span {
+            source: Arc::clone(self),
+            offset: narrow(offset.min(self.text.len())),
+            width: narrow(width.max(1)),
+        }
+    }
+
+    /// Line and column of a byte offset, both from 1, the column in characters.
+    fn place(&self, offset: u32) -> (u32, u32) {
+        let offset = (offset as usize).min(self.text.len());
         let line = self.line_starts.partition_point(|&start| start <= offset).max(1);
         let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
         let before = self.text.as_bytes().get(start..offset).unwrap_or_default();
         let column = before.iter().filter(|&&b| b & 0xc0 != 0x80).count() + 1;
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Span {
-            source: Arc::clone(self),
-            line: narrow(line),
-            column: narrow(column),
-            width: narrow(width.max(1)),
-        }
+        (narrow(line), narrow(column))
     }
 
     /// Remembers literal secrets of this text, so that no shown line spells one out.
@@ -183,11 +189,13 @@ impl fmt::Debug for Source {
 }
 
 /// A place in a [`Source`]: where a key or value was written.
+///
+/// Line and column are worked out when somebody asks: counting characters for each of the values in a file of one long
+/// line would take time by the square of its length.
 #[derive(Clone)]
 pub struct Span {
     source: Arc<Source>,
-    line: u32,
-    column: u32,
+    offset: u32,
     width: u32,
 }
 
@@ -207,13 +215,13 @@ impl Span {
     /// The line, from 1; none where the source is a single value such as an environment variable.
     #[must_use]
     pub fn line(&self) -> Option<u32> {
-        (self.source.kind == SourceKind::File).then_some(self.line)
+        (self.source.kind == SourceKind::File).then(|| self.source.place(self.offset).0)
     }
 
     /// The column in characters, from 1; none as for [`Span::line`].
     #[must_use]
     pub fn column(&self) -> Option<u32> {
-        (self.source.kind == SourceKind::File).then_some(self.column)
+        (self.source.kind == SourceKind::File).then(|| self.source.place(self.offset).1)
     }
 
     pub(super) fn width(&self) -> u32 {
@@ -223,7 +231,7 @@ impl Span {
 
 impl PartialEq for Span {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.source, &other.source) && self.line == other.line && self.column == other.column
+        Arc::ptr_eq(&self.source, &other.source) && self.offset == other.offset
     }
 }
 
@@ -232,7 +240,10 @@ impl Eq for Span {}
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.source.kind {
-            SourceKind::File => write!(f, "{}:{}:{}", self.source.name, self.line, self.column),
+            SourceKind::File => {
+                let (line, column) = self.source.place(self.offset);
+                write!(f, "{}:{line}:{column}", self.source.name)
+            }
             SourceKind::Value => f.write_str(&self.source.name),
         }
     }
@@ -246,6 +257,7 @@ impl fmt::Debug for Span {
 
 /// Reads at most `limit` bytes of a file; more is an error, so a device or a huge file cannot fill the memory.
 pub(super) fn read_bounded(path: &Path, limit: usize) -> Result<Vec<u8>, Diagnostic> {
+    looked_at::note(path);
     let name = path.display().to_string();
     let fail = |error: std::io::Error| {
         let what = match error.kind() {

@@ -42,8 +42,8 @@ pub(crate) struct Step {
     pub(crate) scope: Option<Scope>,
     /// Scopes of more specific bindings of the same plugin, whose steps run instead.
     pub(crate) unless: Vec<Scope>,
-    /// Set by an error under `on_error: disable`.
-    pub(crate) off: AtomicBool,
+    /// Set by an error under `on_error: disable`, for all hooks of the plugin.
+    pub(crate) off: Arc<AtomicBool>,
 }
 
 impl Step {

@@ -1,6 +1,6 @@
 //! From instances to chains.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::Arc;
 
 use mortise_plugin_api::{HookId, HookTable};
 
@@ -106,7 +106,7 @@ fn step(
         conditions: Conditions::compile(&instance.entry.conditions, spec.family, settings.exact_conditions),
         scope: member.scope.clone(),
         unless: member.unless.clone(),
-        off: AtomicBool::new(false),
+        off: instance.off().clone(),
         instance: instance.clone(),
     };
     Some((policy.group, member.priority, step))

@@ -188,10 +188,10 @@ impl Chain {
                 continue;
             }
             ran.push(step.ix);
-            let Some(plugin) = step.instance.plugin().cloned() else {
+            if step.instance.plugin().is_none() {
                 step.count_error(&step.instance.why_unavailable(), Duration::ZERO);
                 continue;
-            };
+            }
             let (instance, stats) = (step.instance.clone(), step.stats.clone());
             let (request, shared, payload) =
                 (run.request.clone(), contexts.shared().clone(), payload.clone());
@@ -206,7 +206,7 @@ impl Chain {
                     let payload = &payload;
                     let request = &request;
                     let call = Call { hook, payload, part: Part::Whole, request, end, deadline, host };
-                    answered(isolate::caught(|| plugin.call(call, context)), timeout).await
+                    answered(instance.call(call, context), timeout).await
                 };
                 match result {
                     Ok(reply) if reply.violation.is_some() => stats.count(Status::WouldBlock, clock.elapsed()),
@@ -372,10 +372,7 @@ impl Step {
         clock: Instant,
         context: Context<'a>,
     ) -> Answer<'a> {
-        let Some(plugin) = self.instance.plugin() else {
-            return Answer::Ready(Err(self.instance.why_unavailable()));
-        };
-        if self.needs.is_none() {
+        if self.needs.is_none() && self.instance.plugin().is_some() {
             let reason = format!("it does not have the hook {}", chain.spec.name);
             return Answer::Ready(Err(PluginError::Unavailable(reason)));
         }
@@ -388,7 +385,7 @@ impl Step {
             deadline: clock + self.timeout,
             host: &*self.instance.host,
         };
-        isolate::caught(|| plugin.call(call, context))
+        self.instance.call(call, context)
     }
 
     fn count_error(&self, error: &PluginError, took: Duration) {

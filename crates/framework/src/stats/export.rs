@@ -28,6 +28,8 @@ impl Collector for PluginCollector {
             let up = i64::from(instance.state() == State::Ready);
             metric.encode_family(&[("plugin", &*instance.name)])?.encode_gauge(&up)?;
         }
+        let draining = i64::try_from(self.0.draining()).unwrap_or(i64::MAX);
+        descriptor(&mut encoder, &names::PLUGINS_DRAINING)?.encode_gauge(&draining)?;
         let enabled = self.0.pipelines().settings().enabled;
         descriptor(&mut encoder, &names::PLUGINS_ENABLED)?.encode_gauge(&i64::from(enabled))
     }

@@ -1,14 +1,23 @@
 //! From files, variables and flags to one configuration that holds.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use mortise_framework::{
     Framework, Plan,
-    config::{Environment, Errors, FileKind, Loaded, Loader, Notice, Override, PluginSettings, recognise},
+    catalogue::Catalogue,
+    config::{
+        Environment, Errors, FileKind, Loaded, Loader, Notice, Override, PluginSettings,
+        looked_at::{self, LookedAt},
+        recognise,
+    },
 };
 
 use super::{
     App, Config, Listen, Upstream, app, check, listen,
+    outline::Outline,
     place::{self, Findings},
     plugins, upstream,
 };
@@ -16,8 +25,11 @@ use super::{
 /// The file that is read when nobody names one; it may be missing.
 pub const DEFAULT_FILE: &str = "mortise.yaml";
 
-/// Where state is kept when nobody says otherwise.
-const DEFAULT_STATE_DIR: &str = ".mortise";
+/// The file of variables that is read when it is there.
+const DOTENV_FILE: &str = ".env";
+
+/// Where state is kept when nobody says otherwise, in the working folder.
+pub const DEFAULT_STATE_DIR: &str = ".mortise";
 
 /// `MORTISE_*` variables that are not keys of the configuration: flags of the command line.
 const NOT_KEYS: [&str; 8] = [
@@ -85,6 +97,14 @@ impl LoadOptions {
         Ok(kind)
     }
 
+    /// The same with what a `.env` file says now.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let mut again = self.clone();
+        again.notices = again.environment.add_dotenv(&self.directory);
+        again
+    }
+
     /// A path in the working folder, as short as it can be shown.
     pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         if self.directory == Path::new(".") { path.as_ref().to_path_buf() } else { self.directory.join(path) }
@@ -108,10 +128,18 @@ pub struct Settled {
     pub plan: Plan,
     /// What holds for all plugins.
     pub plugin_settings: PluginSettings,
+    /// The manifests in `plugin_dirs`.
+    pub catalogue: Arc<Catalogue>,
     /// What was tolerated.
     pub notices: Vec<Notice>,
-    /// Every file that was read: what a reload has to watch.
+    /// Every file that was read.
     pub files: Vec<PathBuf>,
+    /// Every file that was looked at, found or not: what has to be watched.
+    pub looked_at: LookedAt,
+    /// All of it in the form in which two configurations are compared and shown.
+    pub outline: Outline,
+    /// What it was settled from, to do so again.
+    pub source: LoadOptions,
 }
 
 impl Settled {
@@ -120,6 +148,12 @@ impl Settled {
     /// # Errors
     /// Everything that is wrong, as far as one can tell at once.
     pub fn load(options: &LoadOptions, framework: &Framework) -> Result<Self, Errors> {
+        let (settled, looked_at) = looked_at::during(|| Self::read(options, framework));
+        settled.map(|settled| Self { looked_at, ..settled })
+    }
+
+    fn read(options: &LoadOptions, framework: &Framework) -> Result<Self, Errors> {
+        looked_at::note(&options.directory.join(DOTENV_FILE));
         let loaded = own(options)?;
         let mut found = Findings::new(&loaded, &options.directory);
         found.notices.extend(options.notices.iter().cloned());
@@ -138,6 +172,7 @@ impl Settled {
         let plugins = plugins::settle(options, framework, &loaded, &mut found);
         let state_dir = state_dir(&loaded, options);
         let Findings { errors, notices, .. } = found;
+        let outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings, &plugins.plan);
         if let Some(errors) = Errors::from_list(errors) {
             return Err(errors);
         }
@@ -148,8 +183,12 @@ impl Settled {
             apps,
             plan: plugins.plan,
             plugin_settings: plugins.settings,
+            catalogue: plugins.catalogue,
             notices,
             files: loaded.files.into_iter().chain(plugins.files).collect(),
+            looked_at: LookedAt::default(),
+            outline,
+            source: options.clone(),
             config: loaded.value,
         })
     }

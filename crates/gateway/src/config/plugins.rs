@@ -1,18 +1,20 @@
 //! Plugin entries and settings of all sources, laid over one another: plugin files in order, then the own file.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use mortise_framework::{
     Framework, Plan,
+    catalogue::Catalogue,
     config::{
         ConditionMatching, DEFAULT_PLUGINS_FILE, Dialect, EntryRules, Errors, FileKind, Loaded, Node,
-        PluginEntry, PluginSettings, PluginSwitches, PluginsFile, PluginsFileOptions, read_entries,
+        PluginDir, PluginEntry, PluginSettings, PluginSwitches, PluginsFile, PluginsFileOptions, looked_at,
+        read_entries,
     },
     pipeline,
 };
 
 use super::{
-    Config, LoadOptions,
+    Config, LoadOptions, catalogue,
     place::{self, Findings},
 };
 
@@ -25,6 +27,10 @@ pub(super) struct Plugins {
     pub(super) plan: Plan,
     pub(super) settings: PluginSettings,
     pub(super) files: Vec<PathBuf>,
+    /// The plugin files as one tree.
+    pub(super) foreign: Option<Node>,
+    /// The manifests in `plugin_dirs`.
+    pub(super) catalogue: Arc<Catalogue>,
 }
 
 /// Reads the plugin files and lays the own file over them. Errors go to `found`.
@@ -43,8 +49,10 @@ pub(super) fn settle(
     let inline = inline(&hooks, loaded, found);
     let settings = settings(&foreign.settings, &switches, loaded.node.get("plugin_settings"), found);
     let config = &loaded.value;
+    let mut entries = laid_over(foreign.entries, inline, found);
+    let catalogue = catalogue::settle(options, framework, loaded, foreign.plugin_dirs, &mut entries, found);
     let plan = Plan {
-        entries: laid_over(foreign.entries, inline, found),
+        entries,
         bindings: config.bindings.clone(),
         settings: pipeline::Settings {
             plugin_timeout: settings.timeout(),
@@ -55,9 +63,10 @@ pub(super) fn settle(
             ..pipeline::Settings::default()
         },
         enabled: switches.enabled,
+        start_idle: false,
     };
     check(framework, &plan, found);
-    Plugins { plan, settings, files: foreign.files }
+    Plugins { plan, settings, files: foreign.files, foreign: foreign.node, catalogue }
 }
 
 #[derive(Default)]
@@ -65,6 +74,8 @@ struct Foreign {
     entries: Vec<PluginEntry>,
     settings: PluginSettings,
     files: Vec<PathBuf>,
+    node: Option<Node>,
+    plugin_dirs: Vec<PluginDir>,
 }
 
 fn foreign(
@@ -87,7 +98,13 @@ fn foreign(
     match PluginsFile::load(&paths, &how) {
         Ok(file) => {
             found.notices.extend(file.notices);
-            Foreign { entries: file.entries, settings: file.settings, files: file.files }
+            Foreign {
+                entries: file.entries,
+                settings: file.settings,
+                files: file.files,
+                node: Some(file.node),
+                plugin_dirs: file.plugin_dirs,
+            }
         }
         Err(errors) => {
             found.errors.extend(errors.into_list());
@@ -115,6 +132,7 @@ fn paths(options: &LoadOptions, switches: &PluginSwitches, loaded: &Loaded<Confi
         }
         None if options.defaults && switches.config_file.is_none() && given.clone().next().is_none() => {
             let default = options.path(DEFAULT_PLUGINS_FILE);
+            looked_at::note(&default);
             paths.extend(default.exists().then_some(default));
         }
         None => {}

@@ -58,7 +58,7 @@ impl Default for UpstreamConfig {
 }
 
 /// Validated [`UpstreamConfig`] of an upstream that is used.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// Its name.
     pub name: String,
@@ -69,7 +69,7 @@ pub struct Upstream {
 }
 
 /// How an upstream is reached. `Debug` shows no secrets.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Transport {
     /// Streamable HTTP.
     Http {

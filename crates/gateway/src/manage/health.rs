@@ -18,7 +18,7 @@ pub(super) fn ready(managed: &dyn Managed, with_reasons: bool) -> Response<Bytes
     let pipelines = managed.framework().pipelines();
     let plugins = pipelines.instances().iter().filter_map(|instance| {
         let reason = match instance.state() {
-            State::Ready | State::Disabled => return None,
+            State::Ready | State::Disabled | State::Idle(_) => return None,
             State::Unavailable(reason) => reason.to_string(),
             other => other.word().to_owned(),
         };
@@ -29,7 +29,13 @@ pub(super) fn ready(managed: &dyn Managed, with_reasons: bool) -> Response<Bytes
         let reason = reason(status)?;
         Some(entry("upstream", &status.name, reason, with_reasons))
     });
-    let degraded: Vec<Value> = plugins.chain(upstreams).collect();
+    // The one in force serves; the one in the files waits for somebody to put it right.
+    let refused = managed.reloader().and_then(|reloader| reloader.refused());
+    let configuration = refused.map(|refused| {
+        let reason = format!("the last change was refused: {}", refused.reasons().join("; "));
+        entry("configuration", "reload", reason, with_reasons)
+    });
+    let degraded: Vec<Value> = plugins.chain(upstreams).chain(configuration).collect();
     let status = if degraded.is_empty() { "ready" } else { "degraded" };
     let answer = json!({ "status": status, "plugins_enabled": enabled, "degraded": degraded });
     json_response(StatusCode::OK, &answer)

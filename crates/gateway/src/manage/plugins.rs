@@ -17,6 +17,13 @@ pub(super) fn list(framework: &Framework) -> Value {
     instances.into_iter().map(|instance| Value::Object(summary(framework, instance))).collect()
 }
 
+/// One plugin as the list has it.
+pub(super) fn one_of_the_list(framework: &Framework, name: &str) -> Option<Value> {
+    let pipelines = framework.pipelines();
+    let instance = pipelines.instances().iter().find(|instance| &*instance.name == name)?;
+    Some(Value::Object(summary(framework, instance)))
+}
+
 /// One plugin with its configuration, secrets as `***`, and its counters.
 pub(super) fn one(framework: &Framework, name: &str) -> Option<Value> {
     let pipelines = framework.pipelines();
@@ -45,7 +52,7 @@ fn summary(framework: &Framework, instance: &Instance) -> Map<String, Value> {
         "conditions": conditions(&entry.conditions),
         "status": state.word(),
         "reason": match &state {
-            State::Unavailable(reason) => Some(&**reason),
+            State::Unavailable(reason) | State::Idle(reason) => Some(&**reason),
             _ => None,
         },
         "kind": entry.kind,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use mortise_framework::{Contexts, Pipelines};
+use mortise_framework::Contexts;
 use mortise_mcp::{
     envelope::{ErrorObject, Message, Response, RpcError},
     raw::Raw,
@@ -15,14 +15,16 @@ use mortise_plugin_api::{End, Request};
 use tokio::sync::mpsc;
 
 use super::{Surface, forwarding, session::Session};
-use crate::upstreams::{Catalogs, Views, link::Link, upstream::Live};
+use crate::{
+    snapshot::Snapshot,
+    upstreams::{Upstream, Views, link::Link, upstream::Live},
+};
 
 /// A client's request while it is being answered.
 pub(crate) struct Inbound {
     pub(crate) surface: Arc<Surface>,
-    /// Lists and plugins as they were when the request came; it keeps them to its end.
-    pub(crate) catalogs: Arc<Catalogs>,
-    pub(crate) pipelines: Arc<Pipelines>,
+    /// Everything as it was when the request came; it keeps that to its end.
+    pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) server: Option<Arc<str>>,
     pub(crate) session: Option<Arc<Session>>,
     /// Set for requests of the revision without sessions.
@@ -63,12 +65,18 @@ impl Way {
 impl Inbound {
     /// What the client is shown. The server was looked up when the request came in.
     pub(crate) fn views(&self) -> &Views {
-        self.catalogs.views(self.server.as_deref()).unwrap_or(&self.catalogs.root)
+        let catalogs = &self.snapshot.catalogs;
+        catalogs.views(self.server.as_deref()).unwrap_or(&catalogs.root)
+    }
+
+    /// The upstream at a position.
+    pub(crate) fn upstream(&self, at: usize) -> Option<&Arc<Upstream>> {
+        self.snapshot.catalogs.fleet.get(at)
     }
 
     /// Notes in a request what it is about: the upstream, and the thing's name there.
     pub(crate) fn about(&self, request: &mut Request, at: usize, original: &str, exposed: &str) {
-        let Some(upstream) = self.surface.upstreams.get(at) else { return };
+        let Some(upstream) = self.upstream(at) else { return };
         request.upstream = Some(upstream.name.clone());
         request.server_id = self.server.clone().or_else(|| Some(upstream.name.clone()));
         request.original_name = (original != exposed).then(|| original.into());
@@ -85,7 +93,7 @@ impl Inbound {
         params: Option<&Raw>,
         headers: Option<&HeaderMap>,
     ) -> Result<Outcome, NoAnswer> {
-        let Some(upstream) = self.surface.upstreams.get(at) else {
+        let Some(upstream) = self.upstream(at) else {
             return Err(NoAnswer {
                 end: End::UpstreamFailed,
                 reason: "there is no such upstream".to_owned(),
@@ -93,7 +101,7 @@ impl Inbound {
         };
         let mut way = match (&self.session, upstream.live()) {
             (None, Some(live)) => Way::Shared(live),
-            _ => Box::pin(self.way(at)).await?,
+            _ => Box::pin(self.way(upstream)).await?,
         };
         let hooked = forwarding::is_hooked(self);
         let changed = match upstream.http_path().filter(|_| hooked) {
@@ -104,7 +112,7 @@ impl Inbound {
         let mut again = true;
         loop {
             let call = Call { method, params, timeout: upstream.timeout, headers };
-            let error = match self.exchange(at, way.connection(), call).await {
+            let error = match self.exchange(upstream, way.connection(), call).await {
                 Ok(outcome) => {
                     upstream.metrics.ok();
                     if let Some(path) = upstream.http_path().filter(|_| hooked) {
@@ -116,7 +124,7 @@ impl Inbound {
             };
             let unseen = error.nothing_sent() || is_session_gone(&error);
             if error.is_gone() || unseen {
-                let next = Box::pin(self.reopen(at, &way)).await;
+                let next = Box::pin(self.reopen(upstream, &way)).await;
                 if let (Some(next), true, true) = (next, again, unseen) {
                     way = next;
                     again = false;
@@ -136,36 +144,31 @@ impl Inbound {
         }
     }
 
-    async fn way(&self, at: usize) -> Result<Way, NoAnswer> {
+    async fn way(&self, upstream: &Upstream) -> Result<Way, NoAnswer> {
         let found = match &self.session {
-            Some(session) => session.link(at).await.map(Way::Own),
-            None => match self.surface.upstreams.get(at) {
-                Some(upstream) => {
-                    upstream.connection(self.surface.config.connect_patience).await.map(Way::Shared)
-                }
-                None => Err("there is no such upstream".to_owned()),
-            },
+            Some(session) => session.link(upstream).await.map(Way::Own),
+            None => upstream.connection(self.surface.config.connect_patience).await.map(Way::Shared),
         };
         found.map_err(|reason| NoAnswer { end: End::UpstreamFailed, reason: format!("failed: {reason}") })
     }
 
-    async fn reopen(&self, at: usize, broken: &Way) -> Option<Way> {
+    async fn reopen(&self, upstream: &Upstream, broken: &Way) -> Option<Way> {
         match broken {
             Way::Own(link) => {
                 let session = self.session.as_ref()?;
-                session.drop_link(at, link).await;
-                session.link(at).await.ok().map(Way::Own)
+                session.drop_link(upstream, link).await;
+                session.link(upstream).await.ok().map(Way::Own)
             }
             Way::Shared(live) => {
                 let patience = self.surface.config.connect_patience;
-                self.surface.upstreams.get(at)?.reconnected(live, patience).await.map(Way::Shared)
+                upstream.reconnected(live, patience).await.map(Way::Shared)
             }
         }
     }
 
     async fn exchange(
         &self,
-        at: usize,
+        upstream: &Upstream,
         connection: &Connection,
         call: Call<'_>,
     ) -> Result<Outcome, UpstreamError> {
@@ -173,16 +176,16 @@ impl Inbound {
         loop {
             match exchange.next().await? {
                 Step::Response(outcome) => return Ok(outcome),
-                Step::Interim(message) => Box::pin(self.on_the_way(at, connection, message)).await,
+                Step::Interim(message) => Box::pin(self.on_the_way(upstream, connection, message)).await,
             }
         }
     }
 
     /// Carries a message that came before the answer to the client, or refuses it in the client's name.
-    async fn on_the_way(&self, at: usize, connection: &Connection, message: Message) {
+    async fn on_the_way(&self, upstream: &Upstream, connection: &Connection, message: Message) {
         let refusal = match (&self.session, &self.interim, &message) {
             (Some(session), Some(interim), _) => {
-                if let Some(message) = session.from_upstream(at, connection, message).await {
+                if let Some(message) = session.from_upstream(upstream.id, connection, message).await {
                     // A client that left drops this request altogether.
                     let _ = interim.send(Box::new(message)).await;
                 }

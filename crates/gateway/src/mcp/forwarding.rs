@@ -35,7 +35,7 @@ pub(super) fn outgoing(headers: &Headers) -> HeaderMap {
 
 /// Whether a plugin stands at either hook.
 pub(super) fn is_hooked(inbound: &Inbound) -> bool {
-    let chain = |hook| inbound.pipelines.chain(hook).is_some();
+    let chain = |hook| inbound.snapshot.pipelines.chain(hook).is_some();
     chain(HttpPreForwardingCall::ID) || chain(HttpPostForwardingCall::ID)
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn before(
     path: &str,
     headers: Option<&HeaderMap>,
 ) -> Option<HeaderMap> {
-    inbound.pipelines.chain(HttpPreForwardingCall::ID)?;
+    inbound.snapshot.pipelines.chain(HttpPreForwardingCall::ID)?;
     let shown = headers.into_iter().flatten();
     let shown = shown.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
     run(inbound, HttpPreForwardingCall::ID, (upstream, path), shown, None)
@@ -56,7 +56,7 @@ pub(super) async fn before(
 
 /// Runs the hook after the call. What an MCP client gets has no headers of the upstream's, so changes end here.
 pub(super) async fn after(inbound: &Inbound, upstream: &str, path: &str) {
-    if inbound.pipelines.chain(HttpPostForwardingCall::ID).is_some() {
+    if inbound.snapshot.pipelines.chain(HttpPostForwardingCall::ID).is_some() {
         run(inbound, HttpPostForwardingCall::ID, (upstream, path), Headers::new(), Some(200)).await;
     }
 }
@@ -68,7 +68,7 @@ async fn run(
     headers: Headers,
     status_code: Option<u16>,
 ) -> Option<Headers> {
-    let chain = inbound.pipelines.chain(hook)?;
+    let chain = inbound.snapshot.pipelines.chain(hook)?;
     let payload = ForwardingPayload {
         upstream: upstream.to_owned(),
         method: "POST".to_owned(),
@@ -78,6 +78,6 @@ async fn run(
     };
     let mut contexts = inbound.contexts.copied();
     let payload = Revision::new(Box::new(payload));
-    let outcome = chain.run(&inbound.pipelines, &inbound.request, &mut contexts, &payload).await;
+    let outcome = chain.run(&inbound.snapshot.pipelines, &inbound.request, &mut contexts, &payload).await;
     Some(outcome.changed?.get::<ForwardingPayload>()?.headers.clone())
 }

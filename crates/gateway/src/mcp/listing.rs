@@ -49,7 +49,10 @@ pub(crate) async fn find(inbound: &Inbound, kind: Kind, name: &str) -> Option<(u
     }
     // Something only this session's own connections offer.
     let session = inbound.session.as_ref()?;
-    if let Some(found) = session.views.load().as_deref().and_then(in_views) {
+    let fleet = inbound.snapshot.catalogs.fleet.id;
+    let known = session.views.load();
+    // Positions of another fleet, and what another configuration let through, mean nothing here.
+    if let Some(found) = known.as_deref().filter(|views| views.fleet == fleet).and_then(in_views) {
         return Some(found);
     }
     let views = refresh(inbound, session, kind).await;
@@ -58,24 +61,24 @@ pub(crate) async fn find(inbound: &Inbound, kind: Kind, name: &str) -> Option<(u
 
 /// Whether an upstream announced a family such as `logging`.
 pub(crate) fn announces(inbound: &Inbound, at: usize, family: &str) -> bool {
-    let live = inbound.surface.upstreams.get(at).and_then(|upstream| upstream.live());
+    let live = inbound.upstream(at).and_then(|upstream| upstream.live());
     live.is_some_and(|live| lists::announces(&live.initialized, family))
 }
 
 /// Lists anew what a session's own connections offer; other kinds stay as they were listed last.
 async fn refresh(inbound: &Inbound, session: &Arc<Session>, kind: Kind) -> Arc<Views> {
-    let upstreams = &inbound.surface.upstreams;
+    let (upstreams, fleet) = (&inbound.surface.upstreams, &*inbound.snapshot.catalogs.fleet);
     let behind = &inbound.views().upstreams;
     let fetched = join_all(behind.iter().map(|at| async move {
-        let upstream = upstreams.get(*at)?;
+        let upstream = fleet.get(*at)?;
         let mut offered = Offered::clone(&upstream.offered());
-        match session.link(*at).await {
+        match session.link(upstream).await {
             Ok(link) => {
                 match lists::fetch(&link.connection, &link.initialized, kind, upstream.timeout).await {
                     Ok(items) => *offered.of_mut(kind) = items,
                     Err(error) => {
                         tracing::warn!(upstream = &*upstream.name, %error, "upstream did not list");
-                        session.drop_link(*at, &link).await;
+                        session.drop_link(upstream, &link).await;
                     }
                 }
             }
@@ -87,13 +90,13 @@ async fn refresh(inbound: &Inbound, session: &Arc<Session>, kind: Kind) -> Arc<V
         Some((*at, offered))
     }))
     .await;
-    let mut all: Vec<Arc<Offered>> = upstreams.list().iter().map(|_| Arc::default()).collect();
+    let mut all: Vec<Arc<Offered>> = fleet.upstreams().iter().map(|_| Arc::default()).collect();
     for (at, offered) in fetched.into_iter().flatten() {
         all[at] = Arc::new(offered);
     }
     let server = inbound.views().server.clone();
-    let merged = upstreams.with_names(|names| Merged::of(upstreams.list(), &all, names));
-    let views = Arc::new(merged.views(upstreams.list(), server));
+    let merged = upstreams.with_names(|names| Merged::of(fleet.upstreams(), &all, names));
+    let views = Arc::new(merged.views(fleet, server));
     session.views.store(Some(views.clone()));
     views
 }

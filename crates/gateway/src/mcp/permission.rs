@@ -28,12 +28,12 @@ fn permission(name: &str) -> Option<(&'static str, &'static str)> {
 
 /// Whether a plugin stands there.
 pub(super) fn is_asked(inbound: &Inbound) -> bool {
-    inbound.pipelines.chain(HttpAuthCheckPermission::ID).is_some()
+    inbound.snapshot.pipelines.chain(HttpAuthCheckPermission::ID).is_some()
 }
 
 /// Asks plugins whether the caller may use a method. Where all abstain, they may: apps and servers have decided.
 pub(super) async fn check(inbound: &Inbound, name: &str) -> Result<(), RpcError> {
-    let Some(chain) = inbound.pipelines.chain(HttpAuthCheckPermission::ID) else { return Ok(()) };
+    let Some(chain) = inbound.snapshot.pipelines.chain(HttpAuthCheckPermission::ID) else { return Ok(()) };
     let Some((permission, resource_type)) = permission(name) else { return Ok(()) };
     let caller = &inbound.request.caller;
     let question = CheckPermissionPayload {
@@ -48,7 +48,8 @@ pub(super) async fn check(inbound: &Inbound, name: &str) -> Result<(), RpcError>
     };
     let mut contexts: Contexts = inbound.contexts.copied();
     let question = Revision::new(Box::new(question));
-    let mut outcome = chain.run(&inbound.pipelines, &inbound.request, &mut contexts, &question).await;
+    let mut outcome =
+        chain.run(&inbound.snapshot.pipelines, &inbound.request, &mut contexts, &question).await;
     if let Some(by) = &outcome.blocked {
         return Err(blocked(HttpAuthCheckPermission::NAME, by));
     }

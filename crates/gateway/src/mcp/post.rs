@@ -33,7 +33,7 @@ use super::{
     session::{Owner, Session},
     stream::{self, Finished, Pending},
 };
-use crate::metrics::Tally;
+use crate::{metrics::Tally, snapshot::Snapshot};
 
 /// Messages of an upstream that wait for a slow client before the upstream waits.
 const INTERIM_QUEUE: usize = 16;
@@ -46,6 +46,8 @@ pub struct Post {
     pub headers: HeaderMap,
     /// What plugins noted about it so far.
     pub contexts: Contexts,
+    /// What it is served by.
+    pub snapshot: Arc<Snapshot>,
 }
 
 impl Surface {
@@ -54,11 +56,12 @@ impl Surface {
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
-        let accepts = match check_headers(&post.headers, self.config.max_body_bytes) {
+        let max_body_bytes = post.snapshot.access.max_body_bytes();
+        let accepts = match check_headers(&post.headers, max_body_bytes) {
             Ok(accepts) => accepts,
             Err(refusal) => return answer::refused(refusal),
         };
-        let body = match read_body(body, self.config.max_body_bytes, self.config.body_timeout).await {
+        let body = match read_body(body, max_body_bytes, self.config.body_timeout).await {
             Ok(body) => body,
             Err(refusal) => return answer::refused(refusal),
         };
@@ -70,7 +73,7 @@ impl Surface {
             Ok(session) => session,
             Err(response) => return *response,
         };
-        match Body::parse(&body, &self.envelope) {
+        match Body::parse(&body, &post.snapshot.access.envelope) {
             Ok(Body::Single(Message::Request(asked))) => {
                 self.request(post, session, version, accepts, asked).await
             }
@@ -96,7 +99,7 @@ impl Surface {
             Err(response) => return *response,
         };
         let (sender, response) = answer::events(self.config.stream_queue);
-        let surface = self.clone();
+        let catalogs = post.snapshot.catalogs.clone();
         if session.outbox.is_open() {
             let error = ErrorObject::new(code::INVALID_REQUEST, "this session has a stream already");
             return answer::error(StatusCode::CONFLICT, None, &error);
@@ -104,12 +107,12 @@ impl Surface {
         self.tasks.spawn(async move {
             // The client listens: from now on its own upstream connections may speak.
             session.outbox.open(sender).await;
-            let behind = surface.upstreams.catalogs();
-            let behind = behind.views(session.server.as_deref()).map(|views| views.upstreams.clone());
-            join_all(behind.unwrap_or_default().into_iter().map(|at| {
+            let views = catalogs.views(session.server.as_deref());
+            let behind = views.into_iter().flat_map(|views| &views.upstreams);
+            join_all(behind.filter_map(|at| catalogs.fleet.get(*at)).map(|upstream| {
                 let session = session.clone();
                 async move {
-                    if let Err(reason) = session.link(at).await {
+                    if let Err(reason) = session.link(upstream).await {
                         tracing::debug!(reason, "a session goes without an upstream");
                     }
                 }
@@ -170,7 +173,7 @@ impl Surface {
         };
         let is_stateless = stateless.is_some();
         let id = asked.id.clone();
-        let work = self.work(post.audience, post.contexts, session, stateless, asked, interim);
+        let work = self.work(post, session, stateless, asked, interim);
         let pending = Pending { id, work: Box::pin(work), interim: queue, under_way, answered: None };
         stream::respond(self, pending, accepts, |outcome| match outcome {
             Err(error) if is_stateless => status_of(error.code().unwrap_or(code::INTERNAL_ERROR)),
@@ -182,8 +185,7 @@ impl Surface {
     /// The work of answering a request, counted.
     fn work(
         self: &Arc<Self>,
-        audience: Audience,
-        contexts: Contexts,
+        post: Post,
         session: Option<Arc<Session>>,
         stateless: Option<stateless::RequestMeta>,
         asked: Asked,
@@ -191,13 +193,12 @@ impl Surface {
     ) -> impl Future<Output = Finished> + Send + 'static {
         let inbound = Inbound {
             surface: self.clone(),
-            catalogs: self.upstreams.catalogs(),
-            pipelines: self.framework.pipelines(),
-            server: audience.server,
+            snapshot: post.snapshot,
+            server: post.audience.server,
             session,
             stateless,
-            request: audience.request,
-            contexts,
+            request: post.audience.request,
+            contexts: post.contexts,
             params: asked.params,
             interim,
         };
@@ -255,8 +256,7 @@ impl Surface {
             }
         };
         self.upstreams.attempted(self.config.connect_patience).await;
-        let catalogs = self.upstreams.catalogs();
-        let Some(views) = catalogs.views(post.audience.server.as_deref()) else {
+        let Some(views) = post.snapshot.catalogs.views(post.audience.server.as_deref()) else {
             return answer::empty(StatusCode::NOT_FOUND);
         };
         let (server, owner) = (post.audience.server.clone(), owner(&post.audience.request.caller));
@@ -300,9 +300,13 @@ impl Surface {
                     }
                     Ok(Message::Request(asked)) => {
                         let id = asked.id.clone();
-                        let finished = self
-                            .work(post.audience.clone(), post.contexts.copied(), session, None, asked, None)
-                            .await;
+                        let post = Post {
+                            audience: post.audience.clone(),
+                            headers: HeaderMap::new(),
+                            contexts: post.contexts.copied(),
+                            snapshot: post.snapshot.clone(),
+                        };
+                        let finished = self.work(post, session, None, asked, None).await;
                         Some(Message::Response(Answered { id: Some(id), outcome: finished.outcome }))
                     }
                     Ok(other) => {

@@ -33,7 +33,7 @@ pub(crate) async fn get(mut inbound: Inbound) -> Answer {
     let mut request = inbound.request.clone();
     inbound.about(&mut request, at, &original, &call.name);
     let mut pair = Pair::new(
-        inbound.pipelines.clone(),
+        inbound.snapshot.pipelines.clone(),
         PromptPreFetch::ID,
         request,
         std::mem::take(&mut inbound.contexts),

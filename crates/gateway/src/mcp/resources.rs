@@ -34,7 +34,7 @@ pub(crate) async fn read(mut inbound: Inbound) -> Answer {
         inbound.about(&mut request, at, &call.uri, &call.uri);
     }
     let mut pair = Pair::new(
-        inbound.pipelines.clone(),
+        inbound.snapshot.pipelines.clone(),
         ResourcePreFetch::ID,
         request,
         std::mem::take(&mut inbound.contexts),

@@ -24,10 +24,11 @@ use mortise_mcp::{
     version::Version,
 };
 use mortise_mcp_transport::upstream::{Connection, Hello};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::upstreams::{Upstreams, Views, link::Link};
+use crate::upstreams::{Upstream, Views, link::Link};
 pub use outbox::Outbox;
 pub use registry::Sessions;
 
@@ -36,6 +37,9 @@ const MAX_ASKED: usize = 1_000;
 
 /// How long opening a session's own upstream connection may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Place for a connection of a session's.
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Link>>>>;
 
 /// Whose a session is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,37 +63,32 @@ pub struct Session {
     /// Whose it is; others may not use it.
     pub owner: Owner,
     hello: ClientHello,
-    upstreams: Arc<Upstreams>,
-    links: Vec<tokio::sync::Mutex<Option<Arc<Link>>>>,
+    /// By id of the upstream. Two that open the same one at a time wait for each other, and for nobody else.
+    links: Mutex<HashMap<u64, Slot>>,
     /// What its own connections list, once it has listed something.
     pub(crate) views: ArcSwapOption<Views>,
     /// Messages to the client that belong to no request.
     pub(crate) outbox: Outbox,
-    asked: Mutex<PendingCalls<usize, Connection>>,
+    asked: Mutex<PendingCalls<u64, Connection>>,
     under_way: Mutex<HashMap<RequestId, CancellationToken>>,
     used: AtomicU64,
     born: Instant,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// Told when a request ends.
+    ended: Notify,
 }
 
 impl Session {
     /// A session of a client that introduced itself.
-    pub fn new(
-        id: Arc<str>,
-        hello: ClientHello,
-        server: Option<Arc<str>>,
-        owner: Owner,
-        upstreams: Arc<Upstreams>,
-    ) -> Self {
+    pub fn new(id: Arc<str>, hello: ClientHello, server: Option<Arc<str>>, owner: Owner) -> Self {
         Self {
             id,
             version: hello.negotiate(),
             server,
             owner,
             hello,
-            links: upstreams.list().iter().map(|_| tokio::sync::Mutex::default()).collect(),
-            upstreams,
+            links: Mutex::default(),
             views: ArcSwapOption::empty(),
             outbox: Outbox::default(),
             asked: Mutex::new(PendingCalls::new(MAX_ASKED)),
@@ -98,6 +97,18 @@ impl Session {
             born: Instant::now(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Waits until no request is under way. Of use where none can be begun any more.
+    pub async fn answered(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if lock(&self.under_way).is_empty() {
+                return;
+            }
+            ended.await;
         }
     }
 
@@ -114,15 +125,16 @@ impl Session {
         self.born.elapsed().saturating_sub(Duration::from_secs(self.used.load(Relaxed)))
     }
 
-    /// Its connection to the upstream at a position, opened now if it is not open.
+    /// Its connection to an upstream, opened now if it is not open.
     ///
     /// # Errors
     /// A sentence for people: why it could not be opened.
-    pub async fn link(self: &Arc<Self>, at: usize) -> Result<Arc<Link>, String> {
-        let (Some(slot), Some(upstream)) = (self.links.get(at), self.upstreams.get(at)) else {
-            return Err("there is no such upstream".to_owned());
-        };
+    pub async fn link(self: &Arc<Self>, upstream: &Upstream) -> Result<Arc<Link>, String> {
+        let slot = lock(&self.links).entry(upstream.id).or_default().clone();
         let mut slot = slot.lock().await;
+        if self.stop.is_cancelled() {
+            return Err("the session has ended".to_owned());
+        }
         if let Some(link) = &*slot {
             return Ok(link.clone());
         }
@@ -133,14 +145,15 @@ impl Session {
             hello.client_info = info.clone();
         }
         let link = Arc::new(upstream.open(hello).await?);
-        self.listen(at, &link);
+        self.listen(upstream.id, &link);
         *slot = Some(link.clone());
         Ok(link)
     }
 
     /// Lets go of a connection that turned out broken, so that the next use opens another.
-    pub async fn drop_link(&self, at: usize, broken: &Arc<Link>) {
-        if let Some(slot) = self.links.get(at) {
+    pub async fn drop_link(&self, upstream: &Upstream, broken: &Arc<Link>) {
+        let slot = lock(&self.links).get(&upstream.id).cloned();
+        if let Some(slot) = slot {
             let mut slot = slot.lock().await;
             if slot.as_ref().is_some_and(|link| Arc::ptr_eq(link, broken)) {
                 *slot = None;
@@ -149,18 +162,30 @@ impl Session {
     }
 
     /// Connections that are open.
-    pub async fn open_links(&self) -> Vec<(usize, Arc<Link>)> {
+    pub async fn open_links(&self) -> Vec<Arc<Link>> {
+        let slots: Vec<_> = lock(&self.links).values().cloned().collect();
         let mut open = Vec::new();
-        for (at, slot) in self.links.iter().enumerate() {
-            if let Some(link) = &*slot.lock().await {
-                open.push((at, link.clone()));
-            }
+        for slot in slots {
+            open.extend(slot.lock().await.clone());
         }
         open
     }
 
+    /// Whether it has, or is just opening, a connection of its own to an upstream.
+    pub fn knows(&self, upstream: u64) -> bool {
+        lock(&self.links).contains_key(&upstream)
+    }
+
+    /// Ends its connection to an upstream that no request uses any more.
+    pub async fn forget(&self, upstream: u64) {
+        let slot = lock(&self.links).remove(&upstream);
+        if let Some(slot) = slot {
+            end(&slot).await;
+        }
+    }
+
     /// Carries what a connection says on its own to the client's stream, until the session ends.
-    fn listen(self: &Arc<Self>, at: usize, link: &Link) {
+    fn listen(self: &Arc<Self>, upstream: u64, link: &Link) {
         let Some(mut incoming) = link.connection.incoming() else { return };
         let (session, connection) = (Arc::downgrade(self), link.connection.clone());
         let stop = self.stop.clone();
@@ -168,7 +193,7 @@ impl Session {
             let carry = async {
                 while let Some(message) = incoming.recv().await {
                     let Some(session) = session.upgrade() else { return };
-                    if let Some(message) = session.from_upstream(at, &connection, message).await {
+                    if let Some(message) = session.from_upstream(upstream, &connection, message).await {
                         session.outbox.send(message).await;
                     }
                 }
@@ -180,13 +205,13 @@ impl Session {
     /// Translates what an upstream says for the client: its requests get ids of the session's.
     pub async fn from_upstream(
         &self,
-        at: usize,
+        upstream: u64,
         connection: &Connection,
         message: Message,
     ) -> Option<Message> {
         match message {
             Message::Request(request) => {
-                let taken = lock(&self.asked).forward(at, &request, connection.clone());
+                let taken = lock(&self.asked).forward(upstream, &request, connection.clone());
                 match taken {
                     Ok(sent) => {
                         let (method, params) = (request.method, sent.params);
@@ -201,7 +226,7 @@ impl Session {
                 }
             }
             Message::Notification(notification) if notification.method == method::CANCELLED => {
-                let params = lock(&self.asked).cancelled(&at, notification.params.as_ref()).ok()?.1;
+                let params = lock(&self.asked).cancelled(&upstream, notification.params.as_ref()).ok()?.1;
                 Some(Message::Notification(Notification::new(method::CANCELLED, Some(params))))
             }
             Message::Notification(notification) => Some(Message::Notification(notification)),
@@ -240,7 +265,7 @@ impl Session {
                 }
             }
             other => {
-                for (_, link) in self.open_links().await {
+                for link in self.open_links().await {
                     let _ = link.connection.notify(other, notification.params.as_ref()).await;
                 }
             }
@@ -258,14 +283,20 @@ impl Session {
     pub async fn close(&self) {
         self.stop.cancel();
         self.outbox.close();
-        for slot in &self.links {
-            if let Some(link) = slot.lock().await.take()
-                && let Ok(link) = Arc::try_unwrap(link)
-            {
-                link.close().await;
-            }
+        let slots: Vec<_> = lock(&self.links).drain().map(|(_, slot)| slot).collect();
+        for slot in slots {
+            end(&slot).await;
         }
         self.tasks.close();
+    }
+}
+
+/// Ends a connection, unless a request still uses it, which then is the last to hold it.
+async fn end(slot: &Slot) {
+    if let Some(link) = slot.lock().await.take()
+        && let Ok(link) = Arc::try_unwrap(link)
+    {
+        link.close().await;
     }
 }
 
@@ -290,6 +321,7 @@ pub struct UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         lock(&self.session.under_way).remove(&self.id);
+        self.session.ended.notify_one();
     }
 }
 

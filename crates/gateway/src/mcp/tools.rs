@@ -35,7 +35,7 @@ pub(crate) async fn call(mut inbound: Inbound) -> Answer {
     let Some((at, original)) = found else {
         return invalid_params(format!("Unknown tool: {}", call.name)).into();
     };
-    let pipelines = inbound.pipelines.clone();
+    let pipelines = inbound.snapshot.pipelines.clone();
     let guarded =
         pipelines.chain(ToolPreInvoke::ID).is_some() || pipelines.chain(ToolPostInvoke::ID).is_some();
     if !guarded {
@@ -62,7 +62,7 @@ async fn guarded_call(
     let mut request = inbound.request.clone();
     inbound.about(&mut request, at, &original, &call.name);
     let mut pair = Pair::new(
-        inbound.pipelines.clone(),
+        inbound.snapshot.pipelines.clone(),
         ToolPreInvoke::ID,
         request,
         std::mem::take(&mut inbound.contexts),

@@ -11,10 +11,10 @@ use mortise_mcp::{
     raw::Raw,
 };
 
-use super::{lists::Offered, upstream::Upstream};
+use super::{fleet::Fleet, lists::Offered, upstream::Upstream};
 
 /// A virtual server: a part of what the upstreams offer. A list left out means all, an empty one none.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerSpec {
     /// Its id, part of its path.
     pub id: String,
@@ -53,6 +53,8 @@ impl ServerSpec {
 /// What one audience is shown.
 #[derive(Debug)]
 pub struct Views {
+    /// The fleet whose positions these are.
+    pub fleet: u64,
     /// Tools.
     pub tools: View,
     /// Prompts.
@@ -95,6 +97,10 @@ impl Views {
 /// The merged lists at one moment.
 #[derive(Debug)]
 pub struct Catalogs {
+    /// The upstreams behind them; entries name these by position.
+    pub fleet: Arc<Fleet>,
+    /// What each of them offered.
+    pub lists: Vec<Arc<Offered>>,
     /// What is shown at the root.
     pub root: Views,
     /// What is shown per virtual server.
@@ -104,22 +110,29 @@ pub struct Catalogs {
 impl Catalogs {
     /// Nothing.
     pub fn empty() -> Self {
-        Self::build(&[], &[], &[], &mut Names::default())
+        Self::build(&Arc::new(Fleet::new(Vec::new(), Vec::new())), &mut Names::default())
     }
 
-    /// Merges what the upstreams offer.
-    pub fn build(
-        upstreams: &[Arc<Upstream>],
-        lists: &[Arc<Offered>],
-        servers: &[ServerSpec],
-        names: &mut Names,
-    ) -> Self {
-        let catalogs = Merged::of(upstreams, lists, names);
-        let all: HashMap<String, Views> = servers
-            .iter()
-            .map(|server| (server.id.clone(), catalogs.views(upstreams, Some(Arc::new(server.clone())))))
-            .collect();
-        Self { root: catalogs.views(upstreams, None), servers: all }
+    /// Merges what the upstreams offer now.
+    pub fn build(fleet: &Arc<Fleet>, names: &mut Names) -> Self {
+        let lists: Vec<_> = fleet.upstreams().iter().map(|upstream| upstream.offered()).collect();
+        let catalogs = Merged::of(fleet.upstreams(), &lists, names);
+        let servers = fleet.servers().iter();
+        let all = servers.map(|server| (server.id.clone(), catalogs.views(fleet, Some(server.clone()))));
+        Self { servers: all.collect(), root: catalogs.views(fleet, None), lists, fleet: fleet.clone() }
+    }
+
+    /// Ids of the upstreams whose list of a kind is another one than `before`.
+    pub fn changed_upstreams(&self, before: &Self, kind: Kind) -> Vec<u64> {
+        let was = |id: u64| {
+            let at = before.fleet.upstreams().iter().position(|upstream| upstream.id == id)?;
+            before.lists.get(at)
+        };
+        let all = self.fleet.upstreams().iter().zip(&self.lists);
+        let changed = all.filter(|(upstream, list)| {
+            was(upstream.id).is_none_or(|was| !Arc::ptr_eq(was, list) && was.of(kind) != list.of(kind))
+        });
+        changed.map(|(upstream, _)| upstream.id).collect()
     }
 
     /// What is shown at the root or at a virtual server.
@@ -163,7 +176,8 @@ impl Merged {
         }
     }
 
-    pub(crate) fn views(&self, upstreams: &[Arc<Upstream>], server: Option<Arc<ServerSpec>>) -> Views {
+    pub(crate) fn views(&self, fleet: &Fleet, server: Option<Arc<ServerSpec>>) -> Views {
+        let upstreams = fleet.upstreams();
         let filter = |kind: Kind| server.as_ref().map(|s| s.filter(kind, upstreams)).unwrap_or_default();
         let visible = server.as_ref().and_then(|server| server.visible(upstreams));
         let behind: Vec<usize> =
@@ -173,14 +187,29 @@ impl Merged {
             Some((&*upstreams[**at].name, live.initialized.instructions.as_deref()?))
         });
         Views {
+            fleet: fleet.id,
             tools: View::new(self.tools.clone(), &filter(Kind::Tools), 0),
             prompts: View::new(self.prompts.clone(), &filter(Kind::Prompts), 0),
             resources: View::new(self.resources.clone(), &filter(Kind::Resources), 0),
             templates: View::new(self.templates.clone(), &filter(Kind::ResourceTemplates), 0),
-            capabilities: merge_capabilities(live.iter().map(|(_, live)| &live.initialized.capabilities)),
+            capabilities: with_changes(merge_capabilities(
+                live.iter().map(|(_, live)| &live.initialized.capabilities),
+            )),
             instructions: merge_instructions(instructions),
             upstreams: behind,
             server,
         }
     }
+}
+
+/// What the upstreams announced, and that the lists they have may change: a reload of the gateway changes them, also
+/// where no upstream does.
+fn with_changes(merged: Raw) -> Raw {
+    let Ok(serde_json::Value::Object(mut families)) = merged.decode() else { return merged };
+    for family in ["tools", "prompts", "resources"] {
+        if let Some(family) = families.get_mut(family).and_then(serde_json::Value::as_object_mut) {
+            family.insert("listChanged".to_owned(), true.into());
+        }
+    }
+    Raw::from_serialize(&families).unwrap_or(merged)
 }

@@ -1,7 +1,10 @@
 //! One MCP server behind the gateway, and the task that keeps it connected.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -18,6 +21,7 @@ use mortise_mcp_transport::{
     upstream::{Call, Connection, Hello, Initialized, UpstreamError},
 };
 use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::UpstreamMetrics;
 
@@ -87,14 +91,18 @@ pub struct Live {
     pub initialized: Arc<Initialized>,
 }
 
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
 /// One server.
 pub struct Upstream {
+    /// Tells it from every other one, of the same name too.
+    pub id: u64,
     /// Its name in the configuration.
     pub name: Arc<str>,
     /// Longest silence before an answer.
     pub timeout: Duration,
-    /// Its counters.
-    pub metrics: UpstreamMetrics,
+    /// Its counters. They belong to the name and outlive a change of its configuration.
+    pub metrics: Arc<UpstreamMetrics>,
     transport: Transport,
     live: ArcSwapOption<Live>,
     offered: Mutex<Arc<Offered>>,
@@ -103,22 +111,32 @@ pub struct Upstream {
     lost: Notify,
     /// Told by whoever would have used the connection while there is none: cuts the pause before the next attempt.
     wanted: Notify,
+    /// Set when it is to end.
+    pub(super) stop: CancellationToken,
 }
 
 impl Upstream {
     /// A server nobody has connected to yet.
     pub fn new(spec: UpstreamSpec) -> Self {
         Self {
+            id: NEXT_ID.fetch_add(1, Relaxed),
             name: spec.name.into(),
             timeout: spec.timeout,
-            metrics: UpstreamMetrics::default(),
+            metrics: Arc::default(),
             transport: spec.transport,
             live: ArcSwapOption::empty(),
             offered: Mutex::default(),
             state: watch::channel(State::Starting).0,
             lost: Notify::new(),
             wanted: Notify::new(),
+            stop: CancellationToken::new(),
         }
+    }
+
+    /// A server in the place of one of the same name: until it has listed something itself, what the other one offers
+    /// counts, so that tools do not vanish for the time it takes to connect.
+    pub(super) fn succeeding(spec: UpstreamSpec, before: &Self) -> Self {
+        Self { metrics: before.metrics.clone(), offered: Mutex::new(before.offered()), ..Self::new(spec) }
     }
 
     /// The shared connection, if it is open.

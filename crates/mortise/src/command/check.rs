@@ -1,11 +1,12 @@
 //! `mortise config check`.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use mortise_framework::config::{Environment, Errors, FileKind, Mode, PluginEntry, recognise};
 use mortise_gateway::config::{LoadOptions, Settled};
 use serde_json::{Value, json};
 
+use super::manifest;
 use crate::{
     Assembly, Exit,
     cli::{CheckArgs, Format},
@@ -21,6 +22,13 @@ pub(super) fn check(args: &CheckArgs, assembly: &Assembly, output: &mut Output) 
     let mut results = Vec::new();
     let mut exit = Exit::Ok;
     for files in groups {
+        if let [file] = files.as_slice()
+            && let Some((result, json)) = manifest::check(file, args.strict, args.format, assembly, output)
+        {
+            exit = if result == Exit::Ok { exit } else { result };
+            results.push(json);
+            continue;
+        }
         let name = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(" + ");
         let result = load(&files, args.strict, assembly);
         if result.is_err() {
@@ -76,8 +84,9 @@ fn tell(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly, outpu
     if !settled.plan.enabled {
         output.line("  plugins are switched off by PLUGINS_ENABLED");
     }
+    let idle = assembly.framework.idle(&settled.plan.entries);
     for entry in &settled.plan.entries {
-        tell_plugin(entry, assembly, output);
+        tell_plugin(entry, &idle, assembly, output);
     }
 }
 
@@ -93,11 +102,12 @@ fn tell_own(settled: &Settled, output: &mut Output) {
     ));
 }
 
-fn tell_plugin(entry: &PluginEntry, assembly: &Assembly, output: &mut Output) {
+fn tell_plugin(entry: &PluginEntry, idle: &Idle, assembly: &Assembly, output: &mut Output) {
     let (name, kind) = (&entry.name, &entry.kind);
-    let line = match standing(entry, assembly) {
+    let line = match standing(entry, idle, assembly) {
         Standing::Runs => format!("{} {name} ({kind})", output.paint(Paint::Good, "runs ")),
         Standing::Disabled => format!("{} {name} ({kind})", output.paint(Paint::Dim, "off  ")),
+        Standing::Idle(reason) => format!("{} {name} ({kind}): {reason}", output.paint(Paint::Dim, "idle ")),
         Standing::Waits(reason) => {
             format!("{} {name} ({kind}): {reason}", output.paint(Paint::Warn, "waits"))
         }
@@ -113,14 +123,20 @@ fn counted(count: usize, what: &str) -> String {
 pub(super) enum Standing {
     Runs,
     Disabled,
+    /// Not started, since nothing would call it.
+    Idle(Arc<str>),
     Waits(String),
 }
 
-pub(super) fn standing(entry: &PluginEntry, assembly: &Assembly) -> Standing {
-    match assembly.framework.waits_for(entry) {
+/// Entries that would not be started, by name, with the reason.
+pub(super) type Idle = BTreeMap<String, Arc<str>>;
+
+pub(super) fn standing(entry: &PluginEntry, idle: &Idle, assembly: &Assembly) -> Standing {
+    match (assembly.framework.waits_for(entry), idle.get(&entry.name)) {
         _ if entry.mode == Mode::Disabled => Standing::Disabled,
-        Some(reason) => Standing::Waits(reason),
-        None => Standing::Runs,
+        (Some(reason), _) => Standing::Waits(reason),
+        (None, Some(reason)) => Standing::Idle(reason.clone()),
+        (None, None) => Standing::Runs,
     }
 }
 
@@ -129,6 +145,7 @@ impl Standing {
         match self {
             Self::Runs => "runs",
             Self::Disabled => "disabled",
+            Self::Idle(_) => "idle",
             Self::Waits(_) => "waits",
         }
     }
@@ -136,6 +153,7 @@ impl Standing {
     pub(super) fn reason(&self) -> Option<&str> {
         match self {
             Self::Waits(reason) => Some(reason),
+            Self::Idle(reason) => Some(reason),
             _ => None,
         }
     }
@@ -145,8 +163,9 @@ fn as_json(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly) ->
     match result {
         Err(errors) => json!({ "file": name, "ok": false, "errors": errors }),
         Ok(settled) => {
-            let plugins: Vec<Value> =
-                settled.plan.entries.iter().map(|entry| summary(entry, assembly)).collect();
+            let idle = assembly.framework.idle(&settled.plan.entries);
+            let entries = settled.plan.entries.iter();
+            let plugins: Vec<Value> = entries.map(|entry| summary(entry, &idle, assembly)).collect();
             json!({
                 "file": name,
                 "ok": true,
@@ -162,8 +181,8 @@ fn as_json(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly) ->
 }
 
 /// A plugin of a configuration that does not run here, in the words of a running gateway's list.
-pub(super) fn summary(entry: &PluginEntry, assembly: &Assembly) -> Value {
-    let standing = standing(entry, assembly);
+pub(super) fn summary(entry: &PluginEntry, idle: &Idle, assembly: &Assembly) -> Value {
+    let standing = standing(entry, idle, assembly);
     json!({
         "name": entry.name,
         "priority": entry.priority,
@@ -176,6 +195,7 @@ pub(super) fn summary(entry: &PluginEntry, assembly: &Assembly) -> Value {
         "description": entry.description,
         "author": entry.author,
         "version": entry.version,
+        "depends_on": entry.dependencies.iter().map(|one| one.dependency.to_string()).collect::<Vec<_>>(),
         "source": entry.span.to_string(),
     })
 }

@@ -23,7 +23,10 @@ pub(super) fn list(args: &ListArgs, assembly: &Assembly, output: &mut Output) ->
         }
     } else {
         match settle(&args.config, assembly) {
-            Ok(settled) => settled.plan.entries.iter().map(|entry| summary(entry, assembly)).collect(),
+            Ok(settled) => {
+                let idle = assembly.framework.idle(&settled.plan.entries);
+                settled.plan.entries.iter().map(|entry| summary(entry, &idle, assembly)).collect()
+            }
             Err(problem) => return problem.tell(output),
         }
     };
@@ -78,7 +81,8 @@ pub(super) fn show(args: &ShowArgs, assembly: &Assembly, output: &mut Output) ->
         let names = settled.plan.entries.iter().map(|entry| entry.name.as_str());
         let entry = settled.plan.entries.iter().find(|entry| entry.name == args.name);
         let entry = entry.ok_or_else(|| unknown(&args.name, names))?;
-        let mut plugin = summary(entry, assembly);
+        let idle = assembly.framework.idle(&settled.plan.entries);
+        let mut plugin = summary(entry, &idle, assembly);
         plugin["conditions"] = serde_json::to_value(&entry.conditions)?;
         plugin["on_error"] = serde_json::to_value(entry.on_error)?;
         plugin["config"] = entry.config.to_masked_json();
@@ -115,7 +119,7 @@ pub(super) fn unknown<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> a
     }
 }
 
-fn encoded(name: &str) -> String {
+pub(super) fn encoded(name: &str) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
     name.bytes()
         .map(|byte| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })

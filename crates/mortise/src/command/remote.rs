@@ -1,12 +1,15 @@
 //! Asking a running gateway.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
-use mortise_gateway::{config::Secret, state_dir::LocalGateway};
+use mortise_gateway::{
+    config::{DEFAULT_STATE_DIR, Secret},
+    state_dir::LocalGateway,
+};
 use mortise_mcp_transport::{
     chain::Chain,
     http::{
@@ -30,6 +33,9 @@ const MAX_ANSWER: usize = 64 << 20;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a change may take: plugins are started for it.
+const PATIENCE_FOR_CHANGES: Duration = Duration::from_secs(180);
+
 /// A gateway that runs somewhere.
 pub(super) struct Remote {
     url: String,
@@ -49,8 +55,8 @@ impl Remote {
         if given != "local" && token.is_some() {
             return Ok(Self { url: given, token });
         }
-        let local = match settle(config, assembly) {
-            Ok(settled) => LocalGateway::find(&settled.state_dir),
+        let local = match state_dir(config, assembly) {
+            Ok(folder) => LocalGateway::find(&folder),
             // A configuration is not needed to ask a gateway at a URL.
             Err(_) if given != "local" => None,
             Err(problem) => return Err(problem),
@@ -67,6 +73,18 @@ impl Remote {
     }
 }
 
+/// Where the gateway of a configuration keeps its state. A configuration with errors does not keep one from the
+/// gateway that runs with an earlier form of it, where that uses the usual folder.
+pub(super) fn state_dir(config: &ConfigArgs, assembly: &Assembly) -> Result<PathBuf, NotSettled> {
+    match settle(config, assembly) {
+        Ok(settled) => Ok(settled.state_dir),
+        Err(problem) => {
+            let usual = PathBuf::from(DEFAULT_STATE_DIR);
+            if usual.is_dir() { Ok(usual) } else { Err(problem) }
+        }
+    }
+}
+
 /// Whether two URLs mean the same address.
 fn same(a: &str, b: &str) -> bool {
     let origin = |text: &str| {
@@ -79,11 +97,29 @@ fn same(a: &str, b: &str) -> bool {
 
 /// Asks for a page of the management surface.
 pub(super) fn ask(remote: &Remote, path: &str) -> anyhow::Result<Value> {
-    block_on(async { tokio::time::timeout(PATIENCE, get(remote, path)).await })?
-        .map_err(|_| anyhow!("{} did not answer within {} s", remote.url, PATIENCE.as_secs()))?
+    let (status, value) = within(PATIENCE, remote, Method::GET, path)?;
+    if !status.is_success() {
+        bail!("{} answered {status}: {}", remote.url, value["detail"].as_str().unwrap_or("no reason given"));
+    }
+    Ok(value)
 }
 
-async fn get(remote: &Remote, path: &str) -> anyhow::Result<Value> {
+/// Has the management surface do something; its answer also where it did not.
+pub(super) fn tell(remote: &Remote, path: &str) -> anyhow::Result<(StatusCode, Value)> {
+    within(PATIENCE_FOR_CHANGES, remote, Method::POST, path)
+}
+
+fn within(
+    patience: Duration,
+    remote: &Remote,
+    method: Method,
+    path: &str,
+) -> anyhow::Result<(StatusCode, Value)> {
+    block_on(async { tokio::time::timeout(patience, send(remote, method, path)).await })?
+        .map_err(|_| anyhow!("{} did not answer within {} s", remote.url, patience.as_secs()))?
+}
+
+async fn send(remote: &Remote, method: Method, path: &str) -> anyhow::Result<(StatusCode, Value)> {
     let url = Url::parse(&remote.url).with_context(|| format!("`{}` is not a URL", remote.url))?;
     let origin = Origin::of(&url)?;
     let tls = match origin.is_secure() {
@@ -92,7 +128,7 @@ async fn get(remote: &Remote, path: &str) -> anyhow::Result<Value> {
     };
     let pool = Pool::new(origin.clone(), tls, PoolConfig::default());
     let full_path = format!("{}{path}", url.path().trim_end_matches('/'));
-    let mut request = Request::builder().method(Method::GET).uri(&full_path).body(Full::<Bytes>::default())?;
+    let mut request = Request::builder().method(method).uri(&full_path).body(Full::<Bytes>::default())?;
     request.headers_mut().insert(header::HOST, origin.authority().clone());
     if let Some(token) = &remote.token {
         let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
@@ -107,9 +143,5 @@ async fn get(remote: &Remote, path: &str) -> anyhow::Result<Value> {
     if status == StatusCode::UNAUTHORIZED {
         bail!("{} wants the admin token: give it by --token or MORTISE_TOKEN", remote.url);
     }
-    let value: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if !status.is_success() {
-        bail!("{} answered {status}: {}", remote.url, value["detail"].as_str().unwrap_or("no reason given"));
-    }
-    Ok(value)
+    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
 }

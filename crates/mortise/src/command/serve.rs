@@ -1,10 +1,15 @@
 //! `mortise serve`.
 
-use std::{io, path::Path};
+use std::{io, path::Path, sync::Arc};
 
 use anyhow::Context;
 use mortise_framework::config::Notice;
-use mortise_gateway::{Gateway, StartError, config::Settled};
+use mortise_gateway::{
+    Gateway, StartError,
+    config::Settled,
+    history::Source,
+    reload::{Reloader, Trigger},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::oneshot,
@@ -73,6 +78,7 @@ async fn run(
         let folder = state_dir.display();
         output.say(format!("admin token, shown this once and kept hashed in {folder}: {}", token.expose()));
     }
+    let reloading = reload_on_hangup(gateway.reloader().clone())?;
     let mut signals = Signals::listen()?;
     let (stop, stopped) = oneshot::channel();
     let watched = async {
@@ -87,6 +93,8 @@ async fn run(
     let exit = tokio::select! {
         biased;
         () = serving => Exit::Ok,
+        // Never ends either.
+        () = reloading => Exit::Ok,
         signal = watched => {
             tracing::warn!(signal, "ended at once");
             Exit::Failed
@@ -98,6 +106,18 @@ async fn run(
         let _already_gone = std::fs::remove_file(file);
     }
     Ok(exit)
+}
+
+/// Reloads with every SIGHUP.
+fn reload_on_hangup(reloader: Arc<Reloader>) -> anyhow::Result<impl Future<Output = ()>> {
+    let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    Ok(async move {
+        while hangups.recv().await.is_some() {
+            // What became of it is told in the log.
+            let _told = reloader.reload(Trigger::new(Source::Signal, "SIGHUP")).await;
+        }
+        std::future::pending::<()>().await;
+    })
 }
 
 /// Writes the ready file once everything had its first attempt to start.

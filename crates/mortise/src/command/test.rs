@@ -54,6 +54,7 @@ pub(super) fn test(args: &TestArgs, assembly: &Assembly, output: &mut Output) ->
         bindings: Vec::new(),
         settings: settled.plan.settings.clone(),
         enabled: true,
+        start_idle: true,
     };
     let request = request(args);
     let result = match block_on(run(assembly, &plan, hook, Revision::new(payload), &request))?? {
@@ -84,6 +85,7 @@ fn prepared(entry: &PluginEntry, args: &TestArgs) -> PluginEntry {
     let mut entry = entry.clone();
     entry.mode = Mode::Enforce;
     entry.on_error = None;
+    entry.dependencies.clear();
     if args.ignore_conditions {
         entry.conditions.clear();
     }

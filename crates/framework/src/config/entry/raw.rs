@@ -77,6 +77,9 @@ pub struct RawPluginEntry {
     /// What it offers beside hooks.
     #[serde(default)]
     pub offers: Vec<OfferName>,
+    /// Plugins that must have started before it: `NAME`, or with a range of versions `NAME>=1.0`.
+    #[serde(default)]
+    pub dependencies: Vec<String>,
 }
 
 impl fmt::Debug for RawPluginEntry {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json};
 
-use super::{EntryRules, PluginEntry, Problem, ProblemKind, RawPluginEntry};
+use super::{EntryRules, PluginEntry, Problem, ProblemKind, RawPluginEntry, dependencies};
 use crate::config::diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice};
 use crate::config::nearest;
 use crate::config::node::{Flags, Node, Value};
@@ -53,13 +53,17 @@ impl Reading {
 
     fn entry(&mut self, node: &Node, path: String, rules: &EntryRules<'_>) {
         let hooks = check_hooks(node, &path, rules, &mut self.errors, &mut self.notices);
+        let dependencies = dependencies::read(node, &path, &mut self.errors);
         let mut problems = unset_problems(node, rules);
         match transport(node, &path) {
             Ok(problem) => problems.extend(problem),
             Err(error) => self.errors.push(error),
         }
         match raw(node, &path) {
-            Ok(raw) => self.entries.push(entry(raw, hooks, problems, node, path, rules)),
+            Ok(raw) => {
+                let entry = entry(raw, hooks, problems, node, path, rules);
+                self.entries.push(PluginEntry { dependencies, ..entry });
+            }
             Err(error) => self.untyped.push(error),
         }
     }
@@ -149,6 +153,8 @@ fn entry(
         max_content_size: raw.max_content_size,
         command: raw.command.into_vec(),
         offers: raw.offers,
+        dependencies: Vec::new(),
+        manifest: None,
         given,
         span,
         path,

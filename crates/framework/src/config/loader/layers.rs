@@ -11,7 +11,7 @@ use crate::config::merge::{merge, name_of};
 use crate::config::node::{Node, Value};
 use crate::config::source::{Limits, Source, Span};
 use crate::config::{entry::duplicate_names, path};
-use crate::config::{template, yaml};
+use crate::config::{looked_at, template, yaml};
 
 const DEEPEST_INCLUDE: usize = 16;
 
@@ -46,6 +46,7 @@ impl<'a> Layers<'a> {
 
     /// Lays a file over what is there. A missing file is an error if it is `required`.
     pub(in crate::config) fn add_file(&mut self, path: &Path, required: bool) {
+        looked_at::note(path);
         if required || path.exists() {
             self.file(path, None);
         }
@@ -142,6 +143,7 @@ impl<'a> Layers<'a> {
         let absolute = Path::new(text).is_absolute();
         let base = glob::Pattern::escape(&folder.display().to_string());
         let full = if absolute { text.to_owned() } else { format!("{base}/{text}") };
+        looked_at::note_pattern(&full);
         let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
         let found = glob::glob_with(&full, options)
             .map_err(|e| problem(format!("not a valid pattern: {}", e.msg)))?;

@@ -115,21 +115,22 @@ fn unknown_keys_are_notices_and_errors_under_strict() {
 fn settings_are_read_and_told_where_they_do_nothing() {
     let text = "plugin_dirs: [a, b]\nserver_settings: { host: x }\nplugin_settings:\n  plugin_timeout: 5000\n  enable_plugin_api: false\n  plugin_health_check_interval: 10\n  condition_matching: exact\n  unheard_of: 1\n";
     let file = plugins(text, &[]).expect("loads");
-    assert_eq!(file.plugin_dirs, ["a", "b"]);
+    let dirs: Vec<String> = file.plugin_dirs.iter().map(|dir| format!("{}", dir.path.display())).collect();
+    assert_eq!(dirs, ["a", "b"]);
+    assert_eq!(file.plugin_dirs[1].span.column(), Some(18));
     assert!(!file.settings.enable_plugin_api);
     assert_eq!(file.settings.timeout().as_secs(), 5000);
     let told: Vec<&str> = file.notices.iter().map(|n| n.path.as_str()).collect();
     assert_eq!(
         told,
         [
-            "plugin_dirs",
             "server_settings",
             "plugin_settings.plugin_timeout",
             "plugin_settings.plugin_health_check_interval",
             "plugin_settings.unheard_of"
         ]
     );
-    assert!(file.notices[2].message.contains("seconds"));
+    assert!(file.notices[1].message.contains("seconds"));
     assert!(plugins("", &[]).expect("loads").settings.enable_plugin_api);
     plugins("plugin_settings: { plugin_timeout: 0 }", &[]).expect_err("a timeout of nothing");
 }

@@ -6,29 +6,32 @@ use std::{
     time::Duration,
 };
 
-use mortise_mcp::initialize::ClientHello;
+use mortise_mcp::{
+    catalog::Kind,
+    envelope::{Message, Notification},
+    initialize::ClientHello,
+};
 
 use super::{Owner, Session};
-use crate::upstreams::Upstreams;
+use crate::upstreams::{Catalogs, lists::KINDS};
 
 /// Sessions by id.
 pub struct Sessions {
     by_id: RwLock<HashMap<Arc<str>, Arc<Session>>>,
-    upstreams: Arc<Upstreams>,
     limit: usize,
     idle: Duration,
 }
 
 impl Sessions {
     /// No sessions yet.
-    pub fn new(upstreams: Arc<Upstreams>, limit: usize, idle: Duration) -> Self {
-        Self { by_id: RwLock::default(), upstreams, limit, idle }
+    pub fn new(limit: usize, idle: Duration) -> Self {
+        Self { by_id: RwLock::default(), limit, idle }
     }
 
     /// Opens a session; `None` when there are as many as are allowed.
     pub fn open(&self, hello: ClientHello, server: Option<Arc<str>>, owner: Owner) -> Option<Arc<Session>> {
         let id: Arc<str> = uuid::Uuid::new_v4().simple().to_string().into();
-        let session = Arc::new(Session::new(id.clone(), hello, server, owner, self.upstreams.clone()));
+        let session = Arc::new(Session::new(id.clone(), hello, server, owner));
         let mut by_id = self.by_id.write().unwrap_or_else(PoisonError::into_inner);
         if by_id.len() >= self.limit {
             return None;
@@ -55,6 +58,57 @@ impl Sessions {
         session.close().await;
     }
 
+    /// Takes those out that `goes` names: they are not found any more, and their clients' streams end.
+    pub fn take_where(&self, goes: impl Fn(&Session) -> bool) -> Vec<Arc<Session>> {
+        let mut taken = Vec::new();
+        self.by_id.write().unwrap_or_else(PoisonError::into_inner).retain(|_, session| {
+            let goes = goes(session);
+            if goes {
+                taken.push(session.clone());
+            }
+            !goes
+        });
+        taken.iter().for_each(|session| session.outbox.close());
+        taken
+    }
+
+    /// Ends all sessions' own connections to an upstream that no request uses any more.
+    pub async fn forget_upstream(&self, upstream: u64) {
+        let all = self.all();
+        futures_util::future::join_all(all.iter().map(|session| session.forget(upstream))).await;
+    }
+
+    /// Tells clients which of the lists they are shown have changed.
+    ///
+    /// A client whose session is connected to the upstream that changed its list hears it from there.
+    pub async fn tell_changes(&self, before: &Catalogs, now: &Catalogs) {
+        let changed: Vec<(Kind, Vec<u64>)> =
+            KINDS.into_iter().map(|kind| (kind, now.changed_upstreams(before, kind))).collect();
+        let told = self.all().into_iter().map(|session| {
+            let changed = &changed;
+            async move {
+                let server = session.server.as_deref();
+                let (Some(was), Some(is)) = (before.views(server), now.views(server)) else { return };
+                let mut told: Vec<&str> = Vec::new();
+                for (kind, upstreams) in changed {
+                    let method = kind.changed_method();
+                    let same_fleet = before.fleet.id == now.fleet.id;
+                    let heard = same_fleet && upstreams.iter().all(|upstream| session.knows(*upstream));
+                    if !heard && !told.contains(&method) && was.of(*kind).pages() != is.of(*kind).pages() {
+                        told.push(method);
+                        let changed = Notification::new(method, None);
+                        session.outbox.send(Message::Notification(changed)).await;
+                    }
+                }
+            }
+        });
+        futures_util::future::join_all(told).await;
+    }
+
+    fn all(&self) -> Vec<Arc<Session>> {
+        self.by_id.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// How many are open.
     pub fn len(&self) -> usize {
         self.by_id.read().unwrap_or_else(PoisonError::into_inner).len()
@@ -70,9 +124,7 @@ impl Sessions {
         let mut tick = tokio::time::interval(Duration::from_secs(30));
         loop {
             tick.tick().await;
-            let all: Vec<_> =
-                self.by_id.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-            for session in all.iter().filter(|session| session.idle() > self.idle) {
+            for session in self.all().iter().filter(|session| session.idle() > self.idle) {
                 tracing::debug!("a session nobody used ends");
                 self.close(session).await;
             }

@@ -1,0 +1,216 @@
+//! Which files a load looked at, found or not: what has to be watched so that the next load sees what changed.
+//!
+//! Kept per thread while [`during`] runs and nowhere else. Loading is one synchronous piece of work, files are opened
+//! in many places of it, and what a failed load looked at matters most: the file with the error in it. Handing a list
+//! down to each of these places, and out of every error, would put it into every signature here.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
+    hash::{Hash, Hasher},
+    io::Read,
+    path::{Component, Path, PathBuf},
+};
+
+/// Most bytes of a file that its fingerprint is made of.
+const MOST_BYTES: u64 = 64 << 20;
+
+thread_local! {
+    static NOTED: RefCell<Option<LookedAt>> = const { RefCell::new(None) };
+}
+
+/// Files that a load looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LookedAt {
+    /// The files, those that were missing too.
+    pub files: BTreeSet<PathBuf>,
+    /// Patterns of includes, with the folder they are relative to.
+    pub patterns: BTreeSet<String>,
+}
+
+/// A number for what each file, or all that matches a pattern, held at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprint(BTreeMap<PathBuf, u64>);
+
+impl Fingerprint {
+    /// The files and patterns of which it says something else than `before`.
+    #[must_use]
+    pub fn changed_since<'a>(&'a self, before: &'a Self) -> Vec<&'a Path> {
+        let all: BTreeSet<&PathBuf> = self.0.keys().chain(before.0.keys()).collect();
+        all.into_iter().filter(|at| self.0.get(*at) != before.0.get(*at)).map(PathBuf::as_path).collect()
+    }
+}
+
+impl LookedAt {
+    /// What all of them hold now: something else when a file changes, comes or goes. Reads them all.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.digests(|file, digest| {
+            let mut bytes = Vec::new();
+            let read =
+                std::fs::File::open(file).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
+            (read.is_ok(), bytes).hash(digest);
+        })
+    }
+
+    /// The same by size and time of change, without reading them: for looking often.
+    #[must_use]
+    pub fn stamp(&self) -> Fingerprint {
+        self.digests(|file, digest| {
+            let about = std::fs::metadata(file).ok();
+            about.map(|about| (about.len(), about.modified().ok())).hash(digest);
+        })
+    }
+
+    fn digests(&self, add: impl Fn(&Path, &mut DefaultHasher)) -> Fingerprint {
+        let files = self.files.iter().map(|file| {
+            let mut digest = DefaultHasher::new();
+            add(file, &mut digest);
+            (file.clone(), digest.finish())
+        });
+        let patterns = self.patterns.iter().map(|pattern| {
+            let mut digest = DefaultHasher::new();
+            let found = glob::glob(pattern).into_iter().flatten().flatten();
+            found.collect::<BTreeSet<_>>().hash(&mut digest);
+            (PathBuf::from(pattern), digest.finish())
+        });
+        Fingerprint(files.chain(patterns).collect())
+    }
+
+    /// The folders in which something happens when one of them changes: where each name stands, and where each
+    /// symbolic link on the way to it leads. A file is replaced by renaming another one to its name, or (mounted
+    /// configuration maps) by renaming a link above it, and a watch on the file alone sees neither.
+    #[must_use]
+    pub fn folders(&self) -> BTreeSet<PathBuf> {
+        let mut folders = BTreeSet::new();
+        for file in &self.files {
+            add_folders(file, &mut folders, 0);
+        }
+        for pattern in &self.patterns {
+            let fixed = pattern.split(['*', '?', '[']).next().unwrap_or_default();
+            add_folders(Path::new(&format!("{fixed}any")), &mut folders, 0);
+        }
+        folders
+            .into_iter()
+            .map(|folder| if folder.as_os_str().is_empty() { ".".into() } else { folder })
+            .collect()
+    }
+}
+
+/// Adds the folder of every name on the way to `path` that is a link, and that of the last.
+fn add_folders(path: &Path, folders: &mut BTreeSet<PathBuf>, depth: usize) {
+    const DEEPEST_LINK: usize = 16;
+    let mut so_far = PathBuf::new();
+    let last = path.components().count();
+    for (at, component) in path.components().enumerate() {
+        let above = so_far.clone();
+        so_far.push(component);
+        if !matches!(component, Component::Normal(_)) {
+            continue;
+        }
+        if let (Ok(target), true) = (std::fs::read_link(&so_far), depth < DEEPEST_LINK) {
+            folders.insert(above.clone());
+            let rest: PathBuf = path.components().skip(at + 1).collect();
+            let target = above.join(target);
+            let target = if rest.as_os_str().is_empty() { target } else { target.join(rest) };
+            add_folders(&target, folders, depth + 1);
+        }
+        if at + 1 == last {
+            folders.insert(above);
+        }
+    }
+}
+
+/// Runs `load` and tells which files it looked at; within another such call, that one is told too.
+pub fn during<T>(load: impl FnOnce() -> T) -> (T, LookedAt) {
+    /// Goes back to the outer notes, also where `load` panics.
+    struct End(Option<LookedAt>);
+    impl Drop for End {
+        fn drop(&mut self) {
+            NOTED.set(self.0.take());
+        }
+    }
+    let mut end = End(NOTED.replace(Some(LookedAt::default())));
+    let value = load();
+    let noted = NOTED.take().unwrap_or_default();
+    if let Some(outer) = &mut end.0 {
+        outer.files.extend(noted.files.iter().cloned());
+        outer.patterns.extend(noted.patterns.iter().cloned());
+    }
+    (value, noted)
+}
+
+/// Notes a file that is looked at, where somebody asks for that.
+pub fn note(path: &Path) {
+    NOTED.with_borrow_mut(|noted| {
+        if let Some(noted) = noted {
+            noted.files.insert(path.to_path_buf());
+        }
+    });
+}
+
+/// Notes a pattern: a file that comes to match it is one more reason to load anew.
+pub(super) fn note_pattern(pattern: &str) {
+    NOTED.with_borrow_mut(|noted| {
+        if let Some(noted) = noted {
+            noted.patterns.insert(pattern.to_owned());
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, PluginsFile, PluginsFileOptions};
+
+    fn load(path: &Path) -> (bool, LookedAt) {
+        let env = Environment::default();
+        during(|| PluginsFile::load(&[path.to_path_buf()], &PluginsFileOptions::new(&env)).is_ok())
+    }
+
+    #[test]
+    fn files_that_are_missing_or_wrong_are_noted_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+        std::fs::write(&path, "plugins: [").unwrap();
+        let (loaded, noted) = load(&path);
+        assert!(!loaded && noted.files.iter().eq([&path]));
+        std::fs::write(&path, "include: [b.yaml, 'more/*.yaml']").unwrap();
+        let (loaded, noted) = load(&path);
+        assert!(!loaded);
+        assert!(noted.files.iter().eq([&path, &dir.path().join("b.yaml")]));
+        assert!(noted.folders().contains(&dir.path().join("more")), "{:?}", noted.folders());
+        note(&path);
+        assert_eq!(during(|| ()).1, LookedAt::default());
+    }
+
+    #[test]
+    fn fingerprint_follows_contents_and_not_times() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.yaml");
+        std::fs::write(&path, "include: ['*.part']").unwrap();
+        let (_, noted) = load(&path);
+        let before = noted.fingerprint();
+        std::fs::write(&path, "include: ['*.part']").unwrap();
+        assert_eq!(noted.fingerprint(), before);
+        std::fs::write(dir.path().join("b.part"), "{}").unwrap();
+        let with_part = noted.fingerprint();
+        assert_ne!(with_part, before);
+        std::fs::remove_file(&path).unwrap();
+        assert_ne!(noted.fingerprint(), with_part);
+    }
+
+    #[test]
+    fn folders_of_links_and_of_their_targets_are_watched() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::create_dir_all(at("mount/..2026")).unwrap();
+        std::fs::write(at("mount/..2026/a.yaml"), "{}").unwrap();
+        std::os::unix::fs::symlink("..2026", at("mount/..data")).unwrap();
+        std::os::unix::fs::symlink("..data/a.yaml", at("mount/a.yaml")).unwrap();
+        let noted = LookedAt { files: [at("mount/a.yaml")].into(), ..LookedAt::default() };
+        let folders = noted.folders();
+        assert!(folders.contains(&at("mount")) && folders.contains(&at("mount/..2026")), "{folders:?}");
+        assert!(!folders.contains(&at("")), "{folders:?}");
+    }
+}

@@ -1,0 +1,171 @@
+//! Noticing that a file of the configuration has changed.
+//!
+//! What the system tells of a folder is a hint and no more: how a file is replaced differs from editor to editor, and
+//! a mounted configuration map changes by a link above it. So every hint leads to the same question, whether the files
+//! now hold something else than what was read last; and since that question is cheap, it is asked now and then without
+//! a hint too, for network file systems that give none. Where the system watches nothing, this is what is left.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use mortise_framework::config::looked_at::Fingerprint;
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher,
+    event::{AccessKind, AccessMode},
+};
+use tokio::sync::mpsc;
+
+use super::{Reloader, Trigger};
+use crate::history::Source;
+
+/// How long nothing may happen before a change counts as finished: editors write in several steps.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How long a change may go on before it is looked at nevertheless.
+const LONGEST_BURST: Duration = Duration::from_secs(2);
+
+/// How often is looked without a hint.
+const NOW_AND_THEN: Duration = Duration::from_secs(10);
+
+/// The same where the system does not watch all folders.
+const WITHOUT_HINTS: Duration = Duration::from_secs(2);
+
+/// The folders the system watches.
+struct Folders {
+    watcher: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
+    /// Whether all that were asked for are watched.
+    complete: bool,
+}
+
+impl Folders {
+    fn new(hints: mpsc::Sender<()>) -> Self {
+        let told = move |event: notify::Result<notify::Event>| {
+            // That a file was opened or read is no news, and this program does it itself.
+            let reading = event.is_ok_and(|event| match event.kind {
+                EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
+                EventKind::Access(_) => true,
+                _ => false,
+            });
+            if !reading {
+                // A hint that waits already stands for this one too.
+                let _ = hints.try_send(());
+            }
+        };
+        let watcher = notify::recommended_watcher(told)
+            .inspect_err(|error| tracing::warn!(%error, "files are not watched but looked at every 2 s"));
+        Self { watcher: watcher.ok(), watched: BTreeSet::new(), complete: false }
+    }
+
+    /// Watches these folders and no others. A folder that was replaced is watched anew. Blocks.
+    fn follow(&mut self, folders: BTreeSet<PathBuf>) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for folder in std::mem::take(&mut self.watched) {
+            let _already_gone = watcher.unwatch(&folder);
+        }
+        self.complete = true;
+        for folder in folders {
+            // A folder that is not there yet: where it will be made.
+            let there = folder.ancestors().find(|folder| folder.is_dir());
+            let there = there.map_or_else(|| PathBuf::from("."), PathBuf::from);
+            if self.watched.contains(&there) {
+                continue;
+            }
+            match watcher.watch(&there, RecursiveMode::NonRecursive) {
+                Ok(()) => {
+                    self.watched.insert(there);
+                }
+                Err(error) => {
+                    tracing::debug!(folder = %there.display(), %error, "folder is not watched");
+                    self.complete = false;
+                }
+            }
+        }
+    }
+}
+
+impl Reloader {
+    /// Reloads whenever a file changes that the configuration was made of, or could not be made of; for ever.
+    pub(crate) async fn watch_files(self: &Arc<Self>) {
+        let (sender, mut hints) = mpsc::channel(1);
+        let mut folders = Folders::new(sender);
+        let mut seen = self.seen.subscribe();
+        let mut stamp = Fingerprint::default();
+        loop {
+            let files = seen.borrow_and_update().files.clone();
+            let to_watch = files.clone();
+            let followed = blocking(folders, move |folders| folders.follow(to_watch.folders()));
+            let Some((back, ())) = followed.await else { return };
+            folders = back;
+            // Whatever changed before the folders were watched gave no hint.
+            self.look().await;
+            loop {
+                let pause = if folders.complete { NOW_AND_THEN } else { WITHOUT_HINTS };
+                tokio::select! {
+                    changed = seen.changed() => {
+                        if changed.is_err() {
+                            return;
+                        }
+                        if seen.borrow_and_update().files != files {
+                            break;
+                        }
+                    }
+                    Some(()) = hints.recv() => {
+                        quiet(&mut hints).await;
+                        break;
+                    }
+                    () = tokio::time::sleep(pause) => {
+                        let Some((_, now)) = blocking(files.clone(), |files| files.stamp()).await else { return };
+                        if now != stamp {
+                            stamp = now;
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reloads if the files hold something else than what was read last.
+    async fn look(self: &Arc<Self>) {
+        if !self.watches.load(Relaxed) {
+            return;
+        }
+        let seen = self.seen.borrow().clone();
+        let Some((seen, now)) = blocking(seen, |seen| seen.files.fingerprint()).await else { return };
+        let changed = now.changed_since(&seen.held);
+        let changed: Vec<String> = changed.iter().map(|file| file.display().to_string()).collect();
+        // A reload that somebody else asked for in the meantime has seen it.
+        if changed.is_empty() || !Arc::ptr_eq(&seen, &self.seen.borrow()) {
+            return;
+        }
+        // What became of it is told by the reload itself.
+        let _told = self.reload(Trigger::new(Source::File, changed.join(", "))).await;
+    }
+}
+
+/// Waits until no hint has come for a while.
+async fn quiet(hints: &mut mpsc::Receiver<()>) {
+    let began = Instant::now();
+    while began.elapsed() < LONGEST_BURST {
+        if tokio::time::timeout(QUIET, hints.recv()).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Does something that blocks elsewhere and gives back what it was done with.
+async fn blocking<T: Send + 'static, R: Send + 'static>(
+    mut value: T,
+    work: impl FnOnce(&mut T) -> R + Send + 'static,
+) -> Option<(T, R)> {
+    let work = move || {
+        let result = work(&mut value);
+        (value, result)
+    };
+    tokio::task::spawn_blocking(work).await.ok()
+}

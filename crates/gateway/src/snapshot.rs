@@ -1,0 +1,97 @@
+//! What a request is served by: plugins, upstreams and virtual servers, callers, limits, as they are at one moment.
+//!
+//! A request takes the current snapshot at its start and keeps it to its end, so that no call is answered by half of
+//! two configurations. It costs one load of a pointer. Snapshots are never written to: a reload, and a change of what
+//! an upstream lists, make a new one and swap it in. Writers come one after another, so that none overwrites what
+//! another has just put there.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use mortise_framework::Pipelines;
+use mortise_mcp::envelope::Limits;
+
+use crate::{
+    auth::{Authenticator, OriginCheck},
+    config::{Listen, Settled},
+    upstreams::Catalogs,
+};
+
+/// Everything that one request needs of the configuration.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Which configuration this is; grows with each that takes effect, over restarts too.
+    pub number: u64,
+    /// The plugins.
+    pub pipelines: Arc<Pipelines>,
+    /// The upstreams, and what they list.
+    pub catalogs: Arc<Catalogs>,
+    /// Who may come in, and with how much.
+    pub access: Arc<Access>,
+}
+
+/// Who may come in, and with how much.
+#[derive(Debug)]
+pub struct Access {
+    /// Tokens of apps.
+    pub authenticator: Authenticator,
+    /// Pages in browsers, and names the gateway may be called by.
+    pub origins: OriginCheck,
+    /// Networks of believed reverse proxies.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Limits of a message, the size of a request's body among them.
+    pub envelope: Limits,
+    /// Whether plugins run at all.
+    pub plugins_enabled: bool,
+    /// Whether the plugin endpoints are served.
+    pub serves_plugins: bool,
+}
+
+impl Access {
+    /// As configured, for a gateway that listens as `listen` says, and at `port`.
+    #[must_use]
+    pub fn new(settled: &Settled, listen: &Listen, port: u16) -> Self {
+        Self {
+            authenticator: Authenticator::new(settled.apps.as_deref()),
+            origins: OriginCheck::new(listen, port),
+            trusted_proxies: listen.trusted_proxies.clone(),
+            envelope: Limits { max_bytes: listen.max_body_bytes, ..Limits::default() },
+            plugins_enabled: settled.plan.enabled,
+            serves_plugins: settled.plugin_settings.enable_plugin_api,
+        }
+    }
+
+    /// Largest body of a request, in bytes.
+    #[must_use]
+    pub fn max_body_bytes(&self) -> usize {
+        self.envelope.max_bytes
+    }
+}
+
+/// The current snapshot.
+#[derive(Debug)]
+pub struct Snapshots {
+    current: ArcSwap<Snapshot>,
+    writing: Mutex<()>,
+}
+
+impl Snapshots {
+    /// Begins with this one.
+    pub fn new(first: Snapshot) -> Arc<Self> {
+        Arc::new(Self { current: ArcSwap::from_pointee(first), writing: Mutex::new(()) })
+    }
+
+    /// The current one.
+    #[inline]
+    pub fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Puts what `change` makes of the current one in its place; gives back the one before.
+    pub fn change(&self, change: impl FnOnce(&Snapshot) -> Snapshot) -> Arc<Snapshot> {
+        let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = change(&self.current.load());
+        self.current.swap(Arc::new(next))
+    }
+}
