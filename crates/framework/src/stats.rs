@@ -11,7 +11,7 @@ use std::{
 };
 
 use mortise_plugin_api::HookId;
-use mortise_telemetry::histogram::Histogram;
+use mortise_telemetry::{counts::Counts, histogram::Histogram};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
@@ -33,7 +33,7 @@ const MAX_CODES: usize = 64;
 #[derive(Debug, Default)]
 pub struct HookStats {
     /// Calls by [`Status`].
-    statuses: [AtomicU64; Status::COUNT],
+    statuses: Counts<{ Status::COUNT }>,
     /// Time taken.
     pub duration: Histogram,
 }
@@ -41,18 +41,18 @@ pub struct HookStats {
 impl HookStats {
     /// Counts one call.
     pub fn count(&self, status: Status, took: std::time::Duration) {
-        self.statuses[status as usize].fetch_add(1, Relaxed);
+        self.statuses.add(status as usize, 1);
         self.duration.record(took);
     }
 
     /// Calls that ended so.
     pub fn calls(&self, status: Status) -> u64 {
-        self.statuses[status as usize].load(Relaxed)
+        self.statuses.total(status as usize)
     }
 
     /// All calls.
     pub fn total(&self) -> u64 {
-        self.statuses.iter().map(|count| count.load(Relaxed)).sum()
+        self.statuses.totals().iter().sum()
     }
 }
 

@@ -111,11 +111,7 @@ impl Edge {
     }
 
     /// Answers one HTTP request.
-    pub async fn serve(
-        self: &Arc<Self>,
-        request: Request<Incoming>,
-        peer: Arc<Peer>,
-    ) -> Response<AnswerBody> {
+    pub async fn serve(self: Arc<Self>, request: Request<Incoming>, peer: Arc<Peer>) -> Response<AnswerBody> {
         let id = request_id::of(request.headers());
         let snapshot = self.snapshots.load();
         let mut response = match snapshot.access.origins.check(request.uri(), request.headers()) {
@@ -195,12 +191,13 @@ impl Edge {
         }
         let leaving = snapshot.pipelines.chain(HttpPostRequest::ID).is_some();
         let leaving = leaving.then(|| (snapshot.clone(), guard.notes(), Asked::of(&parts), about.clone()));
-        let post = Post {
+        // Boxed, as it is handed on through several futures, each of which would hold a copy.
+        let post = Box::new(Post {
             audience: Audience { server, request: about },
             headers: parts.headers,
             contexts: guard.into_contexts(),
             snapshot,
-        };
+        });
         let mut response = match parts.method {
             Method::POST => self.surface.post(post, body).await,
             Method::GET => Box::pin(self.surface.listen(post)).await,

@@ -13,6 +13,7 @@ use mortise_mcp_transport::{
     server::listen,
     stdio::{child::ChildConfig, upstream::StdioConfig},
     tls::{ClientTls, LoadedClientTls, LoadedServerTls, ServerTls},
+    workers::Workers,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +50,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The system gives no more threads or descriptors.
+    #[error("cannot start the threads that serve connections")]
+    Workers(#[source] std::io::Error),
     /// Certificates or keys cannot be used.
     #[error("cannot set up TLS")]
     Tls(#[source] mortise_mcp_transport::tls::TlsError),
@@ -76,6 +80,7 @@ pub struct Gateway {
     framework: Framework,
     upstreams: Arc<Upstreams>,
     surface: Arc<Surface>,
+    workers: Arc<Workers>,
     snapshots: Arc<Snapshots>,
     reloader: Arc<Reloader>,
     admin_token: Option<Secret>,
@@ -115,11 +120,13 @@ impl Gateway {
         let upstreams = Upstreams::start(snapshots.clone(), specs, server_specs(&settled), names);
         let metrics = Arc::new(GatewayMetrics::default());
         let surface = Surface::new(upstreams.clone(), SurfaceConfig::default(), metrics.clone());
+        let workers = Arc::new(Workers::start(settled.listen.workers).map_err(StartError::Workers)?);
         let listen = listen::ListenConfig {
             tls,
             max_connections: settled.listen.max_connections,
             idle_timeout: settled.listen.idle_timeout,
             drain: settled.listen.drain_timeout,
+            workers: Some(workers.clone()),
             ..listen::ListenConfig::default()
         };
         let admins = Admins::named([("admin token", admin.digest), ("command line", local.digest)]);
@@ -147,6 +154,7 @@ impl Gateway {
             framework,
             upstreams,
             surface,
+            workers,
             snapshots,
             reloader,
             admin_token,
@@ -184,8 +192,7 @@ impl Gateway {
         let stop = CancellationToken::new();
         let edge = self.edge.clone();
         let serving = listen::serve(self.listener, self.listen, stop.clone(), move |request, peer| {
-            let edge = edge.clone();
-            async move { edge.serve(request, peer).await }
+            edge.clone().serve(request, peer)
         });
         let watching = async {
             let sweeping = self.surface.sweep();
@@ -204,6 +211,10 @@ impl Gateway {
         self.surface.stop(LAST_WORDS).await;
         self.upstreams.stop(LAST_WORDS).await;
         self.framework.shutdown(LAST_WORDS).await;
+        // Last, as what a request began may still be running there.
+        if let Ok(workers) = Arc::try_unwrap(self.workers) {
+            workers.stop().await;
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod session;
 mod dispatch;
 mod exchange;
 mod forwarding;
+mod interim;
 mod listing;
 mod permission;
 mod post;

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicI64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -12,7 +12,7 @@ use crate::history::Outcome;
 use mortise_framework::stats::descriptor;
 use mortise_mcp::envelope::method;
 use mortise_plugin_api::End;
-use mortise_telemetry::{histogram::Histogram, names};
+use mortise_telemetry::{counts::Counts, histogram::Histogram, names};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
@@ -51,14 +51,14 @@ const TALLIES: [&str; 3] = ["ok", "blocked", "error"];
 
 #[derive(Debug, Default)]
 struct MethodMetrics {
-    outcomes: [AtomicU64; TALLIES.len()],
+    outcomes: Counts<{ TALLIES.len() }>,
     duration: Histogram,
 }
 
 /// Counters of one upstream.
 #[derive(Debug, Default)]
 pub struct UpstreamMetrics {
-    outcomes: [AtomicU64; UPSTREAM_OUTCOMES.len()],
+    outcomes: Counts<{ UPSTREAM_OUTCOMES.len() }>,
 }
 
 const UPSTREAM_OUTCOMES: [&str; 4] = ["ok", "error", "timeout", "cancelled"];
@@ -66,7 +66,7 @@ const UPSTREAM_OUTCOMES: [&str; 4] = ["ok", "error", "timeout", "cancelled"];
 impl UpstreamMetrics {
     /// Counts an answer.
     pub fn ok(&self) {
-        self.outcomes[0].fetch_add(1, Relaxed);
+        self.outcomes.add(0, 1);
     }
 
     /// Counts a request without an answer.
@@ -76,7 +76,7 @@ impl UpstreamMetrics {
             End::Cancelled => 3,
             _ => 1,
         };
-        self.outcomes[at].fetch_add(1, Relaxed);
+        self.outcomes.add(at, 1);
     }
 }
 
@@ -84,7 +84,7 @@ impl UpstreamMetrics {
 #[derive(Debug, Default)]
 pub struct GatewayMetrics {
     methods: [MethodMetrics; METHODS.len()],
-    statuses: [AtomicU64; STATUSES.len()],
+    statuses: Counts<{ STATUSES.len() }>,
     /// Sessions that are open, as last counted.
     pub sessions: AtomicI64,
 }
@@ -95,14 +95,14 @@ impl GatewayMetrics {
     /// Counts a request.
     pub fn mcp(&self, name: &str, tally: Tally, took: Duration) {
         let at = METHODS.iter().position(|known| *known == name).unwrap_or(METHODS.len() - 1);
-        self.methods[at].outcomes[tally as usize].fetch_add(1, Relaxed);
+        self.methods[at].outcomes.add(tally as usize, 1);
         self.methods[at].duration.record(took);
     }
 
     /// Counts an HTTP answer.
     pub fn http(&self, status: http::StatusCode) {
         let class = usize::from(status.as_u16() / 100).clamp(1, STATUSES.len()) - 1;
-        self.statuses[class].fetch_add(1, Relaxed);
+        self.statuses.add(class, 1);
     }
 }
 
@@ -122,7 +122,7 @@ impl Collector for GatewayCollector {
         let metrics = &self.metrics;
         let mut metric = descriptor(&mut encoder, &names::MCP_REQUESTS)?;
         for (name, method) in METHODS.iter().zip(&metrics.methods) {
-            for (outcome, count) in TALLIES.iter().zip(&method.outcomes) {
+            for (outcome, count) in TALLIES.iter().zip(method.outcomes.totals()) {
                 counter(&mut metric, &[("method", name), ("outcome", outcome)], count)?;
             }
         }
@@ -137,7 +137,7 @@ impl Collector for GatewayCollector {
             )?;
         }
         let mut metric = descriptor(&mut encoder, &names::HTTP_REQUESTS)?;
-        for (class, count) in STATUSES.iter().zip(&metrics.statuses) {
+        for (class, count) in STATUSES.iter().zip(metrics.statuses.totals()) {
             counter(&mut metric, &[("surface", "http"), ("status", class)], count)?;
         }
         self.upstreams(&mut encoder)?;
@@ -173,7 +173,7 @@ impl GatewayCollector {
         }
         let mut metric = descriptor(encoder, &names::UPSTREAM_REQUESTS)?;
         for upstream in fleet.upstreams() {
-            for (outcome, count) in UPSTREAM_OUTCOMES.iter().zip(&upstream.metrics.outcomes) {
+            for (outcome, count) in UPSTREAM_OUTCOMES.iter().zip(upstream.metrics.outcomes.totals()) {
                 counter(&mut metric, &[("upstream", &*upstream.name), ("outcome", outcome)], count)?;
             }
         }
@@ -181,10 +181,6 @@ impl GatewayCollector {
     }
 }
 
-fn counter(
-    metric: &mut MetricEncoder<'_>,
-    labels: &[(&str, &str); 2],
-    count: &AtomicU64,
-) -> std::fmt::Result {
-    metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)
+fn counter(metric: &mut MetricEncoder<'_>, labels: &[(&str, &str); 2], count: u64) -> std::fmt::Result {
+    metric.encode_family(labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)
 }

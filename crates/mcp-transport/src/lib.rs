@@ -7,12 +7,16 @@
 //! - [`http`]: connections, requests and event streams of one HTTP endpoint
 //! - [`stdio`]: child processes and conversations over pipes
 //! - [`server`]: reading requests and writing answers as a server
+//! - [`workers`]: threads that connections are spread over; [`in_place`]: futures made where they stay
 //! - [`tls`], [`backoff`], [`chain`]: certificates; pauses between attempts; errors with their causes
 
 pub mod backoff;
 pub mod chain;
+mod deadline;
 pub mod http;
+pub mod in_place;
 pub mod server;
 pub mod stdio;
 pub mod tls;
 pub mod upstream;
+pub mod workers;

@@ -25,6 +25,7 @@ pub use self::http::{HttpConnection, HttpOptions};
 pub use exchange::Exchange;
 pub use initialize::{Hello, InitializeError, Initialized, connect_http, initialize_pipe};
 
+use crate::deadline::within;
 use crate::http::error::HttpError;
 use crate::stdio::connection::{PipeConnection, PipeError};
 
@@ -136,9 +137,11 @@ impl Connection {
                 }
             }
         };
-        timeout(call.timeout, begun)
-            .await
-            .unwrap_or_else(|_| Err(exchange::timed_out(call.method, call.timeout)))
+        let begun = match self {
+            Self::Http(http) => http.timers().within(call.timeout, begun).await,
+            Self::Pipe(_) => within(call.timeout, begun).await,
+        };
+        begun.unwrap_or_else(|_| Err(exchange::timed_out(call.method, call.timeout)))
     }
 
     /// Sends a notification.

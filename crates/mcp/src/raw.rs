@@ -219,6 +219,11 @@ impl<'de> Deserialize<'de> for Raw {
     }
 }
 
+/// Whether a letter may stand in the text as its number (`\u0061`), so that a name in it need not be spelled out.
+pub(crate) fn holds_unicode_escape(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', text).any(|at| text.get(at + 1) == Some(&b'u'))
+}
+
 /// The content of a raw JSON string; `None` where the value is no string or not valid Unicode.
 #[must_use]
 pub fn as_string(value: &RawValue) -> Option<Cow<'_, str>> {

@@ -10,11 +10,12 @@
 //! that is refused with an error that says so.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 
 use crate::envelope::{ErrorObject, code, method};
-use crate::raw::{Object, Raw, RawError, write_string};
+use crate::raw::{Object, Raw, RawError, holds_unicode_escape, write_string};
 use crate::version::Version;
 
 mod headers;
@@ -43,6 +44,9 @@ pub mod key {
 
 /// What every key of [`key`] begins with.
 const PREFIX: &[u8] = b"io.modelcontextprotocol";
+
+/// Finds [`PREFIX`], as most requests do not hold it.
+static KEYS: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new(PREFIX));
 
 /// What a request says of its sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,7 +250,7 @@ pub fn cannot_ask_client(method: &str) -> ErrorObject {
 /// Whether the text may hold a key of [`key`]; `\u` may spell any.
 fn may_hold_keys(params: &Raw) -> bool {
     let text = params.as_bytes();
-    params.is_object() && (memmem::find(text, PREFIX).is_some() || memmem::find(text, b"\\u").is_some())
+    params.is_object() && (KEYS.find(text).is_some() || holds_unicode_escape(text))
 }
 
 fn meta_of<'a>(params: &Object<'a>) -> Result<Option<Object<'a>>, RawError> {

@@ -78,13 +78,16 @@ impl Wire {
 /// A change makes a new revision; whoever still holds the old one (a background task, a retry) is not disturbed.
 pub struct Revision {
     value: Box<dyn Payload>,
-    wires: [OnceLock<Result<Bytes, PluginError>>; Wire::COUNT],
+    /// Made when a foreign runtime first asks; where all plugins are native, nobody does.
+    wires: OnceLock<Box<Wires>>,
 }
+
+type Wires = [OnceLock<Result<Bytes, PluginError>>; Wire::COUNT];
 
 impl Revision {
     /// A revision of `value` without encodings.
     pub fn new(value: Box<dyn Payload>) -> Arc<Self> {
-        Arc::new(Self { value, wires: Default::default() })
+        Arc::new(Self { value, wires: OnceLock::new() })
     }
 
     /// The payload.
@@ -116,12 +119,15 @@ impl Revision {
         wire: Wire,
         encode: impl FnOnce(&dyn Payload) -> Result<Bytes, PluginError>,
     ) -> Result<&Bytes, PluginError> {
-        self.wires[wire as usize].get_or_init(|| encode(&*self.value)).as_ref().map_err(Clone::clone)
+        self.wires.get_or_init(Box::default)[wire as usize]
+            .get_or_init(|| encode(&*self.value))
+            .as_ref()
+            .map_err(Clone::clone)
     }
 
     /// How many wire forms have been encoded so far; for tests and metrics.
     pub fn encodings(&self) -> usize {
-        self.wires.iter().filter(|slot| slot.get().is_some()).count()
+        self.wires.get().map_or(0, |wires| wires.iter().filter(|slot| slot.get().is_some()).count())
     }
 }
 

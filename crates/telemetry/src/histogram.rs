@@ -1,9 +1,8 @@
 //! A histogram of durations that is recorded without a lock.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::time::Duration;
+
+use crate::counts::Counts;
 
 /// Upper bounds of the buckets in nanoseconds: from what a native plugin takes to what a slow upstream takes.
 pub const BOUNDS_NS: [u64; 20] = [
@@ -32,9 +31,12 @@ pub const BOUNDS_NS: [u64; 20] = [
 /// Counts durations by bucket. Readers may see a count without its sum for a moment; nothing is ever lost.
 #[derive(Debug, Default)]
 pub struct Histogram {
-    buckets: [AtomicU64; BOUNDS_NS.len() + 1],
-    sum_ns: AtomicU64,
+    /// By bucket, then the sum in nanoseconds.
+    counts: Counts<{ SUM + 1 }>,
 }
+
+/// Where the sum stands.
+const SUM: usize = BOUNDS_NS.len() + 1;
 
 /// What a histogram held at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,17 +52,15 @@ impl Histogram {
     pub fn record(&self, took: Duration) {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_NS.partition_point(|bound| *bound < ns);
-        self.buckets[bucket].fetch_add(1, Relaxed);
-        self.sum_ns.fetch_add(ns, Relaxed);
+        self.counts.add(bucket, 1);
+        self.counts.add(SUM, ns);
     }
 
     /// What it holds now.
     pub fn read(&self) -> Reading {
-        let mut buckets = [0; BOUNDS_NS.len() + 1];
-        for (read, bucket) in buckets.iter_mut().zip(&self.buckets) {
-            *read = bucket.load(Relaxed);
-        }
-        Reading { buckets, sum: Duration::from_nanos(self.sum_ns.load(Relaxed)) }
+        let counts = self.counts.totals();
+        let buckets = std::array::from_fn(|at| counts[at]);
+        Reading { buckets, sum: Duration::from_nanos(counts[SUM]) }
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Metric names are a promise to whoever builds a dashboard, so they stand in one table ([`names::METRICS`]) from
 //! which the reference page is generated and against which the exposition is tested. Measuring itself must cost a
-//! hot path no more than a few atomic additions: [`histogram::Histogram`] and plain atomics, read out when
+//! hot path no more than a few atomic additions: [`counts::Counts`] and [`histogram::Histogram`], read out when
 //! somebody scrapes. This crate exports nothing by itself.
 
+pub mod counts;
 pub mod histogram;
 pub mod names;
 pub mod redact;

@@ -1,5 +1,7 @@
 //! The memory of one request: what each plugin keeps for itself and what all share.
 
+use std::sync::LazyLock;
+
 use mortise_plugin_api::{Context, Shared, State};
 
 /// Number of an instance within its pipelines.
@@ -11,7 +13,8 @@ pub(crate) type InstanceIx = u32;
 /// nothing until a plugin writes something.
 #[derive(Debug, Default)]
 pub struct Contexts {
-    shared: Shared,
+    /// Made when somebody writes to it: a request whose plugins share nothing carries a pointer.
+    shared: Option<Box<Shared>>,
     own: Vec<(InstanceIx, Box<State>)>,
 }
 
@@ -23,12 +26,13 @@ impl Contexts {
 
     /// What all plugins of the request share.
     pub fn shared(&self) -> &Shared {
-        &self.shared
+        static NOTHING: LazyLock<Shared> = LazyLock::new(Shared::default);
+        self.shared.as_deref().unwrap_or_else(|| &NOTHING)
     }
 
     /// What all plugins of the request share, for the surface to say something (`metadata.gateway`, …).
     pub fn shared_mut(&mut self) -> &mut Shared {
-        &mut self.shared
+        self.shared.get_or_insert_default()
     }
 
     /// Plugins' own memory, by instance number.
@@ -65,7 +69,7 @@ impl Contexts {
     /// Merges what a plugin wrote to shared state.
     pub(crate) fn merge(&mut self, patch: Option<Box<Shared>>) {
         if let Some(patch) = patch {
-            self.shared.merge(*patch);
+            self.shared_mut().merge(*patch);
         }
     }
 }

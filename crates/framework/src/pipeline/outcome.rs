@@ -93,7 +93,7 @@ pub struct Outcome {
     /// The payload as changed, or `None` when nobody changed it.
     pub changed: Option<Arc<Revision>>,
     /// Set when the call must not go on.
-    pub blocked: Option<Blocked>,
+    pub blocked: Option<Box<Blocked>>,
     /// The answer, at hooks that look for one: a value of the hook's answer type.
     pub answer: Option<Box<dyn Any + Send>>,
     /// Every plugin that was called, in order.

@@ -121,15 +121,15 @@ impl Chain {
 
     /// A payload over the limit is refused where a plugin would have looked at it, whatever the plugin's mode: an
     /// unguarded payload must not pass because it is large.
-    fn too_large(&self, payload: &Revision) -> Option<Blocked> {
+    fn too_large(&self, payload: &Revision) -> Option<Box<Blocked>> {
         let size = payload.payload().size();
-        (size > self.limit).then(|| Blocked {
-            violation: Violation::new("PAYLOAD_TOO_LARGE", "Payload too large")
+        (size > self.limit).then(|| {
+            let violation = Violation::new("PAYLOAD_TOO_LARGE", "Payload too large")
                 .describe(format!("Payload of {size} bytes exceeds the limit of {} bytes", self.limit))
                 .detail("size", size)
                 .detail("limit", self.limit)
-                .http_status(413),
-            plugin: "".into(),
+                .http_status(413);
+            Box::new(Blocked { violation, plugin: "".into() })
         })
     }
 
@@ -267,7 +267,8 @@ impl Chain {
             step.instance.stats.violation(&violation.code, blocks);
             log_violation(step, run, &self.spec.name, &violation, blocks);
             if blocks {
-                outcome.blocked = Some(Blocked { violation: *violation, plugin: step.instance.name.clone() });
+                let plugin = step.instance.name.clone();
+                outcome.blocked = Some(Box::new(Blocked { violation: *violation, plugin }));
                 return Some(Status::Block);
             }
             status = Status::WouldBlock;
@@ -330,7 +331,8 @@ impl Chain {
                 "plugin gave no answer");
         }
         if blocks {
-            outcome.blocked = Some(Blocked { violation: error_violation(name, error), plugin: name.into() });
+            let violation = error_violation(name, error);
+            outcome.blocked = Some(Box::new(Blocked { violation, plugin: name.into() }));
         }
         Status::Error
     }

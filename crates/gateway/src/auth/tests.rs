@@ -108,6 +108,7 @@ fn check(address: &str, origins: &[&str], hosts: &[&str]) -> OriginCheck {
         max_connections: 1,
         idle_timeout: std::time::Duration::ZERO,
         drain_timeout: std::time::Duration::ZERO,
+        workers: 1,
     };
     OriginCheck::new(&listen, listen.address.port())
 }

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::place::Findings;
+use mortise_mcp_transport::workers;
 
 /// Where the gateway listens when nobody says otherwise.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8081";
@@ -44,6 +45,9 @@ pub struct ListenConfig {
     pub idle_timeout: u64,
     /// Seconds that requests in progress may go on after the gateway was told to stop. Default 30.
     pub drain_timeout: u64,
+    /// Threads that connections are spread over, each serving its own. Default 0: one for each core.
+    #[schemars(range(max = 256))]
+    pub workers: usize,
 }
 
 impl Default for ListenConfig {
@@ -58,6 +62,7 @@ impl Default for ListenConfig {
             max_connections: 10_000,
             idle_timeout: 75,
             drain_timeout: 30,
+            workers: 0,
         }
     }
 }
@@ -96,6 +101,8 @@ pub struct Listen {
     pub idle_timeout: Duration,
     /// How long requests may go on after shutdown began.
     pub drain_timeout: Duration,
+    /// Threads that connections are spread over, at least one.
+    pub workers: usize,
 }
 
 /// Validated [`TlsConfig`]: paths that do not depend on the working folder.
@@ -146,6 +153,7 @@ pub(super) fn settle(
         max_connections: raw.max_connections,
         idle_timeout: Duration::from_secs(raw.idle_timeout),
         drain_timeout: Duration::from_secs(raw.drain_timeout),
+        workers: if raw.workers == 0 { workers::suitable() } else { raw.workers },
     }
 }
 

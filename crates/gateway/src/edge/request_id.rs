@@ -8,19 +8,25 @@ use std::{
     },
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 /// Longest id that is taken from a client.
 const LONGEST: usize = 128;
 
+/// Headers an id is taken from, the first usable one.
+static TAKEN: [HeaderName; 2] =
+    [HeaderName::from_static("x-request-id"), HeaderName::from_static("x-correlation-id")];
+
 /// First half of the ids of this process. Unique enough to tell processes apart; ids are no secrets.
 static PROCESS: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(std::process::id()));
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// The id of a request with these headers.
 pub(super) fn of(headers: &HeaderMap) -> Arc<str> {
-    for name in ["x-request-id", "x-correlation-id"] {
+    for name in &TAKEN {
         let given = headers.get(name).and_then(|value| value.to_str().ok());
         if let Some(id) = given.filter(|id| is_usable(id)) {
             return id.into();
@@ -37,10 +43,12 @@ fn is_usable(id: &str) -> bool {
 
 fn new() -> Arc<str> {
     let mut text = [0; 32];
-    let digits = b"0123456789abcdef";
-    let value = (u128::from(*PROCESS) << 64) | u128::from(NEXT.fetch_add(1, Relaxed));
-    for (at, slot) in text.iter_mut().enumerate() {
-        *slot = digits[(value >> (124 - 4 * at)) as usize & 15];
+    let number = NEXT.fetch_add(1, Relaxed);
+    for (half, value) in text.chunks_exact_mut(16).zip([*PROCESS, number]) {
+        for (at, digits) in half.chunks_exact_mut(2).enumerate() {
+            let byte = value.to_be_bytes()[at];
+            digits.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+        }
     }
     std::str::from_utf8(&text).unwrap_or_default().into()
 }

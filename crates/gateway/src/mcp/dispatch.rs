@@ -60,7 +60,7 @@ impl From<RpcError> for Answer {
 }
 
 /// Answers a request.
-pub(crate) async fn answer(mut inbound: Inbound, name: &str) -> Answer {
+pub(crate) async fn answer(mut inbound: Box<Inbound>, name: &str) -> Answer {
     if inbound.stateless.is_some() {
         if stateless::is_removed(name) {
             return rpc(&ErrorObject::method_not_found(name)).into();
@@ -85,7 +85,7 @@ pub(crate) async fn answer(mut inbound: Inbound, name: &str) -> Answer {
     by_method(inbound, name).await
 }
 
-async fn by_method(inbound: Inbound, name: &str) -> Answer {
+async fn by_method(inbound: Box<Inbound>, name: &str) -> Answer {
     if permission::is_asked(&inbound)
         && let Err(error) = Box::pin(permission::check(&inbound, name)).await
     {
@@ -98,7 +98,7 @@ async fn by_method(inbound: Inbound, name: &str) -> Answer {
     }
 }
 
-async fn rarely(inbound: Inbound, name: &str) -> Answer {
+async fn rarely(inbound: Box<Inbound>, name: &str) -> Answer {
     match name {
         method::PROMPTS_GET => prompts::get(inbound).await,
         method::RESOURCES_READ => resources::read(inbound).await,

@@ -12,9 +12,8 @@ use mortise_mcp::{
 use mortise_mcp_transport::chain::Chain;
 use mortise_mcp_transport::upstream::{Call, Connection, Outcome, Step, UpstreamError};
 use mortise_plugin_api::{End, Request};
-use tokio::sync::mpsc;
 
-use super::{Surface, forwarding, session::Session};
+use super::{Surface, forwarding, interim::Interim, session::Session};
 use crate::{
     snapshot::Snapshot,
     upstreams::{Upstream, Views, link::Link, upstream::Live},
@@ -34,8 +33,7 @@ pub(crate) struct Inbound {
     pub(crate) contexts: Contexts,
     pub(crate) params: Option<Raw>,
     /// Where messages go that come before the answer; `None` where the client takes no event stream.
-    /// Boxed: a queue reserves room for a block of messages ahead, and nearly every request sends none.
-    pub(crate) interim: Option<mpsc::Sender<Box<Message>>>,
+    pub(crate) interim: Option<Interim>,
 }
 
 /// An upstream that gave no answer.
@@ -187,12 +185,12 @@ impl Inbound {
             (Some(session), Some(interim), _) => {
                 if let Some(message) = session.from_upstream(upstream.id, connection, message).await {
                     // A client that left drops this request altogether.
-                    let _ = interim.send(Box::new(message)).await;
+                    interim.send(message).await;
                 }
                 return;
             }
             (None, Some(interim), Message::Notification(_)) => {
-                let _ = interim.send(Box::new(message)).await;
+                interim.send(message).await;
                 return;
             }
             (None, _, Message::Request(request)) => cannot_ask(self.stateless.is_some(), &request.method),

@@ -17,26 +17,24 @@ use mortise_mcp::{
 };
 use mortise_mcp_transport::{
     http::{PROTOCOL_VERSION, SESSION_ID},
+    in_place,
     server::{
         answer::{self, AnswerBody},
         request::{Accepts, check_headers, read_body},
     },
 };
 use mortise_plugin_api::Caller;
-use tokio::sync::mpsc;
 
 use super::{
     Audience, Surface,
     dispatch::{self, Verdict},
     exchange::Inbound,
+    interim::Interim,
     server_error,
     session::{Owner, Session},
     stream::{self, Finished, Pending},
 };
 use crate::{metrics::Tally, snapshot::Snapshot};
-
-/// Messages of an upstream that wait for a slow client before the upstream waits.
-const INTERIM_QUEUE: usize = 16;
 
 /// A request of which the audience is settled.
 pub struct Post {
@@ -52,7 +50,7 @@ pub struct Post {
 
 impl Surface {
     /// Answers a posted message.
-    pub async fn post<B>(self: &Arc<Self>, post: Post, body: B) -> Response<AnswerBody>
+    pub async fn post<B>(self: &Arc<Self>, post: Box<Post>, body: B) -> Response<AnswerBody>
     where
         B: HttpBody<Data = Bytes> + Unpin,
     {
@@ -87,7 +85,7 @@ impl Surface {
     }
 
     /// Opens the stream a session's client listens on.
-    pub async fn listen(self: &Arc<Self>, post: Post) -> Response<AnswerBody> {
+    pub async fn listen(self: &Arc<Self>, post: Box<Post>) -> Response<AnswerBody> {
         if !Accepts::of(&post.headers).events {
             let error = ErrorObject::new(code::INVALID_REQUEST, "the client must accept text/event-stream");
             return answer::error(StatusCode::NOT_ACCEPTABLE, None, &error);
@@ -123,7 +121,7 @@ impl Surface {
     }
 
     /// Ends a session.
-    pub async fn end(self: &Arc<Self>, post: Post) -> Response<AnswerBody> {
+    pub async fn end(self: &Arc<Self>, post: Box<Post>) -> Response<AnswerBody> {
         match self.session_of(&post) {
             Ok(Some(session)) => {
                 self.sessions.close(&session).await;
@@ -148,7 +146,7 @@ impl Surface {
 
     async fn request(
         self: &Arc<Self>,
-        post: Post,
+        post: Box<Post>,
         session: Option<Arc<Session>>,
         version: Option<Version>,
         accepts: Accepts,
@@ -167,14 +165,12 @@ impl Surface {
         // Right after the start, what there is to offer is known in a moment.
         self.upstreams.attempted(self.config.connect_patience).await;
         let under_way = session.as_ref().map(|session| session.begin(asked.id.clone()));
-        let (interim, queue) = match accepts.events && goes_upstream(&asked.method) {
-            true => Some(mpsc::channel(INTERIM_QUEUE)).unzip(),
-            false => (None, None),
-        };
+        let interim = (accepts.events && goes_upstream(&asked.method)).then(Interim::default);
         let is_stateless = stateless.is_some();
         let id = asked.id.clone();
-        let work = self.work(post, session, stateless, asked, interim);
-        let pending = Pending { id, work: Box::pin(work), interim: queue, under_way, answered: None };
+        let queue = interim.clone();
+        let work = in_place::boxed(|| self.work(post, session, stateless, asked, queue));
+        let pending = Pending { id, work, interim, under_way, answered: None };
         stream::respond(self, pending, accepts, |outcome| match outcome {
             Err(error) if is_stateless => status_of(error.code().unwrap_or(code::INTERNAL_ERROR)),
             _ => StatusCode::OK,
@@ -185,13 +181,13 @@ impl Surface {
     /// The work of answering a request, counted.
     fn work(
         self: &Arc<Self>,
-        post: Post,
+        post: Box<Post>,
         session: Option<Arc<Session>>,
         stateless: Option<stateless::RequestMeta>,
         asked: Asked,
-        interim: Option<mpsc::Sender<Box<Message>>>,
+        interim: Option<Interim>,
     ) -> impl Future<Output = Finished> + Send + 'static {
-        let inbound = Inbound {
+        let inbound = Box::new(Inbound {
             surface: self.clone(),
             snapshot: post.snapshot,
             server: post.audience.server,
@@ -201,7 +197,7 @@ impl Surface {
             contexts: post.contexts,
             params: asked.params,
             interim,
-        };
+        });
         let (surface, name) = (self.clone(), asked.method);
         async move {
             let started = Instant::now();
@@ -247,7 +243,7 @@ impl Surface {
         Ok(Some(meta))
     }
 
-    async fn initialize(self: &Arc<Self>, post: Post, asked: Asked) -> Response<AnswerBody> {
+    async fn initialize(self: &Arc<Self>, post: Box<Post>, asked: Asked) -> Response<AnswerBody> {
         let hello = match ClientHello::parse(asked.params.as_ref()) {
             Ok(hello) => hello,
             Err(error) => {
@@ -300,12 +296,12 @@ impl Surface {
                     }
                     Ok(Message::Request(asked)) => {
                         let id = asked.id.clone();
-                        let post = Post {
+                        let post = Box::new(Post {
                             audience: post.audience.clone(),
                             headers: HeaderMap::new(),
                             contexts: post.contexts.copied(),
                             snapshot: post.snapshot.clone(),
-                        };
+                        });
                         let finished = self.work(post, session, None, asked, None).await;
                         Some(Message::Response(Answered { id: Some(id), outcome: finished.outcome }))
                     }

@@ -22,7 +22,7 @@ use super::{
 };
 
 /// Answers `prompts/get`.
-pub(crate) async fn get(mut inbound: Inbound) -> Answer {
+pub(crate) async fn get(mut inbound: Box<Inbound>) -> Answer {
     let call = match PromptGet::parse(inbound.params.as_ref()) {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Answers `resources/read`.
-pub(crate) async fn read(mut inbound: Inbound) -> Answer {
+pub(crate) async fn read(mut inbound: Box<Inbound>) -> Answer {
     let call = match ResourceRead::parse(inbound.params.as_ref()) {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),

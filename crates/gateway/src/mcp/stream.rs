@@ -4,7 +4,12 @@
 //! Only once a message has to go out before the answer does it move to a task of its own, which ends when the
 //! client of the stream leaves.
 
-use std::{pin::Pin, sync::Arc};
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use http::Response;
 use mortise_mcp::envelope::{
@@ -18,9 +23,9 @@ use mortise_mcp_transport::{
     upstream::Outcome,
 };
 use mortise_plugin_api::Headers;
-use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::{Surface, forwarding, session::UnderWay};
+use super::{Surface, forwarding, interim::Interim, session::UnderWay};
 
 /// The work of answering one request.
 pub(crate) type Work = Pin<Box<dyn Future<Output = Finished> + Send>>;
@@ -36,7 +41,7 @@ pub(crate) struct Pending {
     pub(crate) id: RequestId,
     pub(crate) work: Work,
     /// Messages that come before the answer.
-    pub(crate) interim: Option<mpsc::Receiver<Box<Message>>>,
+    pub(crate) interim: Option<Interim>,
     pub(crate) under_way: Option<UnderWay>,
     /// The answer, where messages that came before it have yet to go out.
     pub(crate) answered: Option<Finished>,
@@ -57,34 +62,38 @@ impl Pending {
             }
         }
         // The work may have left messages and finished in one go: they go first.
-        if let Some(Ok(message)) = self.interim.as_mut().map(mpsc::Receiver::try_recv) {
+        if let Some(message) = self.message() {
             return Next::Message(message);
         }
         self.answered.take().map_or(Next::Cancelled, Next::Answer)
     }
 
     async fn wait(&mut self) -> Next {
-        let cancelled = async {
-            match &self.under_way {
-                Some(under_way) => under_way.token.cancelled().await,
-                None => std::future::pending().await,
+        let Self { work, interim, under_way, .. } = self;
+        let message = || interim.as_ref().and_then(Interim::take).map(Next::Message);
+        let token = under_way.as_ref().map(|under_way| &under_way.token);
+        let mut cancelled = pin!(token.map(CancellationToken::cancelled));
+        poll_fn(|cx| {
+            if let Some(next) = message() {
+                return Poll::Ready(next);
             }
-        };
-        let message = async {
-            match &mut self.interim {
-                Some(queue) => match queue.recv().await {
-                    Some(message) => message,
-                    None => std::future::pending().await,
-                },
-                None => std::future::pending().await,
+            if let Poll::Ready(finished) = work.as_mut().poll(cx) {
+                return Poll::Ready(Next::Answer(finished));
             }
-        };
-        tokio::select! {
-            biased;
-            message = message => Next::Message(message),
-            finished = &mut self.work => Next::Answer(finished),
-            () = cancelled => Next::Cancelled,
-        }
+            // The work may have left a message before it had to wait.
+            if let Some(next) = message() {
+                return Poll::Ready(next);
+            }
+            match cancelled.as_mut().as_pin_mut() {
+                Some(cancelled) => cancelled.poll(cx).map(|()| Next::Cancelled),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    fn message(&self) -> Option<Box<Message>> {
+        self.interim.as_ref().and_then(Interim::take)
     }
 
     fn answer(&self, outcome: &Outcome) -> Vec<u8> {

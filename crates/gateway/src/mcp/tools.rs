@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use mortise_framework::Pair;
 use mortise_mcp::{catalog::Kind, envelope::method, errors::tool_error, params::ToolCall, raw::Raw};
-use mortise_mcp_transport::upstream::Outcome;
+use mortise_mcp_transport::{in_place, upstream::Outcome};
 use mortise_plugin_api::{
     End, Hook, Json, Payload, Revision,
     hooks::{
@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Answers `tools/call`.
-pub(crate) async fn call(mut inbound: Inbound) -> Answer {
+pub(crate) async fn call(mut inbound: Box<Inbound>) -> Answer {
     let Some(params) = inbound.params.take() else { return invalid_params("params are missing").into() };
     let call = match ToolCall::parse(Some(&params)) {
         Ok(call) => call,
@@ -49,7 +49,7 @@ pub(crate) async fn call(mut inbound: Inbound) -> Answer {
             Err(error) => failed(&error),
         };
     }
-    Box::pin(guarded_call(&mut inbound, &params, &call, at, original)).await
+    in_place::boxed(|| guarded_call(&mut inbound, &params, &call, at, original)).await
 }
 
 async fn guarded_call(

@@ -33,12 +33,14 @@ pub use body::PooledBody;
 use body::Tail;
 use link::{Link, LinkError};
 
+use crate::workers::PerWorker;
+
 /// Sizes and deadlines of a [`Pool`].
 #[derive(Debug, Clone)]
 pub struct PoolConfig {
     /// Connections in use at once; further callers wait. Default 1024.
     pub max_connections: usize,
-    /// Idle connections kept. Default 256.
+    /// Idle connections kept, for each worker. Default 256.
     pub max_idle: usize,
     /// How long an unused connection is kept. Default 30 s.
     pub idle_timeout: Duration,
@@ -141,8 +143,9 @@ struct Shared {
     origin: Origin,
     tls: Option<Arc<ClientConfig>>,
     config: PoolConfig,
-    /// Newest last: the most recently used goes out first, so that the surplus of a peak expires.
-    idle: Mutex<VecDeque<Idle>>,
+    /// By worker, as a connection is known to the poller of the thread that opened it. Newest last: the most recently
+    /// used goes out first, so that the surplus of a peak expires.
+    idle: PerWorker<Mutex<VecDeque<Idle>>>,
     permits: Semaphore,
     opened: AtomicU64,
     retried: AtomicU64,
@@ -171,7 +174,7 @@ impl Pool {
             origin,
             tls,
             config,
-            idle: Mutex::default(),
+            idle: PerWorker::default(),
             permits,
             opened: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -191,7 +194,7 @@ impl Pool {
     pub fn stats(&self) -> PoolStats {
         let free = self.shared.permits.available_permits();
         PoolStats {
-            idle: self.shared.idle().len(),
+            idle: self.shared.idle.all().map(|idle| lock(idle).len()).sum(),
             in_use: self.shared.config.max_connections.saturating_sub(free),
             opened: self.shared.opened.load(Ordering::Relaxed),
             retried: self.shared.retried.load(Ordering::Relaxed),
@@ -253,8 +256,9 @@ impl Pool {
 }
 
 impl Shared {
+    /// The idle connections of this thread.
     fn idle(&self) -> MutexGuard<'_, VecDeque<Idle>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(self.idle.own())
     }
 
     fn broken(&self, failure: LinkError) -> PoolError {
@@ -319,15 +323,23 @@ impl Shared {
     }
 
     fn sweep(&self) {
-        // Taken out before they are looked at: closing sockets under the lock would hold up calls.
-        let mut all = std::mem::take(&mut *self.idle());
-        all.retain_mut(|idle| {
-            idle.since.elapsed() < self.config.idle_timeout && idle.tail.is_none() && idle.link.is_reusable()
-        });
-        let mut idle = self.idle();
-        all.append(&mut idle);
-        *idle = all;
+        for idle in self.idle.all() {
+            // Taken out before they are looked at: closing sockets under the lock would hold up calls.
+            let mut all = std::mem::take(&mut *lock(idle));
+            all.retain_mut(|idle| {
+                idle.since.elapsed() < self.config.idle_timeout
+                    && idle.tail.is_none()
+                    && idle.link.is_reusable()
+            });
+            let mut idle = lock(idle);
+            all.append(&mut idle);
+            *idle = all;
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One connection in use, or the right to one. Dropped with a link inside, that connection closes.

@@ -33,6 +33,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::chain::Chain;
+use crate::in_place;
+use crate::workers::Workers;
 use activity::{Activity, Tracked};
 
 /// Limits and deadlines of a listener.
@@ -50,6 +52,8 @@ pub struct ListenConfig {
     pub max_head_bytes: usize,
     /// How long requests in progress may go on after shutdown began. Default 30 s.
     pub drain: Duration,
+    /// What connections are spread over; without, they stay on the runtime that accepts them. Default none.
+    pub workers: Option<Arc<Workers>>,
 }
 
 impl Default for ListenConfig {
@@ -61,6 +65,7 @@ impl Default for ListenConfig {
             idle_timeout: Duration::from_secs(75),
             max_head_bytes: 64 * 1024,
             drain: Duration::from_secs(30),
+            workers: None,
         }
     }
 }
@@ -110,8 +115,7 @@ where
         loop {
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             let (socket, address) = accept(&listener).await;
-            let connection = connection(Arc::clone(&shared), socket, address, service.clone(), permit);
-            shared.tasks.spawn(connection);
+            spawn(&shared, socket, address, service.clone(), permit);
         }
     };
     stop.run_until_cancelled(accepting).await;
@@ -120,6 +124,40 @@ where
     if timeout(drain, shared.tasks.wait()).await.is_err() {
         tracing::warn!(left = shared.tasks.len(), "requests were still in progress at the end of the drain");
     }
+}
+
+/// Runs a connection where it belongs.
+fn spawn<S, F, B>(
+    shared: &Arc<Shared>,
+    socket: TcpStream,
+    address: SocketAddr,
+    service: S,
+    permit: OwnedSemaphorePermit,
+) where
+    S: Fn(Request<Incoming>, Arc<Peer>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+    B: Body<Data = Bytes> + Unpin + Send + 'static,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let all = Arc::clone(shared);
+    let Some(workers) = &shared.config.workers else {
+        shared.tasks.spawn(connection(all, socket, address, service, permit));
+        return;
+    };
+    // A socket belongs to the poller of the thread that made it; it moves to that of its worker.
+    let socket = match socket.into_std() {
+        Ok(socket) => socket,
+        Err(error) => {
+            tracing::error!(%error, "handing a connection to a worker");
+            return;
+        }
+    };
+    workers.spawn(&shared.tasks, async move {
+        match TcpStream::from_std(socket) {
+            Ok(socket) => connection(all, socket, address, service, permit).await,
+            Err(error) => tracing::error!(%error, "taking a connection over"),
+        }
+    });
 }
 
 struct Shared {
@@ -198,7 +236,7 @@ where
         io,
         service_fn(move |request| {
             let busy = Activity::begin(&counted);
-            let answer = service(request, Arc::clone(&peer));
+            let answer = in_place::boxed(|| service(request, Arc::clone(&peer)));
             async move { Ok::<_, Infallible>(answer.await.map(|body| Tracked::new(body, busy))) }
         }),
     );

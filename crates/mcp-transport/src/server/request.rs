@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body;
 use mortise_mcp::envelope::code;
 use thiserror::Error;
-use tokio::time::timeout;
 
+use crate::deadline::within;
 use crate::http::{JSON, is_media_type};
 
 /// Why a request was refused before it was read as a message.
@@ -134,7 +134,8 @@ where
     if usize::try_from(body.size_hint().lower()).map_or(true, |size| size > limit) {
         return Err(Refusal::TooLarge { limit });
     }
-    timeout(deadline, collect(&mut body, limit)).await.unwrap_or(Err(Refusal::TooSlow { limit: deadline }))
+    let read = within(deadline, collect(&mut body, limit)).await;
+    read.unwrap_or(Err(Refusal::TooSlow { limit: deadline }))
 }
 
 async fn collect<B>(body: &mut B, limit: usize) -> Result<Bytes, Refusal>

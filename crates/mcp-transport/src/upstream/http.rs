@@ -23,6 +23,7 @@ pub(super) use exchange::HttpExchange;
 use super::{Call, Outcome, UpstreamError, progress};
 use crate::backoff::BackoffConfig;
 use crate::chain::Chain;
+use crate::deadline::Timers;
 use crate::http::client::{Answer, Session};
 use crate::http::error::HttpError;
 
@@ -72,6 +73,7 @@ struct Shared {
     background_room: Arc<Semaphore>,
     /// The stream's task waits on it; set when the last clone goes.
     stop: CancellationToken,
+    timers: Timers,
 }
 
 impl Drop for Shared {
@@ -98,8 +100,14 @@ impl HttpConnection {
             background: TaskTracker::new(),
             background_room: Arc::new(Semaphore::new(BACKGROUND_SENDS)),
             stop: CancellationToken::new(),
+            timers: Timers::default(),
         };
         Self { shared: Arc::new(shared) }
+    }
+
+    /// For the deadlines of this connection's requests.
+    pub(super) fn timers(&self) -> &Timers {
+        &self.shared.timers
     }
 
     /// The session.

@@ -3,16 +3,22 @@
 //! Clients choose their tokens, so two clients of one upstream session may choose the same. Requests go out
 //! with the number of the request as token, and progress comes back with the client's own.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use mortise_mcp::envelope::{Message, Notification, method};
 use mortise_mcp::raw::{Object, Raw};
 
 const META: &str = "_meta";
 const TOKEN: &str = "progressToken";
 
+/// Finds the word, as nearly every request does not hold it.
+static MENTION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(TOKEN));
+
 /// Replaces the progress token in a request's parameters by `id`. Returns the new parameters and the token
 /// that was there; `None` where there is none, which costs one scan of the text.
 pub(crate) fn replace(params: &Raw, id: u64) -> Option<(Raw, Raw)> {
-    memchr::memmem::find(params.as_bytes(), TOKEN.as_bytes())?;
+    MENTION.find(params.as_bytes())?;
     let object = params.object().ok()?;
     let meta = object.get_object(META).ok()??;
     let original = own(meta.get(TOKEN).ok()??)?;
