@@ -10,6 +10,7 @@ mod bindings;
 mod blocking;
 mod callers;
 mod changes;
+mod egress;
 mod endings;
 mod hooks;
 mod http_hooks;

@@ -10,23 +10,23 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire},
     },
     time::Duration,
 };
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot};
 
 use crate::instance::Instance;
 
 /// Set while the gate is closed; the bits below count the calls inside.
 const CLOSED: usize = 1 << (usize::BITS - 1);
 
-#[derive(Clone)]
 enum Stand {
     Open,
-    Closed,
+    /// And who waits.
+    Closed(Vec<oneshot::Sender<Inside>>),
     Moved(Arc<Instance>),
 }
 
@@ -34,15 +34,30 @@ enum Stand {
 pub(crate) struct Gate {
     calls: AtomicUsize,
     drained: Notify,
-    stand: watch::Sender<Stand>,
+    /// Looked at only by calls that found the gate closed.
+    stand: Mutex<Stand>,
 }
 
 /// A call inside.
 pub(crate) struct Pass<'a>(&'a Gate);
 
+/// A call that was held, now inside the successor: let in before anybody could close that one's gate too, so that a
+/// call is held for one hand-over at most.
+pub(crate) struct Inside(pub(crate) Arc<Instance>);
+
+/// Where a call goes that found the gate closed.
+pub(crate) enum Way {
+    /// Through this gate after all.
+    Here,
+    /// To the successor.
+    There(Arc<Instance>),
+    /// It is there already.
+    Inside(Inside),
+}
+
 impl Default for Gate {
     fn default() -> Self {
-        Self { calls: AtomicUsize::new(0), drained: Notify::new(), stand: watch::channel(Stand::Open).0 }
+        Self { calls: AtomicUsize::new(0), drained: Notify::new(), stand: Mutex::new(Stand::Open) }
     }
 }
 
@@ -56,20 +71,26 @@ impl Gate {
         (before & CLOSED == 0).then_some(pass)
     }
 
-    /// Waits until calls go on: through this gate (`None`), or to a successor.
-    pub(crate) async fn settled(&self) -> Option<Arc<Instance>> {
-        let mut stand = self.stand.subscribe();
-        let now = stand.wait_for(|stand| !matches!(stand, Stand::Closed)).await.map(|stand| stand.clone());
-        match now {
-            Ok(Stand::Moved(successor)) => Some(successor),
-            // The sender is part of `self`, so there is no error.
-            _ => None,
-        }
+    /// Waits until it is clear where a call goes that found the gate closed.
+    pub(crate) async fn way(&self) -> Way {
+        let held = {
+            match &mut *self.stand() {
+                Stand::Open => return Way::Here,
+                Stand::Moved(successor) => return Way::There(successor.clone()),
+                Stand::Closed(waiting) => {
+                    let (sender, receiver) = oneshot::channel();
+                    waiting.push(sender);
+                    receiver
+                }
+            }
+        };
+        // Nobody to tell means that the gate has opened again.
+        held.await.map_or(Way::Here, Way::Inside)
     }
 
     /// Keeps calls out from now on and waits for those inside, at most `patience`. Returns how many are left.
     pub(crate) async fn close(&self, patience: Duration) -> usize {
-        self.stand.send_replace(Stand::Closed);
+        *self.stand() = Stand::Closed(Vec::new());
         self.calls.fetch_or(CLOSED, AcqRel);
         let empty = async {
             loop {
@@ -90,23 +111,55 @@ impl Gate {
     /// Lets calls in again.
     pub(crate) fn open(&self) {
         self.calls.fetch_and(!CLOSED, AcqRel);
-        self.stand.send_replace(Stand::Open);
+        *self.stand() = Stand::Open;
     }
 
     /// Sends those that wait, and all later calls, to a successor. The gate stays closed.
-    pub(crate) fn moved(&self, successor: Arc<Instance>) {
-        self.stand.send_replace(Stand::Moved(successor));
+    pub(crate) fn moved(&self, successor: &Arc<Instance>) {
+        let before = std::mem::replace(&mut *self.stand(), Stand::Moved(successor.clone()));
+        if let Stand::Closed(waiting) = before {
+            for held in waiting {
+                // One that has stopped waiting gives its place back by being dropped.
+                let _ = held.send(Inside::new(successor.clone()));
+            }
+        }
+    }
+
+    fn leave(&self) {
+        if self.calls.fetch_sub(1, AcqRel) == CLOSED | 1 {
+            self.drained.notify_one();
+        }
     }
 
     fn inside(&self) -> usize {
         self.calls.load(Acquire) & !CLOSED
     }
+
+    fn stand(&self) -> MutexGuard<'_, Stand> {
+        self.stand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        if self.0.calls.fetch_sub(1, AcqRel) == CLOSED | 1 {
-            self.0.drained.notify_one();
+        self.0.leave();
+    }
+}
+
+impl Inside {
+    /// Lets a call in whose gate cannot be closed at this moment: the change it belongs to is not finished.
+    fn new(instance: Arc<Instance>) -> Self {
+        if let Some(gate) = instance.gate() {
+            gate.calls.fetch_add(1, AcqRel);
+        }
+        Self(instance)
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        if let Some(gate) = self.0.gate() {
+            gate.leave();
         }
     }
 }
@@ -127,7 +180,7 @@ mod tests {
         assert_eq!(gate.close(Duration::from_secs(5)).await, 0);
         gate.open();
         assert!(gate.enter().is_some());
-        assert!(gate.settled().await.is_none());
+        assert!(matches!(gate.way().await, Way::Here));
     }
 
     /// Threads enter and leave as fast as they can while the gate closes and opens again and again: whenever it is

@@ -1,19 +1,48 @@
-//! The host services of a program that offers nothing beyond a log and a clock.
+//! The host services of plugins: a log and a clock by itself, and what the program offers beside them.
+//!
+//! What services do is not here: a framework that is embedded has no network of its own, so whoever runs it hands in
+//! what it has, once it has it.
 
 use std::sync::Arc;
 
-use mortise_plugin_api::host::{Host, LogLevel};
+use arc_swap::ArcSwapOption;
+use mortise_plugin_api::{
+    PluginError,
+    host::{Host, Http, LogLevel},
+};
+
+/// Makes the HTTP client of a plugin, by its name.
+pub(crate) type HttpOf = Box<dyn Fn(&Arc<str>) -> Arc<dyn Http> + Send + Sync>;
+
+/// What a program offers to plugins that are made from now on.
+#[derive(Default)]
+pub(crate) struct Offers {
+    pub(crate) http: ArcSwapOption<HttpOf>,
+}
 
 /// A host that writes plugins' log lines to `tracing` under the plugin's name.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct LocalHost {
     plugin: Arc<str>,
+    http: Option<Arc<dyn Http>>,
 }
 
 impl LocalHost {
-    /// The host as the plugin `plugin` sees it.
+    /// The host as the plugin `plugin` sees it: a log and a clock.
     pub fn new(plugin: Arc<str>) -> Self {
-        Self { plugin }
+        Self { plugin, http: None }
+    }
+
+    pub(crate) fn with(plugin: Arc<str>, offers: &Offers) -> Self {
+        let http = offers.http.load().as_ref().map(|http_of| http_of(&plugin));
+        Self { plugin, http }
+    }
+}
+
+impl std::fmt::Debug for LocalHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let http = self.http.is_some();
+        f.debug_struct("LocalHost").field("plugin", &self.plugin).field("http", &http).finish()
     }
 }
 
@@ -31,5 +60,9 @@ impl Host for LocalHost {
             LogLevel::Warn => tracing::warn!(target: "mortise::plugin", plugin, fields, "{message}"),
             LogLevel::Error => tracing::error!(target: "mortise::plugin", plugin, fields, "{message}"),
         }
+    }
+
+    fn http(&self) -> Result<&dyn Http, PluginError> {
+        self.http.as_deref().ok_or(PluginError::NoService("http"))
     }
 }

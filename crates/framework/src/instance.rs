@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     config::PluginEntry,
     essence::Essence,
-    gate::Gate,
+    gate::{Gate, Way},
     pipeline::isolate::{caught, timed},
     stats::PluginStats,
 };
@@ -225,9 +225,16 @@ impl Instance {
 
     /// A call that found the gate closed: it is made once it is clear by whom. The caller's time limit holds.
     async fn wait(&self, gate: &Gate, call: Call<'_>, context: Context<'_>) -> Outcome {
-        let successor = gate.settled().await;
-        let now = successor.as_deref().unwrap_or(self);
-        match now.call(call, context) {
+        let way = gate.way().await;
+        let answer = match &way {
+            Way::Here => self.call(call, context),
+            Way::There(successor) => successor.call(call, context),
+            Way::Inside(inside) => match inside.0.plugin() {
+                Some(plugin) => caught(|| plugin.call(call, context)),
+                None => Answer::Ready(Err(inside.0.why_unavailable())),
+            },
+        };
+        match answer {
             Answer::Ready(outcome) => outcome,
             Answer::Later(future) => future.await,
         }

@@ -13,7 +13,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use mortise_plugin_api::{HookId, HookTable, Host, Plugin};
+use mortise_plugin_api::{HookId, HookTable, Host, Plugin, host::Http};
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -21,7 +21,7 @@ use crate::{
     background::Background,
     config::{Compiled, Diagnostic, DiagnosticKind, Errors, Notice, PluginEntry, nearest},
     essence::Essence,
-    host::LocalHost,
+    host::{HttpOf, LocalHost, Offers},
     instance::{Instance, State},
     pipeline::{self, Member, Pipelines, scope::Binding},
     registry,
@@ -69,7 +69,8 @@ struct Inner {
     stats: Stats,
     background: Background,
     current: ArcSwap<Pipelines>,
-    host_of: HostOf,
+    host_of: Option<HostOf>,
+    offers: Offers,
     awaited: Awaited,
     supervisor: Supervisor,
     /// Held by whoever changes the configuration.
@@ -85,7 +86,7 @@ pub struct FrameworkBuilder {
     hooks: HookTable,
     dormant: HashSet<HookId>,
     runtimes: Vec<Arc<dyn Runtime>>,
-    host_of: HostOf,
+    host_of: Option<HostOf>,
     awaited: Awaited,
 }
 
@@ -114,10 +115,11 @@ impl FrameworkBuilder {
         self
     }
 
-    /// Gives plugins these host services, by plugin name.
+    /// Gives plugins these host services, by plugin name. Without it they have a [`LocalHost`], with the HTTP client of
+    /// [`Framework::offer_http`] where there is one.
     #[must_use]
     pub fn host(mut self, host_of: impl Fn(&Arc<str>) -> Arc<dyn Host> + Send + Sync + 'static) -> Self {
-        self.host_of = Box::new(host_of);
+        self.host_of = Some(Box::new(host_of));
         self
     }
 
@@ -141,6 +143,7 @@ impl FrameworkBuilder {
             background,
             current,
             host_of: self.host_of,
+            offers: Offers::default(),
             awaited: self.awaited,
             supervisor: Supervisor::default(),
             changing: Arc::default(),
@@ -177,7 +180,7 @@ impl Framework {
             hooks: HookTable::standard(),
             dormant: HashSet::new(),
             runtimes: Vec::new(),
-            host_of: Box::new(|name| Arc::new(LocalHost::new(name.clone()))),
+            host_of: None,
             awaited: Box::new(|_| None),
         }
     }
@@ -201,6 +204,20 @@ impl Framework {
     /// Work that outlives its call.
     pub fn background(&self) -> &Background {
         &self.0.background
+    }
+
+    /// Offers an HTTP client to plugins that are made from now on, by plugin name, in place of what was offered before.
+    /// Apart from the builder since who carries requests needs what is there only once a program runs.
+    pub fn offer_http(&self, http_of: impl Fn(&Arc<str>) -> Arc<dyn Http> + Send + Sync + 'static) {
+        let http_of: HttpOf = Box::new(http_of);
+        self.0.offers.http.store(Some(Arc::new(http_of)));
+    }
+
+    fn host(&self, plugin: &Arc<str>) -> Arc<dyn Host> {
+        match &self.0.host_of {
+            Some(host_of) => host_of(plugin),
+            None => Arc::new(LocalHost::with(plugin.clone(), &self.0.offers)),
+        }
     }
 
     /// Checks a plan without starting anything.
@@ -309,7 +326,7 @@ impl Framework {
         let name: Arc<str> = prepared.entry.name.as_str().into();
         let foreign = prepared.runtime.as_ref().is_some_and(|runtime| runtime.foreign());
         let (entry, runtime) = (prepared.entry.clone(), prepared.runtime_name());
-        let (stats, host) = (self.0.stats.of(&name), (self.0.host_of)(&name));
+        let (stats, host) = (self.0.stats.of(&name), self.host(&name));
         Arc::new(Instance::new(entry, runtime, foreign, stats, host).identified(essence))
     }
 

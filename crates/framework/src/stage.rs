@@ -5,7 +5,7 @@
 //! A plugin that ran and, changed, would not run is a reason to refuse the plan: a reload must not turn a guard off.
 //!
 //! A plugin with state is replaced in four steps, so that nothing it counted is lost or counted twice: calls are held
-//! at its [gate](crate::gate), those inside finish, it hands its state over, and the successor starts with it. Then
+//! at its gate (`gate.rs`), those inside finish, it hands its state over, and the successor starts with it. Then
 //! pipelines are swapped and the held calls go to the successor, those of requests that began before too: the order,
 //! mode and conditions a request runs under are its snapshot's, state is where it is now. What a held call waits is
 //! bounded by its plugin's time limit, and by the ones of draining and starting here. If any step fails, the old one
@@ -365,7 +365,7 @@ impl Closed {
     /// Sends all calls to the successor; gives back the old plugin, which gets no more.
     fn move_on(mut self) -> Arc<Instance> {
         if let (Some(gate), Some(new)) = (self.old.gate(), self.new.take()) {
-            gate.moved(new);
+            gate.moved(&new);
         }
         self.old.clone()
     }

@@ -9,6 +9,7 @@
 mod app;
 mod catalogue;
 mod check;
+mod egress;
 mod limits;
 mod listen;
 mod llm;
@@ -32,6 +33,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub use app::{App, AppConfig, Token, TokenConfig, TokenDigest};
+pub use egress::{Destination, Egress, EgressConfig, NotADestination, Target};
 pub use limits::LimitsConfig;
 pub(crate) use listen::is_loopback;
 pub use listen::{DEFAULT_ADDRESS, Listen, ListenConfig, Tls, TlsConfig};
@@ -75,6 +77,8 @@ pub struct Config {
     pub apps: Option<Vec<AppConfig>>,
     /// Largest payloads that plugins are shown.
     pub limits: LimitsConfig,
+    /// Where plugins may send requests of their own.
+    pub egress: EgressConfig,
     /// Whether the gateway watches its files and takes changes over while it runs. Without it, it does so when it is
     /// told to: by `mortise reload` or SIGHUP. Default true.
     pub watch: Option<bool>,

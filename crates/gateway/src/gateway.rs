@@ -15,13 +15,14 @@ use mortise_mcp_transport::{
     tls::{ClientTls, LoadedClientTls, LoadedServerTls, ServerTls},
     workers::Workers,
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{self, Secret, Settled},
     edge::Edge,
     history::History,
+    host::HttpService,
     manage::Admins,
     mcp::{Surface, SurfaceConfig},
     metrics::GatewayMetrics,
@@ -98,6 +99,8 @@ impl Gateway {
         let admin = state.admin_token()?;
         let tls = server_tls(&settled.listen)?;
         let specs = upstream_specs(&settled)?;
+        let http = HttpService::new(settled.egress.clone(), Handle::current());
+        http.offer_to(&framework);
         // Its notices were given when the configuration was settled.
         let (pipelines, _) = framework.build(&settled.plan).await.map_err(StartError::Plugins)?;
         framework.swap(pipelines.clone());
@@ -137,6 +140,7 @@ impl Gateway {
                 upstreams: upstreams.clone(),
                 surface: surface.clone(),
                 history,
+                http,
                 port: address.port(),
             },
             settled,

@@ -1,7 +1,7 @@
 //! What became of the configuration, and who wanted it: every change that was tried, in `state_dir/history.jsonl`.
 //!
-//! One JSON object a line, only ever appended to, readable by the owner alone. Past [`MOST_BYTES`] the file becomes
-//! `history.1.jsonl` and so on, [`KEPT`] of them, so that a gateway that is reloaded for years does not fill a disk.
+//! One JSON object a line, only ever appended to, readable by the owner alone. Past 1 MiB the file becomes
+//! `history.1.jsonl` and so on, three of them, so that a gateway that is reloaded for years does not fill a disk.
 //! Values of secrets are not in it: it holds what [`Outline`](crate::config::outline::Outline) shows.
 
 use std::{

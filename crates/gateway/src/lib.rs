@@ -8,6 +8,7 @@ pub mod config;
 pub mod edge;
 pub mod gateway;
 pub mod history;
+pub mod host;
 mod live;
 pub mod manage;
 pub mod mcp;

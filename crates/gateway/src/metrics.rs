@@ -142,6 +142,7 @@ impl Collector for GatewayCollector {
         }
         self.upstreams(&mut encoder)?;
         self.reloads(&mut encoder)?;
+        self.reloader.http().encode(&mut encoder)?;
         descriptor(&mut encoder, &names::SESSIONS)?.encode_gauge(&metrics.sessions.load(Relaxed))?;
         let mut metric = descriptor(&mut encoder, &names::BUILD_INFO)?;
         metric.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_i64)

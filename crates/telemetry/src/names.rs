@@ -47,6 +47,10 @@ metrics! {
         "Calls of a plugin that answered after their deadline without being interruptible";
     PLUGIN_DROPPED = "mortise_plugin_background_dropped", Counter, ["plugin"],
         "Background calls that were not made because too many were under way";
+    PLUGIN_HTTP = "mortise_plugin_http_requests", Counter, ["plugin", "outcome"],
+        "HTTP requests of a plugin's own, by outcome: ok (any answer), refused, error, timeout, cancelled";
+    PLUGIN_HTTP_DURATION = "mortise_plugin_http_duration_seconds", Histogram, ["plugin"],
+        "Time from a plugin's HTTP request to the end of its answer";
     PLUGIN_UP = "mortise_plugin_up", Gauge, ["plugin"],
         "Whether a plugin is ready to serve";
     PLUGINS_ENABLED = "mortise_plugins_enabled", Gauge, [],

@@ -9,10 +9,12 @@
 //! | [`load`] | closed-loop and open-loop load over HTTP/1.1 |
 //! | [`process`] | CPU time and memory of other processes, and children that end with the test |
 //! | [`foreign`] | a plugin runtime in another process, which proves that the plugin trait carries foreign code |
+//! | [`plugin`] | a plugin of an author: call its hooks, assert what it decides |
 //! | [`plugins`] | native plugins that misbehave, each in one way |
 
 pub mod foreign;
 pub mod load;
 pub mod mcp_server;
+pub mod plugin;
 pub mod plugins;
 pub mod process;

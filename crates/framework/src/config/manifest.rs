@@ -140,7 +140,7 @@ impl<'h> ManifestReader<'h> {
 /// let text = "description: Looks\nauthor: me\nversion: 1.0.0\navailable_hooks: [tool_pre_invok]\n";
 /// let errors = manifest::parse("plugin-manifest.yaml", text).unwrap_err();
 /// assert_eq!(errors.list()[0].span.as_ref().unwrap().to_string(), "plugin-manifest.yaml:4:19");
-/// assert!(errors.to_string().contains("did you mean `tool_pre_invoke`?"));
+/// assert!(errors.to_string().contains("did you mean `tool_pre_invoke`"));
 /// ```
 pub fn parse(name: &str, text: &str) -> Result<ParsedManifest, Errors> {
     ManifestReader::new(&HookTable::standard(), false)?.parse(name, text)

@@ -16,7 +16,7 @@ use mortise_framework::{
 };
 
 use super::{
-    App, Config, Listen, Upstream, app, check, listen,
+    App, Config, Egress, Listen, Upstream, app, check, egress, listen,
     outline::Outline,
     place::{self, Findings},
     plugins, upstream,
@@ -124,6 +124,8 @@ pub struct Settled {
     pub upstreams: Vec<Upstream>,
     /// Who may call; `None` for anyone.
     pub apps: Option<Vec<App>>,
+    /// Where plugins may send requests of their own.
+    pub egress: Egress,
     /// The plugins.
     pub plan: Plan,
     /// What holds for all plugins.
@@ -162,6 +164,7 @@ impl Settled {
         let guarded = config.apps.is_some();
         let flags = (options.host.as_deref(), options.port);
         let listen = listen::settle(&config.listen, flags, guarded, &mut found);
+        let egress = egress::settle(&config.egress, &mut found);
         check::names(config, &mut found);
         let upstreams = config.upstreams.iter();
         let upstreams = upstreams.filter_map(|(name, raw)| upstream::settle(name, raw, &mut found)).collect();
@@ -181,6 +184,7 @@ impl Settled {
             state_dir,
             upstreams,
             apps,
+            egress,
             plan: plugins.plan,
             plugin_settings: plugins.settings,
             catalogue: plugins.catalogue,

@@ -14,6 +14,7 @@ mod link;
 mod tests;
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -50,6 +51,9 @@ pub struct PoolConfig {
     pub acquire_timeout: Duration,
     /// Connect to this Unix socket instead of the origin's host and port. Plain `http` only.
     pub unix_socket: Option<PathBuf>,
+    /// Connect to this address and resolve nothing: for whoever has looked at what the origin's name resolves to, and
+    /// must get no other. Certificates are still checked against the name.
+    pub address: Option<SocketAddr>,
 }
 
 impl Default for PoolConfig {
@@ -61,6 +65,7 @@ impl Default for PoolConfig {
             connect_timeout: Duration::from_secs(5),
             acquire_timeout: Duration::from_secs(5),
             unix_socket: None,
+            address: None,
         }
     }
 }
@@ -294,9 +299,7 @@ impl Shared {
 
     async fn open(&self) -> Result<Box<Link>, PoolError> {
         let limit = self.config.connect_timeout;
-        let opened =
-            timeout(limit, Link::open(&self.origin, self.tls.as_ref(), self.config.unix_socket.as_deref()));
-        match opened.await {
+        match timeout(limit, Link::open(&self.origin, self.tls.as_ref(), &self.config)).await {
             Ok(Ok(link)) => {
                 self.opened.fetch_add(1, Ordering::Relaxed);
                 Ok(Box::new(link))

@@ -44,7 +44,7 @@ pub(super) fn check(
 
 enum Checked {
     Manifest(Box<ParsedManifest>),
-    Index(Catalogue),
+    Index(Box<Catalogue>),
 }
 
 /// In a file that is checked for itself, what costs one entry elsewhere is an error.
@@ -55,7 +55,7 @@ fn read_index(path: &Path, strict: bool, assembly: &Assembly) -> Result<Checked,
     let broken = catalogue.broken().to_vec();
     match Errors::from_list(broken) {
         Some(errors) => Err(errors),
-        None => Ok(Checked::Index(catalogue)),
+        None => Ok(Checked::Index(Box::new(catalogue))),
     }
 }
 

@@ -9,9 +9,11 @@ use mortise_framework::{
     instance::State,
     pipeline::policy::Policy,
 };
+use mortise_gateway::host::HttpService;
 use mortise_plugin_api::{Caller, HookSpec, Request, Revision, Violation, Wire};
 use serde_json::{Map, Value, json};
 use similar::{ChangeTag, TextDiff};
+use tokio::runtime::Handle;
 
 use super::{block_on, listing::unknown, read, settle};
 use crate::{
@@ -57,7 +59,12 @@ pub(super) fn test(args: &TestArgs, assembly: &Assembly, output: &mut Output) ->
         start_idle: true,
     };
     let request = request(args);
-    let result = match block_on(run(assembly, &plan, hook, Revision::new(payload), &request))?? {
+    let running = async {
+        // The plugin runs as it would in the gateway, and reaches what it would reach there.
+        HttpService::new(settled.egress.clone(), Handle::current()).offer_to(&assembly.framework);
+        run(assembly, &plan, hook, Revision::new(payload), &request).await
+    };
+    let result = match block_on(running)?? {
         Ran::Verdict(result) => result,
         Ran::NotAtHook(hooks) => bail!(
             "the plugin `{}` does not run at {}; it runs at: {}",

@@ -5,7 +5,6 @@
 //! polled with a waker that does nothing: waking the task that is already running would only run it twice.
 
 use std::future::poll_fn;
-use std::path::Path;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,9 +18,11 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
+use super::PoolConfig;
 use crate::http::origin::Origin;
 use crate::http::stream::{Stream, Transport};
 
@@ -57,15 +58,18 @@ impl Link {
     pub(super) async fn open(
         origin: &Origin,
         tls: Option<&Arc<ClientConfig>>,
-        unix_socket: Option<&Path>,
+        config: &PoolConfig,
     ) -> std::io::Result<Self> {
-        let transport = match unix_socket {
+        let transport = match config.unix_socket.as_deref() {
             #[cfg(unix)]
             Some(path) => Transport::Unix(tokio::net::UnixStream::connect(path).await?),
             #[cfg(not(unix))]
             Some(_) => return Err(std::io::ErrorKind::Unsupported.into()),
             None => {
-                let tcp = origin.dial().await?;
+                let tcp = match config.address {
+                    Some(address) => TcpStream::connect(address).await?,
+                    None => origin.dial().await?,
+                };
                 tcp.set_nodelay(true)?;
                 if origin.is_secure() {
                     let (Some(config), Some(name)) = (tls, origin.server_name()) else {
