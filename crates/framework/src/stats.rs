@@ -11,7 +11,10 @@ use std::{
 };
 
 use mortise_plugin_api::HookId;
-use mortise_telemetry::{counts::Counts, histogram::Histogram};
+use mortise_telemetry::{
+    counts::{Adder, Counts},
+    histogram::Histogram,
+};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet},
@@ -41,8 +44,9 @@ pub struct HookStats {
 impl HookStats {
     /// Counts one call.
     pub fn count(&self, status: Status, took: std::time::Duration) {
-        self.statuses.add(status as usize, 1);
-        self.duration.record(took);
+        let adder = Adder::this_thread();
+        self.statuses.add_as(adder, status as usize, 1);
+        self.duration.record_as(adder, took);
     }
 
     /// Calls that ended so.

@@ -5,9 +5,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
-use crate::raw::{Object, Raw, RawError};
+use crate::raw::{Object, Raw, RawError, RawStr};
 
 /// The parameters of `tools/call`.
 pub type ToolCall<'a> = NamedCall<'a>;
@@ -22,9 +20,9 @@ pub struct NamedCall<'a> {
     /// The tool or prompt as the caller names it.
     pub name: Cow<'a, str>,
     /// The arguments, an object; `None` where absent or `null`.
-    pub arguments: Option<&'a RawValue>,
+    pub arguments: Option<RawStr<'a>>,
     /// `_meta`, an object; `None` where absent or `null`.
-    pub meta: Option<&'a RawValue>,
+    pub meta: Option<RawStr<'a>>,
     object: Object<'a>,
 }
 
@@ -61,7 +59,7 @@ pub struct UriCall<'a> {
     /// The resource.
     pub uri: Cow<'a, str>,
     /// `_meta`, an object; `None` where absent or `null`.
-    pub meta: Option<&'a RawValue>,
+    pub meta: Option<RawStr<'a>>,
     object: Object<'a>,
 }
 
@@ -157,7 +155,7 @@ fn required(params: Option<&Raw>) -> Result<Object<'_>, RawError> {
     params.ok_or(RawError::Missing { name: "params" })?.object()
 }
 
-fn optional_object<'a>(object: &Object<'a>, name: &'static str) -> Result<Option<&'a RawValue>, RawError> {
+fn optional_object<'a>(object: &Object<'a>, name: &'static str) -> Result<Option<RawStr<'a>>, RawError> {
     match object.get(name)? {
         Some(value) if value.get().starts_with('{') => Ok(Some(value)),
         Some(value) if value.get() != "null" => Err(RawError::wrong_type(name, "an object")),

@@ -20,12 +20,15 @@ use serde_json::value::RawValue;
 
 mod depth;
 mod object;
+mod scan;
 mod splice;
 #[cfg(test)]
 mod tests;
 
 pub use depth::{DEFAULT_MAX_DEPTH, check_depth};
 pub use object::{MAX_MEMBERS, Member, Object};
+pub use scan::RawStr;
+pub(crate) use scan::{NotJson, members};
 pub use splice::Splice;
 
 /// Why a piece of JSON text could not be taken.
@@ -113,8 +116,8 @@ impl Raw {
 
     /// Shares the part of `body` that `value` was borrowed from; copies where it was borrowed from elsewhere.
     #[must_use]
-    pub fn within(body: &Bytes, value: &RawValue) -> Self {
-        let part = value.get().as_bytes();
+    pub fn within<'a>(body: &Bytes, value: impl Into<RawStr<'a>>) -> Self {
+        let part = value.into().get().as_bytes();
         if contains(body, part) { Self(body.slice_ref(part)) } else { Self(Bytes::copy_from_slice(part)) }
     }
 
@@ -226,8 +229,13 @@ pub(crate) fn holds_unicode_escape(text: &[u8]) -> bool {
 
 /// The content of a raw JSON string; `None` where the value is no string or not valid Unicode.
 #[must_use]
-pub fn as_string(value: &RawValue) -> Option<Cow<'_, str>> {
-    serde_json::from_str::<object::Name<'_>>(value.get()).ok().map(|name| name.0)
+pub fn as_string<'a>(value: impl Into<RawStr<'a>>) -> Option<Cow<'a, str>> {
+    let text = value.into().get();
+    let content = text.strip_prefix('"')?.strip_suffix('"')?;
+    if content.contains('\\') {
+        return serde_json::from_str(text).ok().map(Cow::Owned);
+    }
+    Some(Cow::Borrowed(content))
 }
 
 /// Appends a JSON string.

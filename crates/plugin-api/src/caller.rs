@@ -34,6 +34,18 @@ pub struct Caller {
     pub metadata: Map<String, Value>,
 }
 
+impl Caller {
+    /// Nobody in particular, shared by the requests of one thread.
+    #[must_use]
+    pub fn anonymous() -> Arc<Self> {
+        thread_local! {
+            // By thread, since a count that every request of every thread changes would travel between their caches.
+            static NOBODY: Arc<Caller> = Arc::default();
+        }
+        NOBODY.try_with(Arc::clone).unwrap_or_default()
+    }
+}
+
 /// The request a hook belongs to: everything about it that is no payload.
 ///
 /// Made once per request by the surface and shared by all its hooks.
@@ -62,7 +74,7 @@ impl Request {
     pub fn new(id: impl Into<Arc<str>>) -> Self {
         Self {
             id: id.into(),
-            caller: Arc::new(Caller::default()),
+            caller: Caller::anonymous(),
             server_id: None,
             upstream: None,
             original_name: None,

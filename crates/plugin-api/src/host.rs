@@ -78,13 +78,14 @@ pub struct HttpRequest {
     pub method: String,
     /// Absolute `http` or `https` URL.
     pub url: String,
-    /// Request headers.
+    /// Request headers. Those that frame a message or belong to the connection (`host`, `content-length`, …) are the
+    /// host's and refused.
     pub headers: Headers,
     /// Body, may be empty.
     pub body: Bytes,
-    /// Limit for the whole exchange.
+    /// Limit for the whole exchange, from waiting for a turn to the end of the answer.
     pub timeout: Duration,
-    /// Largest answer body accepted, in bytes.
+    /// Largest answer body accepted, in bytes. A larger one is an error and is not read further.
     pub max_response_bytes: usize,
 }
 
@@ -93,7 +94,7 @@ pub struct HttpRequest {
 pub struct HttpResponse {
     /// Status code.
     pub status: u16,
-    /// Response headers.
+    /// Response headers; several values of one name are joined by `, `.
     pub headers: Headers,
     /// Body.
     pub body: Bytes,
@@ -101,7 +102,12 @@ pub struct HttpResponse {
 
 /// Outgoing HTTP.
 pub trait Http: Send + Sync {
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer, whatever its status; redirects are not followed. The future may be
+    /// awaited on any thread, and dropping it ends the request.
+    ///
+    /// # Errors
+    /// [`PluginError::Timeout`]; [`PluginError::Unavailable`] once the host has ended; else [`PluginError::Failed`], with
+    /// the code `EGRESS_REFUSED` where the request may not be made at all.
     fn send(&self, request: HttpRequest) -> Fut<'_, Result<HttpResponse, PluginError>>;
 }
 

@@ -137,6 +137,12 @@ impl Reply {
     pub const fn pass() -> Self {
         Self { violation: None, change: None, notes: None }
     }
+
+    /// Whether there is nothing said in it.
+    #[inline]
+    pub const fn is_pass(&self) -> bool {
+        self.violation.is_none() && self.change.is_none() && self.notes.is_none()
+    }
 }
 
 impl<C: Any + Send> From<Verdict<C>> for Reply {

@@ -31,6 +31,18 @@ fn next() -> usize {
     NEXT.fetch_add(1, Relaxed)
 }
 
+/// A thread, as counters know it. Asked for once, it serves for all that is counted in one go.
+#[derive(Clone, Copy, Debug)]
+pub struct Adder(usize);
+
+impl Adder {
+    /// The thread that asks.
+    pub fn this_thread() -> Self {
+        // A thread that is ending has no number any more.
+        Self(OWN.try_with(Cell::get).unwrap_or(0))
+    }
+}
+
 /// `N` counters that are added to together.
 pub struct Counts<const N: usize> {
     copies: Box<[Copied<N>]>,
@@ -43,9 +55,12 @@ struct Copied<const N: usize>([AtomicU64; N]);
 impl<const N: usize> Counts<N> {
     /// Adds `by` to the counter `at`, which is below `N`.
     pub fn add(&self, at: usize, by: u64) {
-        // A thread that is ending has no number any more.
-        let own = OWN.try_with(Cell::get).unwrap_or(0);
-        self.copies[own & (self.copies.len() - 1)].0[at].fetch_add(by, Relaxed);
+        self.add_as(Adder::this_thread(), at, by);
+    }
+
+    /// The same where this thread has been asked for already.
+    pub fn add_as(&self, adder: Adder, at: usize, by: u64) {
+        self.copies[adder.0 & (self.copies.len() - 1)].0[at].fetch_add(by, Relaxed);
     }
 
     /// What the counter `at` has come to.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::counts::Counts;
+use crate::counts::{Adder, Counts};
 
 /// Upper bounds of the buckets in nanoseconds: from what a native plugin takes to what a slow upstream takes.
 pub const BOUNDS_NS: [u64; 20] = [
@@ -50,10 +50,15 @@ pub struct Reading {
 impl Histogram {
     /// Records one duration.
     pub fn record(&self, took: Duration) {
-        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.record_as(Adder::this_thread(), took);
+    }
+
+    /// The same where this thread has been asked for already.
+    pub fn record_as(&self, adder: Adder, took: Duration) {
+        let ns = took.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(took.subsec_nanos()));
         let bucket = BOUNDS_NS.partition_point(|bound| *bound < ns);
-        self.counts.add(bucket, 1);
-        self.counts.add(SUM, ns);
+        self.counts.add_as(adder, bucket, 1);
+        self.counts.add_as(adder, SUM, ns);
     }
 
     /// What it holds now.

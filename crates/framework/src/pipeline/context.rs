@@ -54,12 +54,14 @@ impl Contexts {
     }
 
     /// Takes an instance's own memory out for a call.
+    #[inline]
     pub(crate) fn take(&mut self, ix: InstanceIx) -> Option<Box<State>> {
         let at = self.own.iter().position(|(owner, _)| *owner == ix)?;
         Some(self.own.swap_remove(at).1)
     }
 
     /// Puts it back.
+    #[inline]
     pub(crate) fn put(&mut self, ix: InstanceIx, state: Option<Box<State>>) {
         if let Some(state) = state.filter(|state| !state.is_empty()) {
             self.own.push((ix, state));

@@ -54,7 +54,12 @@ pub struct Execution {
 
 impl Execution {
     pub(crate) fn new(instance: InstanceIx, status: Status, took: Duration) -> Self {
-        Self { instance, status, took_ns: u32::try_from(took.as_nanos()).unwrap_or(u32::MAX) }
+        let took_ns = if took.as_secs() < 4 {
+            took.as_secs() as u32 * 1_000_000_000 + took.subsec_nanos()
+        } else {
+            u32::MAX
+        };
+        Self { instance, status, took_ns }
     }
 
     /// Name of the plugin.

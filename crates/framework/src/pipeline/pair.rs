@@ -23,7 +23,7 @@ pub struct Pair {
     pipelines: Arc<Pipelines>,
     before: HookId,
     after: HookId,
-    request: Request,
+    request: Arc<Request>,
     contexts: Contexts,
     ran: Ran,
     payload: Option<Arc<Revision>>,
@@ -37,11 +37,12 @@ impl Pair {
     pub fn new(
         pipelines: Arc<Pipelines>,
         before: HookId,
-        request: Request,
+        request: impl Into<Arc<Request>>,
         contexts: Contexts,
         substitute: Substitute,
     ) -> Self {
         let after = pipelines.hooks.spec(before).and_then(|spec| spec.pair).unwrap_or(before);
+        let request = request.into();
         Self { pipelines, before, after, request, contexts, ran: Ran::new(), payload: None, substitute }
     }
 
@@ -60,9 +61,9 @@ impl Pair {
         &self.request
     }
 
-    /// The request, for what only becomes known on the way (the upstream after a plugin renamed the tool).
-    pub fn request_mut(&mut self) -> &mut Request {
-        &mut self.request
+    /// Replaces the request by what is known of it now (another upstream after a plugin renamed the tool).
+    pub fn set_request(&mut self, request: Arc<Request>) {
+        self.request = request;
     }
 
     /// The request's memory.

@@ -28,7 +28,7 @@ pub(crate) struct Inbound {
     pub(crate) session: Option<Arc<Session>>,
     /// Set for requests of the revision without sessions.
     pub(crate) stateless: Option<RequestMeta>,
-    pub(crate) request: Request,
+    pub(crate) request: Arc<Request>,
     /// What plugins noted about the request so far; taken by the first pair of hooks.
     pub(crate) contexts: Contexts,
     pub(crate) params: Option<Raw>,
@@ -72,12 +72,15 @@ impl Inbound {
         self.snapshot.catalogs.fleet.get(at)
     }
 
-    /// Notes in a request what it is about: the upstream, and the thing's name there.
-    pub(crate) fn about(&self, request: &mut Request, at: usize, original: &str, exposed: &str) {
-        let Some(upstream) = self.upstream(at) else { return };
-        request.upstream = Some(upstream.name.clone());
-        request.server_id = self.server.clone().or_else(|| Some(upstream.name.clone()));
-        request.original_name = (original != exposed).then(|| original.into());
+    /// Notes in the request what it is about: the upstream, and the thing's name there.
+    pub(crate) fn about(&mut self, at: usize, original: &str, exposed: &str) -> Arc<Request> {
+        if let Some(name) = self.upstream(at).map(|upstream| upstream.name.clone()) {
+            let request = Arc::make_mut(&mut self.request);
+            request.server_id = self.server.clone().or_else(|| Some(name.clone()));
+            request.upstream = Some(name);
+            request.original_name = (original != exposed).then(|| original.into());
+        }
+        self.request.clone()
     }
 
     /// Sends a request to an upstream and sees it to its end.

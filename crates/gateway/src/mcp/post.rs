@@ -32,7 +32,7 @@ use super::{
     interim::Interim,
     server_error,
     session::{Owner, Session},
-    stream::{self, Finished, Pending},
+    stream::{self, Finished, Pending, Work},
 };
 use crate::{metrics::Tally, snapshot::Snapshot};
 
@@ -169,7 +169,7 @@ impl Surface {
         let is_stateless = stateless.is_some();
         let id = asked.id.clone();
         let queue = interim.clone();
-        let work = in_place::boxed(|| self.work(post, session, stateless, asked, queue));
+        let work = self.work(post, session, stateless, asked, queue);
         let pending = Pending { id, work, interim, under_way, answered: None };
         stream::respond(self, pending, accepts, |outcome| match outcome {
             Err(error) if is_stateless => status_of(error.code().unwrap_or(code::INTERNAL_ERROR)),
@@ -186,20 +186,20 @@ impl Surface {
         stateless: Option<stateless::RequestMeta>,
         asked: Asked,
         interim: Option<Interim>,
-    ) -> impl Future<Output = Finished> + Send + 'static {
+    ) -> Work {
         let inbound = Box::new(Inbound {
             surface: self.clone(),
             snapshot: post.snapshot,
             server: post.audience.server,
             session,
             stateless,
-            request: post.audience.request,
+            request: Arc::new(post.audience.request),
             contexts: post.contexts,
             params: asked.params,
             interim,
         });
         let (surface, name) = (self.clone(), asked.method);
-        async move {
+        in_place::boxed(|| async move {
             let started = Instant::now();
             let answer = dispatch::answer(inbound, &name).await;
             let tally = match answer.verdict {
@@ -209,7 +209,7 @@ impl Surface {
             };
             surface.metrics.mcp(&name, tally, started.elapsed());
             Finished { outcome: answer.outcome, headers: answer.headers }
-        }
+        })
     }
 
     /// What a request of the revision without sessions says of its sender.

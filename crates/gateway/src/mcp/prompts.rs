@@ -23,15 +23,15 @@ use super::{
 
 /// Answers `prompts/get`.
 pub(crate) async fn get(mut inbound: Box<Inbound>) -> Answer {
-    let call = match PromptGet::parse(inbound.params.as_ref()) {
+    let params = inbound.params.clone();
+    let call = match PromptGet::parse(params.as_ref()) {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
     };
     let Some((at, original)) = listing::find(&inbound, Kind::Prompts, &call.name).await else {
         return invalid_params(format!("Unknown prompt: {}", call.name)).into();
     };
-    let mut request = inbound.request.clone();
-    inbound.about(&mut request, at, &original, &call.name);
+    let request = inbound.about(at, &original, &call.name);
     let mut pair = Pair::new(
         inbound.snapshot.pipelines.clone(),
         PromptPreFetch::ID,

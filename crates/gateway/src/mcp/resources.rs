@@ -24,15 +24,16 @@ use super::{
 
 /// Answers `resources/read`.
 pub(crate) async fn read(mut inbound: Box<Inbound>) -> Answer {
-    let call = match ResourceRead::parse(inbound.params.as_ref()) {
+    let params = inbound.params.clone();
+    let call = match ResourceRead::parse(params.as_ref()) {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
     };
-    let mut request = inbound.request.clone();
     let mut place = inbound.views().find_resource(&call.uri);
-    if let Some(at) = place {
-        inbound.about(&mut request, at, &call.uri, &call.uri);
-    }
+    let request = match place {
+        Some(at) => inbound.about(at, &call.uri, &call.uri),
+        None => inbound.request.clone(),
+    };
     let mut pair = Pair::new(
         inbound.snapshot.pipelines.clone(),
         ResourcePreFetch::ID,

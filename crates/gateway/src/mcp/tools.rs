@@ -59,8 +59,7 @@ async fn guarded_call(
     mut at: usize,
     mut original: Arc<str>,
 ) -> Answer {
-    let mut request = inbound.request.clone();
-    inbound.about(&mut request, at, &original, &call.name);
+    let request = inbound.about(at, &original, &call.name);
     let mut pair = Pair::new(
         inbound.snapshot.pipelines.clone(),
         ToolPreInvoke::ID,
@@ -87,7 +86,7 @@ async fn guarded_call(
             return invalid_params(format!("Unknown tool: {}", changed.name)).into();
         };
         (at, original) = found;
-        inbound.about(pair.request_mut(), at, &original, &changed.name);
+        pair.set_request(inbound.about(at, &original, &changed.name));
     }
     let exposed = changed.map_or(&*call.name, |changed| &*changed.name);
     let (params, headers) = match outgoing(call, params, changed, &original) {

@@ -137,7 +137,7 @@ fn read(outcome: Outcome) -> Result<Initialized, InitializeError> {
     let malformed = |member| InitializeError::Malformed { member };
     let object = result.object().map_err(|_| malformed("result"))?;
     let member = |name| object.get(name).map_err(|_| malformed(name));
-    let own = |value: &serde_json::value::RawValue| Raw::parse(value.get().to_owned()).ok();
+    let own = |value: mortise_mcp::raw::RawStr<'_>| Raw::parse(value.get().to_owned()).ok();
     let offered = member("protocolVersion")?.and_then(as_string).ok_or(malformed("protocolVersion"))?;
     let version = match offered.parse::<Version>() {
         Ok(version) if version.has_initialize() => version,

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use mortise_mcp::envelope::{Message, Notification, method};
-use mortise_mcp::raw::{Object, Raw};
+use mortise_mcp::raw::{Object, Raw, RawStr};
 
 const META: &str = "_meta";
 const TOKEN: &str = "progressToken";
@@ -62,7 +62,7 @@ fn with_token(params: &Raw, token: &Raw) -> Option<Raw> {
     Some(object.splice().set(TOKEN, token).ok()?.finish())
 }
 
-fn own(value: &serde_json::value::RawValue) -> Option<Raw> {
+fn own(value: RawStr<'_>) -> Option<Raw> {
     Raw::parse(value.get().to_owned()).ok()
 }
 

@@ -3,10 +3,9 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use crate::raw::{Raw, as_string, write_string};
+use crate::raw::{Raw, RawStr, as_string, write_string};
 
 /// The id of a request.
 ///
@@ -37,7 +36,8 @@ impl RequestId {
 
     /// Reads an id; `None` where the value is neither a number nor a string.
     #[must_use]
-    pub fn from_json(value: &RawValue) -> Option<Self> {
+    pub fn from_json<'a>(value: impl Into<RawStr<'a>>) -> Option<Self> {
+        let value = value.into();
         let text = value.get();
         match text.as_bytes().first()? {
             b'-' | b'0'..=b'9' => {}

@@ -1,17 +1,17 @@
 //! Reading bodies: one pass over the text, members as slices of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
     Body, EnvelopeError, EnvelopeErrorKind as Kind, Limits, Message, Notification, Request, RequestId,
     Response, RpcError, method_name,
 };
-use crate::raw::{self, Raw, as_string, check_depth};
+use crate::raw::{self, NotJson, Raw, RawStr, as_string, check_depth, members};
 
 pub(super) fn single(body: &Bytes, limits: &Limits) -> Result<Message, EnvelopeError> {
     check_limits(body, limits).map_err(EnvelopeError::new)?;
@@ -36,6 +36,15 @@ fn check_limits(body: &[u8], limits: &Limits) -> Result<(), Kind> {
     check_depth(body, limits.max_depth).map_err(|_| Kind::TooDeep { max: limits.max_depth })
 }
 
+/// Where a text that is no JSON goes wrong.
+fn fault(text: &[u8]) -> Kind {
+    match serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text) {
+        Err(error) => not_json(&error),
+        // Both readers agree on what is JSON; should they ever not, the stricter one holds.
+        Ok(_) => Kind::NotJson { line: 1, column: 0 },
+    }
+}
+
 fn not_json(error: &serde_json::Error) -> Kind {
     Kind::NotJson { line: error.line(), column: error.column() }
 }
@@ -49,8 +58,10 @@ fn message(body: &Bytes, text: &[u8]) -> Result<Message, EnvelopeError> {
         };
         return Err(EnvelopeError::new(kind));
     }
-    let members: Members<'_> =
-        serde_json::from_slice(text).map_err(|error| EnvelopeError::new(not_json(&error)))?;
+    let members = match std::str::from_utf8(text).map(Members::read) {
+        Ok(Ok(members)) => members,
+        _ => return Err(EnvelopeError::new(fault(text))),
+    };
     let id = match members.id {
         // Two ids leave none to answer with.
         Some(_) if members.duplicate == Some("id") => None,
@@ -83,7 +94,7 @@ fn classify(body: &Bytes, members: &Members<'_>, id: Option<RequestId>) -> Resul
 fn call(
     body: &Bytes,
     members: &Members<'_>,
-    method: &RawValue,
+    method: RawStr<'_>,
     id: Option<RequestId>,
 ) -> Result<Message, Kind> {
     let method = as_string(method).ok_or(Kind::Member { member: "method", expected: "a string" })?;
@@ -108,7 +119,7 @@ fn call(
 fn answer(
     body: &Bytes,
     members: &Members<'_>,
-    result: &RawValue,
+    result: RawStr<'_>,
     id: Option<RequestId>,
 ) -> Result<Message, Kind> {
     no_params(members)?;
@@ -119,7 +130,7 @@ fn answer(
 fn failure(
     body: &Bytes,
     members: &Members<'_>,
-    error: &RawValue,
+    error: RawStr<'_>,
     id: Option<RequestId>,
 ) -> Result<Message, Kind> {
     no_params(members)?;
@@ -172,65 +183,36 @@ impl<'de> Visitor<'de> for BatchVisitor {
     }
 }
 
-/// The members of an envelope as text; `null` is a value, unlike in a derived `Option`.
+/// The members of an envelope as text.
 #[derive(Default)]
 struct Members<'a> {
-    jsonrpc: Option<&'a RawValue>,
-    id: Option<&'a RawValue>,
-    method: Option<&'a RawValue>,
-    params: Option<&'a RawValue>,
-    result: Option<&'a RawValue>,
-    error: Option<&'a RawValue>,
+    jsonrpc: Option<RawStr<'a>>,
+    id: Option<RawStr<'a>>,
+    method: Option<RawStr<'a>>,
+    params: Option<RawStr<'a>>,
+    result: Option<RawStr<'a>>,
+    error: Option<RawStr<'a>>,
     duplicate: Option<&'static str>,
 }
 
-#[derive(Deserialize)]
-#[serde(field_identifier, rename_all = "lowercase")]
-enum Field {
-    Jsonrpc,
-    Id,
-    Method,
-    Params,
-    Result,
-    Error,
-    #[serde(other)]
-    Unknown,
-}
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-struct MembersVisitor;
-
-impl<'de> Visitor<'de> for MembersVisitor {
-    type Value = Members<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON-RPC message")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Members::default();
-        while let Some(field) = map.next_key::<Field>()? {
-            let (slot, name) = match field {
-                Field::Jsonrpc => (&mut members.jsonrpc, "jsonrpc"),
-                Field::Id => (&mut members.id, "id"),
-                Field::Method => (&mut members.method, "method"),
-                Field::Params => (&mut members.params, "params"),
-                Field::Result => (&mut members.result, "result"),
-                Field::Error => (&mut members.error, "error"),
-                Field::Unknown => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
+impl<'a> Members<'a> {
+    fn read(text: &'a str) -> Result<Self, NotJson> {
+        let mut found = Self::default();
+        members(text, |name, value| {
+            let (slot, name) = match &*name {
+                "jsonrpc" => (&mut found.jsonrpc, "jsonrpc"),
+                "id" => (&mut found.id, "id"),
+                "method" => (&mut found.method, "method"),
+                "params" => (&mut found.params, "params"),
+                "result" => (&mut found.result, "result"),
+                "error" => (&mut found.error, "error"),
+                _ => return true,
             };
-            if slot.replace(map.next_value()?).is_some() {
-                members.duplicate = Some(name);
+            if slot.replace(value).is_some() {
+                found.duplicate = Some(name);
             }
-        }
-        Ok(members)
+            true
+        })?;
+        Ok(found)
     }
 }

@@ -1,13 +1,12 @@
 //! Objects of which only the names are read.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::collections::BTreeMap;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::IgnoredAny;
 use smallvec::SmallVec;
 
+use super::scan::{NotJson, RawStr, members};
 use super::{RawError, Splice, as_string, borrow, trim};
 
 /// The most members an object may have to be looked into. Objects of the protocol have a few dozen; what a peer
@@ -20,7 +19,7 @@ pub struct Member<'a> {
     /// The name, unescaped.
     pub name: Cow<'a, str>,
     /// The value as text.
-    pub value: &'a RawValue,
+    pub value: RawStr<'a>,
 }
 
 /// An object of which only the names were read; values are text.
@@ -44,16 +43,30 @@ impl<'a> Object<'a> {
             borrow(text)?;
             return Err(RawError::wrong_type("value", "an object"));
         }
-        let members = serde_json::from_slice::<Members<'a>>(text).map_err(|error| reason(&error))?;
-        Ok(Self { text, members: members.0 })
+        let mut object = Self { text, members: SmallVec::new() };
+        let mut fits = true;
+        let read = std::str::from_utf8(text).map_err(|_| NotJson).and_then(|text| {
+            members(text, |name, value| {
+                fits = object.members.len() < MAX_MEMBERS;
+                if fits {
+                    object.members.push(Member { name, value });
+                }
+                fits
+            })
+        });
+        match read {
+            Ok(()) if fits => Ok(object),
+            Ok(()) => Err(RawError::TooManyMembers { max: MAX_MEMBERS }),
+            Err(NotJson) => Err(fault(text)),
+        }
     }
 
     /// The same for a value that is raw already.
     ///
     /// # Errors
     /// [`RawError::WrongType`] where it is no object.
-    pub fn of(value: &'a RawValue) -> Result<Self, RawError> {
-        Self::parse(value.get().as_bytes())
+    pub fn of(value: impl Into<RawStr<'a>>) -> Result<Self, RawError> {
+        Self::parse(value.into().get().as_bytes())
     }
 
     /// All members in the order they were written.
@@ -66,7 +79,7 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// [`RawError::Ambiguous`] where more than one member has this name, letter case aside.
-    pub fn get(&self, name: &str) -> Result<Option<&'a RawValue>, RawError> {
+    pub fn get(&self, name: &str) -> Result<Option<RawStr<'a>>, RawError> {
         Ok(self.position(name)?.map(|at| self.members[at].value))
     }
 
@@ -116,6 +129,9 @@ impl<'a> Object<'a> {
 
 /// Go's JSON decoder, which peers are written with, folds ASCII case and these two letters.
 fn same_name_but_for_case(left: &str, right: &str) -> bool {
+    if left == right {
+        return true;
+    }
     if left.is_ascii() && right.is_ascii() {
         return left.eq_ignore_ascii_case(right);
     }
@@ -127,57 +143,11 @@ fn same_name_but_for_case(left: &str, right: &str) -> bool {
     left.chars().map(fold).eq(right.chars().map(fold))
 }
 
-/// The only fault of this module's own making is too many members; all else is syntax.
-fn reason(error: &serde_json::Error) -> RawError {
-    if error.is_data() {
-        return RawError::TooManyMembers { max: MAX_MEMBERS };
-    }
-    RawError::syntax(error)
-}
-
-struct Members<'a>(SmallVec<[Member<'a>; 8]>);
-
-/// A member name that borrows where it holds no escapes; serde's own `Cow` always copies.
-pub(super) struct Name<'a>(pub(super) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = SmallVec::new();
-                while let Some((Name(name), value)) = map.next_entry()? {
-                    if members.len() == MAX_MEMBERS {
-                        return Err(A::Error::custom("too many members"));
-                    }
-                    members.push(Member { name, value });
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl<'de> Visitor<'de> for NameVisitor {
-            type Value = Name<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(NameVisitor)
+/// Where a text that is no JSON goes wrong.
+fn fault(text: &[u8]) -> RawError {
+    match serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(text) {
+        Err(error) => RawError::syntax(&error),
+        // Both readers agree on what is JSON; should they ever not, the stricter one holds.
+        Ok(_) => RawError::Syntax { line: 1, column: 0 },
     }
 }

@@ -198,3 +198,96 @@ proptest! {
         prop_assert_eq!(check_depth(value.to_string().as_bytes(), max).is_ok(), depth(&value) <= max);
     }
 }
+
+/// Texts that are JSON, nearly JSON, or made of its pieces.
+fn near_json() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        proptest::sample::select(vec![
+            "{",
+            "}",
+            "[",
+            "]",
+            ",",
+            ":",
+            "\"",
+            "\\",
+            "\\u00e9",
+            "\\ud800",
+            "\\u12",
+            "\\x",
+            "null",
+            "true",
+            "fals",
+            "0",
+            "-",
+            "1",
+            "01",
+            ".",
+            "e",
+            "E+",
+            "1e5",
+            "-0.5",
+            " ",
+            "\n",
+            "\t",
+            "\u{1}",
+            "\u{7f}",
+            "é",
+            "🦀",
+            "\"a\"",
+            "\"a\":",
+            "\"b\": 1",
+            "{}",
+            "[]",
+            "\u{c}",
+            "\u{a0}",
+            "abcdefgh",
+            "\"twelve bytes and more\"",
+        ])
+        .prop_map(str::to_owned),
+        ".{0,12}",
+        json_value().prop_map(|value| value.to_string()),
+    ];
+    let loose = prop::collection::vec(piece.clone(), 0..10).prop_map(|pieces| pieces.concat());
+    let object = prop::collection::vec(("[a-c\\\\u\"é]{0,4}", piece), 0..5).prop_map(|members| {
+        let members: Vec<String> =
+            members.iter().map(|(name, value)| format!("\"{name}\" :{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    });
+    prop_oneof![loose, object]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn members_found_by_hand_are_those_that_serde_json_finds(text in near_json()) {
+        struct All(Vec<(String, String)>);
+        impl<'de> Deserialize<'de> for All {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visit;
+                impl<'de> serde::de::Visitor<'de> for Visit {
+                    type Value = All;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an object")
+                    }
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<All, A::Error> {
+                        let mut all = Vec::new();
+                        while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
+                            all.push((name, value.get().to_owned()));
+                        }
+                        Ok(All(all))
+                    }
+                }
+                deserializer.deserialize_map(Visit)
+            }
+        }
+        let expected = serde_json::from_str::<All>(&text).ok().map(|all| all.0);
+        let mut found = Vec::new();
+        let read = members(&text, |name, value| {
+            found.push((name.into_owned(), value.get().to_owned()));
+            true
+        });
+        prop_assert_eq!(read.ok().map(|()| found), expected, "{}", text);
+    }
+}
