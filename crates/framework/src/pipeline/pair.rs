@@ -74,10 +74,10 @@ impl Pair {
     /// Runs the hook before. When it blocks, the post hooks of those that ran have been told on return.
     pub async fn before(&mut self, payload: Arc<Revision>) -> Outcome {
         self.payload = Some(payload.clone());
-        let pipelines = self.pipelines.clone();
-        let Some(chain) = pipelines.chain(self.before) else { return Outcome::default() };
-        let run = Run { pipelines: &pipelines, request: &self.request, end: End::Ok, before: &[] };
-        let outcome = chain.execute(&run, &mut self.contexts, &payload, &mut self.ran).await;
+        let Self { pipelines, before, request, contexts, ran, .. } = self;
+        let Some(chain) = pipelines.chain(*before) else { return Outcome::default() };
+        let run = Run { pipelines, request, end: End::Ok, before: &[] };
+        let outcome = chain.execute(&run, contexts, &payload, ran).await;
         if let Some(changed) = &outcome.changed {
             self.payload = Some(changed.clone());
         }
@@ -114,10 +114,10 @@ impl Pair {
         if !self.has_after() {
             return Outcome::default();
         }
-        let pipelines = self.pipelines.clone();
-        let Some(chain) = pipelines.chain(self.after) else { return Outcome::default() };
-        let run = Run { pipelines: &pipelines, request: &self.request, end, before: &ran };
-        chain.execute(&run, &mut self.contexts, &answer, &mut Ran::new()).await
+        let Self { pipelines, after, request, contexts, .. } = self;
+        let Some(chain) = pipelines.chain(*after) else { return Outcome::default() };
+        let run = Run { pipelines, request, end, before: &ran };
+        chain.execute(&run, contexts, &answer, &mut Ran::new()).await
     }
 
     /// Ends the pair and gives the request's memory back, for later hooks of the same request.

@@ -60,7 +60,7 @@ impl From<RpcError> for Answer {
 }
 
 /// Answers a request.
-pub(crate) async fn answer(mut inbound: Box<Inbound>, name: &str) -> Answer {
+pub(crate) async fn answer(inbound: &mut Inbound, name: &str) -> Answer {
     if inbound.stateless.is_some() {
         if stateless::is_removed(name) {
             return rpc(&ErrorObject::method_not_found(name)).into();
@@ -85,9 +85,9 @@ pub(crate) async fn answer(mut inbound: Box<Inbound>, name: &str) -> Answer {
     by_method(inbound, name).await
 }
 
-async fn by_method(inbound: Box<Inbound>, name: &str) -> Answer {
-    if permission::is_asked(&inbound)
-        && let Err(error) = Box::pin(permission::check(&inbound, name)).await
+async fn by_method(inbound: &mut Inbound, name: &str) -> Answer {
+    if permission::is_asked(inbound)
+        && let Err(error) = Box::pin(permission::check(inbound, name)).await
     {
         return Answer::blocked(Err(error));
     }
@@ -98,24 +98,24 @@ async fn by_method(inbound: Box<Inbound>, name: &str) -> Answer {
     }
 }
 
-async fn rarely(inbound: Box<Inbound>, name: &str) -> Answer {
+async fn rarely(inbound: &mut Inbound, name: &str) -> Answer {
     match name {
         method::PROMPTS_GET => prompts::get(inbound).await,
         method::RESOURCES_READ => resources::read(inbound).await,
-        method::TOOLS_LIST => listing::list(&inbound, Kind::Tools).await.into(),
-        method::PROMPTS_LIST => listing::list(&inbound, Kind::Prompts).await.into(),
-        method::RESOURCES_LIST => listing::list(&inbound, Kind::Resources).await.into(),
-        method::RESOURCES_TEMPLATES_LIST => listing::list(&inbound, Kind::ResourceTemplates).await.into(),
+        method::TOOLS_LIST => listing::list(inbound, Kind::Tools).await.into(),
+        method::PROMPTS_LIST => listing::list(inbound, Kind::Prompts).await.into(),
+        method::RESOURCES_LIST => listing::list(inbound, Kind::Resources).await.into(),
+        method::RESOURCES_TEMPLATES_LIST => listing::list(inbound, Kind::ResourceTemplates).await.into(),
         method::PING => Ok(Raw::EMPTY_OBJECT).into(),
         method::SERVER_DISCOVER if inbound.stateless.is_some() => {
             let views = inbound.views();
             let stamp = &inbound.surface.stamp;
             Ok(discover_result(&views.capabilities, views.instructions.as_deref(), stamp)).into()
         }
-        method::COMPLETION_COMPLETE => complete(&inbound).await.into(),
-        method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => subscribe(&inbound, name).await.into(),
-        method::LOGGING_SET_LEVEL => set_level(&inbound).await.into(),
-        other => pass_on(&inbound, other).await.into(),
+        method::COMPLETION_COMPLETE => complete(inbound).await.into(),
+        method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => subscribe(inbound, name).await.into(),
+        method::LOGGING_SET_LEVEL => set_level(inbound).await.into(),
+        other => pass_on(inbound, other).await.into(),
     }
 }
 

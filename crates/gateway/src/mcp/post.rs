@@ -187,7 +187,7 @@ impl Surface {
         asked: Asked,
         interim: Option<Interim>,
     ) -> Work {
-        let inbound = Box::new(Inbound {
+        let mut inbound = Inbound {
             surface: self.clone(),
             snapshot: post.snapshot,
             server: post.audience.server,
@@ -197,17 +197,17 @@ impl Surface {
             contexts: post.contexts,
             params: asked.params,
             interim,
-        });
-        let (surface, name) = (self.clone(), asked.method);
+        };
+        let name = asked.method;
         in_place::boxed(|| async move {
             let started = Instant::now();
-            let answer = dispatch::answer(inbound, &name).await;
+            let answer = dispatch::answer(&mut inbound, &name).await;
             let tally = match answer.verdict {
                 Verdict::Ok => Tally::Ok,
                 Verdict::Blocked => Tally::Blocked,
                 Verdict::Error => Tally::Error,
             };
-            surface.metrics.mcp(&name, tally, started.elapsed());
+            inbound.surface.metrics.mcp(&name, tally, started.elapsed());
             Finished { outcome: answer.outcome, headers: answer.headers }
         })
     }

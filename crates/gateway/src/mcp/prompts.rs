@@ -22,13 +22,13 @@ use super::{
 };
 
 /// Answers `prompts/get`.
-pub(crate) async fn get(mut inbound: Box<Inbound>) -> Answer {
+pub(crate) async fn get(inbound: &mut Inbound) -> Answer {
     let params = inbound.params.clone();
     let call = match PromptGet::parse(params.as_ref()) {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
     };
-    let Some((at, original)) = listing::find(&inbound, Kind::Prompts, &call.name).await else {
+    let Some((at, original)) = listing::find(inbound, Kind::Prompts, &call.name).await else {
         return invalid_params(format!("Unknown prompt: {}", call.name)).into();
     };
     let request = inbound.about(at, &original, &call.name);

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// Answers `resources/read`.
-pub(crate) async fn read(mut inbound: Box<Inbound>) -> Answer {
+pub(crate) async fn read(inbound: &mut Inbound) -> Answer {
     let params = inbound.params.clone();
     let call = match ResourceRead::parse(params.as_ref()) {
         Ok(call) => call,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use mortise_framework::Pair;
 use mortise_mcp::{catalog::Kind, envelope::method, errors::tool_error, params::ToolCall, raw::Raw};
-use mortise_mcp_transport::{in_place, upstream::Outcome};
+use mortise_mcp_transport::upstream::Outcome;
 use mortise_plugin_api::{
     End, Hook, Json, Payload, Revision,
     hooks::{
@@ -21,16 +21,16 @@ use super::{
 };
 
 /// Answers `tools/call`.
-pub(crate) async fn call(mut inbound: Box<Inbound>) -> Answer {
+pub(crate) async fn call(inbound: &mut Inbound) -> Answer {
     let Some(params) = inbound.params.take() else { return invalid_params("params are missing").into() };
     let call = match ToolCall::parse(Some(&params)) {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
     };
-    let known = listing::find_shared(&inbound, Kind::Tools, &call.name);
+    let known = listing::find_shared(inbound, Kind::Tools, &call.name);
     let found = match known {
         Some(found) => Some(found),
-        None => Box::pin(listing::find(&inbound, Kind::Tools, &call.name)).await,
+        None => Box::pin(listing::find(inbound, Kind::Tools, &call.name)).await,
     };
     let Some((at, original)) = found else {
         return invalid_params(format!("Unknown tool: {}", call.name)).into();
@@ -49,7 +49,7 @@ pub(crate) async fn call(mut inbound: Box<Inbound>) -> Answer {
             Err(error) => failed(&error),
         };
     }
-    in_place::boxed(|| guarded_call(&mut inbound, &params, &call, at, original)).await
+    guarded_call(inbound, &params, &call, at, original).await
 }
 
 async fn guarded_call(

@@ -37,6 +37,9 @@ use crate::in_place;
 use crate::workers::Workers;
 use activity::{Activity, Tracked};
 
+/// How long connections have to end once they are cut off; only code that computes without a pause needs any time.
+const CUT: Duration = Duration::from_secs(2);
+
 /// Limits and deadlines of a listener.
 #[derive(Clone)]
 pub struct ListenConfig {
@@ -123,6 +126,11 @@ where
     shared.tasks.close();
     if timeout(drain, shared.tasks.wait()).await.is_err() {
         tracing::warn!(left = shared.tasks.len(), "requests were still in progress at the end of the drain");
+        // What a request leaves behind when it is cut off is begun as it is dropped, which is over on return.
+        shared.kill.cancel();
+        if timeout(CUT, shared.tasks.wait()).await.is_err() {
+            tracing::error!(left = shared.tasks.len(), "connections did not end when they were cut off");
+        }
     }
 }
 
