@@ -16,13 +16,18 @@ CONFIG ?= examples/quickstart/mortise.yaml
 # optimised one, which matters more to someone who tries it than the speed of a call. RELEASE=1 has the other.
 RELEASE ?=
 PROFILE := $(if $(RELEASE),release,dev)
-BINARY := target/$(if $(RELEASE),release,debug)/mortise
+# Where Cargo puts what it builds. make's functions for paths are left alone, as they take a space for the end of one.
+BUILT := $(if $(filter /%,$(CARGO_TARGET_DIR)),,$(CURDIR)/)$(or $(CARGO_TARGET_DIR),target)
+BINARIES := $(BUILT)/$(if $(RELEASE),release,debug)
 # Further words for the test runners: make test-interop PYTEST='-k progress', make test-rust CARGO_TEST='-p mortise-mcp'.
 PYTEST ?=
 # Words for the bench: make bench BENCH='--rounds 3 --seconds 2'. WRITE=1 keeps what was measured in docs/performance.md.
 BENCH ?=
 WRITE ?=
 CARGO_TEST ?= --workspace
+# Which fuzz targets, none for all, and for how many seconds each.
+TARGET ?=
+TIME ?= 60
 
 # Duplicate versions are warnings, one line each.
 DENY := .tools/bin/cargo-deny --all-features check --hide-inclusion-graph
@@ -38,7 +43,7 @@ help:
 run: setup-rust
 	cargo build --profile $(PROFILE) -p mortise -p mortise-testkit --bin mortise --bin mortise-demo-server
 	@scripts/try.sh $(PORT)
-	@PATH="$(CURDIR)/$(dir $(BINARY)):$$PATH" exec $(BINARY) serve --config $(CONFIG) --port $(PORT)
+	@PATH="$(BINARIES):$$PATH" exec "$(BINARIES)/mortise" serve --config $(CONFIG) --port $(PORT)
 
 ## test: all tests: Rust's, then the official MCP clients and servers of other languages through the gateway
 .PHONY: test
@@ -55,7 +60,12 @@ test-rust: setup-rust
 .PHONY: test-interop
 test-interop: setup-rust setup-interop
 	$(if $(MORTISE_BIN),,cargo build -p mortise)
-	MORTISE_BIN=$(or $(MORTISE_BIN),$(CURDIR)/target/debug/mortise) $(INTEROP_PYTHON) -m pytest -c tests/interop/pytest.ini --rootdir tests/interop tests/interop $(PYTEST)
+	MORTISE_BIN="$(or $(MORTISE_BIN),$(BUILT)/debug/mortise)" $(INTEROP_PYTHON) -m pytest -c tests/interop/pytest.ini --rootdir tests/interop tests/interop $(PYTEST)
+
+## fuzz: feed made-up input to what reads strangers' input (TARGET=envelope TIME=300; without TARGET all, one by one)
+.PHONY: fuzz
+fuzz: setup-rust setup-fuzz
+	@scripts/fuzz.sh $(TIME) $(TARGET)
 
 ## check: formatting, lints, docs, direction of dependencies, generated files, licences and bans
 .PHONY: check
@@ -84,7 +94,7 @@ bench: setup-rust setup-bench
 	cargo xtask bench $(if $(WRITE),--write) $(BENCH)
 
 ## setup: bring everything the other targets need: Rust, system packages, Python and Node packages, cargo-deny
-.PHONY: setup setup-rust setup-interop setup-deny setup-bench
+.PHONY: setup setup-rust setup-interop setup-deny setup-bench setup-fuzz
 setup: setup-rust setup-interop setup-deny
 
 setup-rust:
@@ -98,6 +108,9 @@ setup-interop:
 
 setup-deny: setup-rust
 	@scripts/setup/cargo-deny.sh
+
+setup-fuzz: setup-rust
+	@scripts/setup/cargo-fuzz.sh
 
 setup-bench:
 	@scripts/setup/system.sh bench

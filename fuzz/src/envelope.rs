@@ -5,18 +5,18 @@ use mortise_mcp::{
     envelope::{Body, Limits, Message, batch_to_bytes},
     initialize::{ClientHello, ServerHello},
     params::{Completion, NamedCall, UriCall, cursor},
-    raw::{Object, Raw, check_depth},
+    raw::{Object, Raw, RawStr, check_depth},
     stateless,
 };
-use serde_json::value::RawValue;
 
-use super::json::Tree;
+use super::json::{Members, Tree};
 
 /// A body as it comes in.
 pub fn check(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
     let limits = Limits { max_bytes: 1 << 20, max_depth: 40, max_batch: 50 };
     depth_is_the_depth(data);
+    members_are_the_members(data);
     match Body::parse(&body, &limits) {
         Ok(Body::Single(message)) => {
             assert_eq!(Message::parse(&body, &limits).ok().as_ref(), Some(&message));
@@ -82,6 +82,20 @@ fn depth_is_the_depth(data: &[u8]) {
     assert!(depth == 0 || check_depth(data, depth - 1).is_err(), "and into no less");
 }
 
+/// Objects are read by hand, and so exactly as a parser does.
+fn members_are_the_members(data: &[u8]) {
+    let (object, expected) = (Object::parse(data).ok(), Members::parse(data));
+    let read = object.as_ref().map(|object| {
+        let members = object.members().iter();
+        members.map(|member| (member.name.clone().into_owned(), member.value.get())).collect()
+    });
+    let expected = expected.map(|members| {
+        let members = members.0.into_iter();
+        members.map(|(name, value)| (name, value.get())).collect::<Vec<_>>()
+    });
+    assert_eq!(read, expected);
+}
+
 /// Any value as the parameters of every call.
 fn parameters(raw: &Raw) {
     let params = Some(raw);
@@ -91,7 +105,7 @@ fn parameters(raw: &Raw) {
         let new = call.rewrite(Some(name), Some(&arguments)).unwrap();
         let again = NamedCall::parse(Some(&new)).unwrap();
         assert_eq!((&*again.name, again.arguments.unwrap().get()), (name, arguments.as_str()));
-        assert_eq!(again.meta.map(RawValue::get), call.meta.map(RawValue::get));
+        assert_eq!(again.meta.map(RawStr::get), call.meta.map(RawStr::get));
         let back = again.rewrite(Some(&call.name), None).unwrap();
         assert_eq!(NamedCall::parse(Some(&back)).unwrap().name, call.name);
     }

@@ -21,7 +21,14 @@ pub fn sse(data: &[u8]) {
         write_event(&mut out, event.id.as_deref(), event.event.as_deref(), &event.data);
     }
     let again = events(out.chunks(7), usize::MAX);
-    assert_eq!((again.0, again.1), (whole.0, Ok(())), "what is written is read again");
+    let expected: Vec<Event> = whole.0.into_iter().map(writable).collect();
+    assert_eq!((again.0, again.1), (expected, Ok(())), "what is written is read again");
+}
+
+/// An event without what is not written: NULs in its name.
+fn writable(event: Event) -> Event {
+    let name = event.event.map(|name| name.replace('\0', ""));
+    Event { event: name.filter(|name| !name.is_empty()), ..event }
 }
 
 type Read = (Vec<Event>, Result<(), SseError>, Option<String>, Option<u64>);

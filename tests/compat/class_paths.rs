@@ -23,6 +23,7 @@ async fn old_and_new_paths_and_the_own_name_make_the_same_plugin() {
         &[
             "plugins.pii_filter.pii_filter.PIIFilterPlugin",
             "cpex_pii_filter.PIIFilterPlugin",
+            "cpex_pii_filter.pii_filter.PIIFilterPlugin",
             "builtin.pii_filter",
         ][..],
         &[

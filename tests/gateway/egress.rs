@@ -5,7 +5,9 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use mortise_gateway::{history::Source, reload::Trigger};
 use mortise_plugin_api::{
-    Headers, Hook, Native, Needs, Plugin, PluginError, Verdict, hooks::ToolPreInvoke, host::HttpRequest,
+    Cx, Fut, Headers, Hook, Native, Needs, Plugin, PluginError, Verdict, Violation,
+    hooks::{ToolPreInvoke, tool::ToolPreInvokePayload},
+    host::HttpRequest,
 };
 use mortise_testkit::mcp_server::scripted::Scripted;
 use mortise_tests::{Setup, Stand, eventually, text};
@@ -57,7 +59,7 @@ impl Collector {
         (head, body.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
     }
 
-    fn audit(&self, more: Value) -> Value {
+    fn audit(&self, more: &Value) -> Value {
         let mut config = json!({
             "audit_endpoints": [format!("http://{}/trail?key=k3y", self.address)],
             "endpoint_headers": { "x-key": "k3y" },
@@ -83,7 +85,7 @@ async fn the_trail_reaches_a_collector_that_the_operator_lists() {
     let stand = Setup::new()
         .upstream("docs", &upstream)
         .set("egress", json!({ "allow": [collector.address.to_string()] }))
-        .entry(collector.audit(json!({})))
+        .entry(collector.audit(&json!({})))
         .start()
         .await;
 
@@ -108,7 +110,7 @@ async fn what_waits_is_posted_while_the_gateway_ends() {
     let stand = Setup::new()
         .upstream("docs", &upstream)
         .set("egress", json!({ "allow": ["127.0.0.0/8"] }))
-        .entry(collector.audit(json!({ "batch_delay_ms": 60_000 })))
+        .entry(collector.audit(&json!({ "batch_delay_ms": 60_000 })))
         .start()
         .await;
     stand.client().call("echo", json!({ "text": "x" })).await;
@@ -124,7 +126,7 @@ async fn what_waits_is_posted_while_the_gateway_ends() {
 async fn an_address_that_is_not_listed_is_not_reached_until_a_reload_lists_it() {
     let upstream = Scripted::start().await.unwrap();
     let mut collector = Collector::start().await;
-    let mut stand = Setup::new().upstream("docs", &upstream).entry(collector.audit(json!({}))).start().await;
+    let mut stand = Setup::new().upstream("docs", &upstream).entry(collector.audit(&json!({}))).start().await;
 
     assert_eq!(text(&stand.client().call("echo", json!({ "text": "x" })).await), "x");
     eventually("a refusal", async || refused_of(&stand, "audit").await).await;
@@ -142,22 +144,55 @@ async fn an_address_that_is_not_listed_is_not_reached_until_a_reload_lists_it() 
     assert_eq!(records[0]["event"], "audit_records_dropped", "what was refused is missed: {records:?}");
 }
 
+/// Asks a service whether a tool may be called.
+struct Policy(String);
+
+impl Policy {
+    fn ask<'a, 'c>(
+        &'a self,
+        call: &'a ToolPreInvokePayload,
+        cx: &'c mut Cx<'a>,
+    ) -> Fut<'c, Result<Verdict<ToolPreInvokePayload>, PluginError>> {
+        Box::pin(async move {
+            let request = get(format!("{}/tools/{}", self.0, call.name));
+            match cx.host().http()?.send(request).await?.status {
+                204 => Ok(Verdict::Pass),
+                _ => Ok(Violation::new("NOT_ALLOWED", "the policy does not allow this").into()),
+            }
+        })
+    }
+}
+
+#[tokio::test]
+async fn a_plugin_asks_a_service_while_a_call_waits_for_it() {
+    let upstream = Scripted::start().await.unwrap();
+    let mut collector = Collector::start().await;
+    let policy = Policy(format!("http://{}", collector.address));
+    let policy = Native::new(policy).on_async::<ToolPreInvoke>(Needs::block().without_body(), Policy::ask);
+    let setup = Setup::new().upstream("docs", &upstream).plugin("policy", policy.into_plugin());
+    let stand = setup.set("egress", json!({ "allow": ["127.0.0.1"] })).start().await;
+
+    assert_eq!(text(&stand.client().call("echo", json!({ "text": "x" })).await), "x");
+    assert!(collector.next().await.0.starts_with("GET /tools/echo HTTP/1.1"));
+}
+
+fn get(url: String) -> HttpRequest {
+    HttpRequest {
+        method: "GET".to_owned(),
+        url,
+        headers: Headers::new(),
+        body: Bytes::new(),
+        timeout: Duration::from_secs(10),
+        max_response_bytes: 100,
+    }
+}
+
 /// Asks the `url` of its configuration when it starts.
 fn caller(config: &Value) -> Arc<dyn Plugin> {
     Native::new(config["url"].as_str().unwrap_or_default().to_owned())
         .on::<ToolPreInvoke>(Needs::observe(), |_, _, _| Ok::<_, PluginError>(Verdict::Pass))
         .on_start(|url, init| {
-            Box::pin(async move {
-                let request = HttpRequest {
-                    method: "GET".to_owned(),
-                    url: url.clone(),
-                    headers: Headers::new(),
-                    body: Bytes::new(),
-                    timeout: Duration::from_secs(10),
-                    max_response_bytes: 100,
-                };
-                init.host.http()?.send(request).await.map(|_| ())
-            })
+            Box::pin(async move { init.host.http()?.send(get(url.clone())).await.map(|_| ()) })
         })
         .into_plugin()
 }

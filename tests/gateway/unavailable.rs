@@ -48,8 +48,8 @@ async fn unavailable_plugin_is_listed_with_what_it_waits_for() {
     let waiting = [
         (external("permissive"), "external plugin servers"),
         (
-            json!({ "name": "remote", "kind": "plugins.rate_limiter.rate_limiter.RateLimiterPlugin" }),
-            "RateLimiter",
+            json!({ "name": "remote", "kind": "plugins.url_reputation.url_reputation.URLReputationPlugin" }),
+            "URLReputation",
         ),
         (json!({ "name": "remote", "kind": "acme.guard.Guard" }), "Python"),
         (json!({ "name": "remote", "kind": "builtin.test_start_fails" }), "does not start"),

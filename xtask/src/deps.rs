@@ -88,6 +88,16 @@ const ROOMS: &[Room] = &[
         why: "tests the whole product through its public doors, and nothing uses it",
     },
     Room {
+        name: "example-embed-framework",
+        uses: &["mortise-framework", "mortise-plugin-api"],
+        why: "shows what a program that embeds plugins needs, and nothing uses it",
+    },
+    Room {
+        name: "example-custom-gateway",
+        uses: &["mortise"],
+        why: "shows that a build with own plugins needs one crate, and nothing uses it",
+    },
+    Room {
         name: "xtask",
         uses: &["mortise", "mortise-telemetry"],
         why: "generates from the outside what everyone sees",

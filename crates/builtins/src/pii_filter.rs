@@ -44,7 +44,11 @@ const MAX_PLACES: usize = 16;
 pub fn kind() -> NativeKind {
     NativeKind {
         name: "pii_filter",
-        class_paths: &["plugins.pii_filter.pii_filter.PIIFilterPlugin", "cpex_pii_filter.PIIFilterPlugin"],
+        class_paths: &[
+            "plugins.pii_filter.pii_filter.PIIFilterPlugin",
+            "cpex_pii_filter.pii_filter.PIIFilterPlugin",
+            "cpex_pii_filter.PIIFilterPlugin",
+        ],
         about: "Finds personal data in texts and masks it, or blocks the call.",
         hooks: &[PromptPreFetch::ID, PromptPostFetch::ID, ToolPreInvoke::ID, ToolPostInvoke::ID],
         config_schema: NativeKind::schema_of::<Config>,

@@ -44,15 +44,15 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Checked, check};
+pub use check::{Checked, Gaps, check};
 pub use diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice, Related};
 pub use entry::{
     Condition, DependsOn, EntryRules, Mode, OfferName, OnError, OneOrMany, PluginEntry, PluginPermission,
-    Problem, ProblemKind, RawPluginEntry, duplicates, read_entries,
+    Problem, ProblemKind, RawPluginEntry, duplicates, read_entries, read_partial_entries,
 };
 pub use environment::Environment;
 pub use expand::Unset;
-pub use loader::{Loaded, Loader};
+pub use loader::{Loaded, Loader, Partial};
 pub use merge::merge;
 pub use nearest::nearest;
 pub use node::{Map, MapEntry, Node, Value};
@@ -60,7 +60,7 @@ pub use overrides::Override;
 pub use plugins_file::{
     DEFAULT_PLUGINS_FILE, PluginDir, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
 };
-pub use recognise::{FileKind, recognise};
+pub use recognise::{FileKind, Recognised, recognise, recognise_surely};
 pub use schema::Compiled;
 pub use secret::is_secret_key;
 pub use settings::{ConditionMatching, PluginSettings};

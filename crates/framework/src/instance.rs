@@ -13,13 +13,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use mortise_plugin_api::{Answer, Call, Context, Host, Outcome, Plugin, PluginError};
+use mortise_plugin_api::{Answer, Call, Context, HookTable, Host, Outcome, Plugin, PluginError};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
     config::PluginEntry,
     essence::Essence,
     gate::{Gate, Way},
+    lacking,
     pipeline::isolate::{caught, timed},
     stats::PluginStats,
 };
@@ -182,6 +183,13 @@ impl Instance {
     /// The gate calls pass, where it has state to hand over.
     pub(crate) fn gate(&self) -> Option<&Gate> {
         self.life.started.get().and_then(|started| started.gate.as_ref())
+    }
+
+    /// What keeps it from running at some of its hooks although it runs: its code does not have them. `None` while it
+    /// has not started.
+    pub fn lacks(&self, hooks: &HookTable) -> Option<String> {
+        let plugin = self.plugin()?;
+        lacking::reason(&lacking::hooks(&self.entry, &**plugin, hooks))
     }
 
     /// Why calls cannot be made, for [`PluginError::Unavailable`].

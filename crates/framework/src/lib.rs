@@ -24,6 +24,7 @@ pub mod stats;
 
 mod essence;
 mod gate;
+mod lacking;
 mod supervisor;
 
 pub use config::manifest;

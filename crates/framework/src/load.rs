@@ -23,6 +23,7 @@ use crate::{
     essence::Essence,
     host::{HttpOf, LocalHost, Offers},
     instance::{Instance, State},
+    lacking,
     pipeline::{self, Member, Pipelines, scope::Binding},
     registry,
     runtime::Runtime,
@@ -399,17 +400,11 @@ impl Framework {
         for key in WITHOUT_EFFECT.iter().filter(|key| entry.given.iter().any(|given| given == *key)) {
             let message = format!("`{key}` is accepted and has no effect yet");
             let notice = Diagnostic::new(DiagnosticKind::Remark, message);
-            notices.push(notice.at(entry.span.clone()).path(format!("{}.{key}", entry.path)));
+            notices.push(notice.at(entry.place(key).clone()).path(format!("{}.{key}", entry.path)));
         }
         let mut config = Value::Object(entry.config_json.clone());
         if runtime.is_none() && entry.kind.starts_with("builtin.") {
-            let message = format!("there is no built-in plugin `{}`", entry.kind);
-            errors.push(
-                Diagnostic::new(DiagnosticKind::InvalidValue, message)
-                    .at(entry.span.clone())
-                    .path(format!("{}.kind", entry.path))
-                    .help("`mortise plugins kinds` lists what is built in"),
-            );
+            errors.push(self.no_such_kind(entry));
         }
         let schema = schemas.entry(entry.kind.clone()).or_insert_with(|| {
             let schema = runtime.as_ref().and_then(|runtime| runtime.config_schema(&entry.kind));
@@ -428,14 +423,60 @@ impl Framework {
                 }
             }
         }
-        if let (Some(runtime), true) = (&runtime, entry.problems.is_empty())
-            && let Err(error) = runtime.create(entry, &config)
-        {
-            errors.push(config_error(entry, &error.field, &error.message));
-            return None;
+        if let (Some(runtime), true) = (&runtime, entry.problems.is_empty()) {
+            match runtime.create(entry, &config) {
+                // What runs elsewhere says only once it has started what it has.
+                Ok(_) if runtime.foreign() => {}
+                Ok(plugin) => {
+                    let found = lacking::check(entry, &*plugin, &self.0.hooks);
+                    let worse = if entry.dialect.is_foreign() { &mut *notices } else { &mut *errors };
+                    worse.extend(found);
+                }
+                Err(error) => {
+                    errors.push(config_error(entry, &error.field, &error.message));
+                    return None;
+                }
+            }
         }
         let hooks = self.hooks_of(entry);
         Some(Prepared { entry: Arc::new(entry.clone()), runtime, hooks, config, idle: None })
+    }
+
+    fn no_such_kind(&self, entry: &PluginEntry) -> Diagnostic {
+        let known: Vec<String> = self.0.runtimes.iter().flat_map(|runtime| runtime.kind_names()).collect();
+        // Without what they all begin with, in which nobody errs and which makes them all look alike.
+        let plain = |kind: &'_ str| kind.strip_prefix("builtin.").unwrap_or(kind).to_owned();
+        let (wanted, names) = (plain(&entry.kind), known.iter().map(|kind| plain(kind)).collect::<Vec<_>>());
+        let near: Vec<String> = nearest(&wanted, names.iter().map(String::as_str))
+            .into_iter()
+            .map(|name| format!("`builtin.{name}`"))
+            .collect();
+        let list = "`mortise plugins kinds` lists what is built in";
+        let help = if near.is_empty() {
+            list.to_owned()
+        } else {
+            format!("did you mean {}? {list}", near.join(" or "))
+        };
+        let message = format!("there is no built-in plugin `{}`", entry.kind);
+        Diagnostic::new(DiagnosticKind::InvalidValue, message)
+            .at(entry.place("kind").clone())
+            .path(format!("{}.kind", entry.path))
+            .help(help)
+    }
+
+    /// What an entry that runs cannot do: the hooks it lists that its kind does not have. `None` where it has all, or
+    /// only its runtime could tell.
+    pub fn lacks(&self, entry: &PluginEntry) -> Option<String> {
+        let runtime = self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind))?;
+        if runtime.foreign() || entry.hooks.is_empty() || !entry.problems.is_empty() {
+            return None;
+        }
+        let checked = match runtime.config_schema(&entry.kind) {
+            Some(schema) => entry.check_config(&Compiled::new(&schema).ok()?).ok()?.node.to_json(),
+            None => Value::Object(entry.config_json.clone()),
+        };
+        let plugin = runtime.create(entry, &checked).ok()?;
+        lacking::reason(&lacking::hooks(entry, &*plugin, &self.0.hooks))
     }
 
     fn check_bindings(&self, plan: &Plan, prepared: &Prepared, errors: &mut Vec<Diagnostic>) {

@@ -24,6 +24,11 @@ pub trait Runtime: Send + Sync {
     /// Whether `kind` is one of its kinds.
     fn claims(&self, kind: &str) -> bool;
 
+    /// The kinds it has, as they are best written, where these can be counted: what a slip of the pen is compared with.
+    fn kind_names(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Schema that `config:` of this kind must match, where it has one.
     fn config_schema(&self, _kind: &str) -> Option<Schema> {
         None
@@ -79,6 +84,10 @@ impl Runtime for NativeRuntime {
 
     fn claims(&self, kind: &str) -> bool {
         self.find(kind).is_some()
+    }
+
+    fn kind_names(&self) -> Vec<String> {
+        self.kinds.iter().map(|kind| format!("builtin.{}", kind.name)).collect()
     }
 
     fn config_schema(&self, kind: &str) -> Option<Schema> {

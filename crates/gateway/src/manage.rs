@@ -14,7 +14,8 @@
 //!
 //! `/health` and `/ready` are for probes and open to all, `/ready` without reasons. Everything else wants the admin
 //! token, the credential of the command line, or the token of an app with `is_admin`; on loopback without apps readings
-//! are open, changes never. Host and origin are checked before, with all other requests.
+//! are open, changes never. Who is not known gets 401, an app that is known and no admin 403. Host and origin are checked
+//! before, with all other requests.
 
 mod deeds;
 mod health;
@@ -83,7 +84,7 @@ impl Admins {
     }
 
     /// Whether a caller may read.
-    fn check(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<(), Unauthorized> {
+    fn check(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<(), NoAdmin> {
         if callers.is_open() {
             return Ok(());
         }
@@ -91,7 +92,7 @@ impl Admins {
     }
 
     /// Whether a caller may change things, and who it is for the history.
-    fn who(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<String, Unauthorized> {
+    fn who(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<String, NoAdmin> {
         let token = TokenDigest::of(auth::bearer(headers).ok_or(Unauthorized::Missing)?);
         // All are compared, so that the time taken does not tell which one is near.
         let admin = self
@@ -105,8 +106,31 @@ impl Admins {
             Ok(grant) if grant.caller.is_admin => {
                 Ok(format!("app {}", grant.caller.app.as_deref().unwrap_or_default()))
             }
-            Ok(_) => Err(Unauthorized::Unknown),
-            Err(error) => Err(error),
+            // Without apps everyone is let in elsewhere, and a token that came along is nobody's.
+            Ok(_) if callers.is_open() => Err(Unauthorized::Unknown.into()),
+            Ok(_) => Err(NoAdmin::App),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Why a caller may not manage the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum NoAdmin {
+    /// It is not known who calls.
+    #[error(transparent)]
+    Caller(#[from] Unauthorized),
+    /// An app calls that is known and no admin.
+    #[error("not allowed: the token of this app has no `is_admin`; the admin token is needed")]
+    App,
+}
+
+impl NoAdmin {
+    /// The answer: 401 with the challenge, or 403, and a JSON body that says why.
+    fn response(self) -> Response<Bytes> {
+        match self {
+            Self::Caller(unauthorized) => unauthorized.response(),
+            Self::App => detail(StatusCode::FORBIDDEN, &self.to_string()),
         }
     }
 }

@@ -6,6 +6,7 @@
 //! type are re-typed where that is unambiguous, and what belongs to an unset `${NAME}` is left alone.
 
 mod flatten;
+mod salvage;
 
 use super::Dialect;
 use super::coerce::{Coerced, coerce};
@@ -15,6 +16,9 @@ use super::node::{Flags, Node};
 use super::path;
 use super::schema::Compiled;
 use flatten::{Finding, What};
+
+pub use salvage::Gaps;
+pub(super) use salvage::{Rest, salvage};
 
 /// What a successful [`check`] leaves behind.
 #[derive(Debug)]

@@ -175,7 +175,8 @@ fn render_place(out: &mut String, span: &Span, path: &str, with_line: bool, pain
         return;
     };
     let number = line.to_string();
-    let (shown, column) = window(&secret::safe_line(span.source(), line), column as usize);
+    let (safe, column) = secret::safe_line(span.source(), line, column as usize);
+    let (shown, column) = window(&safe, column);
     let room = shown.chars().count().saturating_sub(column - 1).max(1);
     let width = (span.width() as usize).clamp(1, room);
     let gap = " ".repeat(number.len());

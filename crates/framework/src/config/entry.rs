@@ -8,7 +8,9 @@
 mod dependencies;
 mod raw;
 mod read;
+mod transport;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,17 +20,18 @@ use serde_json::{Map, Value as Json};
 
 use super::Dialect;
 use super::check::{Checked, check_compiled};
-use super::diagnostic::Errors;
+use super::diagnostic::{Diagnostic, DiagnosticKind, Errors};
 use super::expand::Unset;
 use super::node::Node;
 use super::overrides::nowhere;
+use super::path;
 use super::schema::Compiled;
 use super::source::Span;
 
 pub use dependencies::DependsOn;
 pub use raw::{Condition, Mode, OfferName, OnError, OneOrMany, PluginPermission, RawPluginEntry};
 pub(super) use read::{Reading, duplicate_names, strip};
-pub use read::{duplicates, read_entries};
+pub use read::{duplicates, read_entries, read_partial_entries};
 
 /// What [`read_entries`] goes by.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +99,8 @@ pub struct PluginEntry {
     pub given: Vec<String>,
     /// Where it was written.
     pub span: Span,
+    /// Where parts of it were written: each key by its name, the kind as `kind`, each hook as `hooks.NAME`.
+    pub places: HashMap<String, Span>,
     /// Its dotted path: `plugins[3]`.
     pub path: String,
     /// Whose file it is from.
@@ -136,6 +141,7 @@ impl PluginEntry {
             manifest: None,
             given: Vec::new(),
             span,
+            places: HashMap::new(),
             path: "plugins".to_owned(),
             dialect: Dialect::Own,
             problems: Vec::new(),
@@ -148,6 +154,12 @@ impl PluginEntry {
         self.config = Node::from_json(&Json::Object(config.clone()), &self.span);
         self.config_json = config;
         self
+    }
+
+    /// Where a part of it was written, one of [`PluginEntry::places`]; where that is not known, where the entry is.
+    #[must_use]
+    pub fn place(&self, part: &str) -> &Span {
+        self.places.get(part).unwrap_or(&self.span)
     }
 
     /// Whether nothing known so far keeps it from running.
@@ -163,15 +175,22 @@ impl PluginEntry {
     }
 
     /// Checks `config` against the plugin's own schema and re-types scalars as that wants. Unknown keys are errors
-    /// or notices as for the file.
+    /// or notices as for the file; keys whose description in the schema says that they have no effect are notices.
     ///
     /// # Errors
     ///
     /// Everything that does not fit the schema.
     pub fn check_config(&self, schema: &Compiled) -> Result<Checked, Errors> {
         let mut node = self.config.clone();
-        let (errors, notices) =
-            check_compiled(&mut node, schema, &format!("{}.config", self.path), self.dialect);
+        let at = format!("{}.config", self.path);
+        let (errors, mut notices) = check_compiled(&mut node, schema, &at, self.dialect);
+        for (key, given) in
+            node.as_map().into_iter().flatten().filter(|(key, _)| schema.is_without_effect(key))
+        {
+            let message = format!("`{key}` is accepted and has no effect");
+            let notice = Diagnostic::new(DiagnosticKind::Remark, message).at(given.key_span.clone());
+            notices.push(notice.path(path::with_key(&at, key)));
+        }
         Errors::unless_empty(errors, Checked { node, notices })
     }
 }

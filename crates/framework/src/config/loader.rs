@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::Dialect;
-use super::check::check_in_place;
+use super::check::{Gaps, Rest, check_compiled, salvage};
 use super::diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice, sorted};
 use super::environment::Environment;
 use super::expand::Unset;
@@ -20,7 +20,7 @@ use super::merge::prune;
 use super::nearest;
 use super::node::Node;
 use super::overrides::{Override, nowhere};
-use super::schema;
+use super::schema::{self, Compiled};
 use super::source::{Limits, Span};
 use super::typed;
 
@@ -49,6 +49,20 @@ pub struct Loaded<T> {
     pub files: Vec<PathBuf>,
     /// Unset `${NAME}`s that were tolerated; always empty for Mortise's own file.
     pub unset: Vec<Unset>,
+}
+
+/// A configuration as far as it could be read.
+#[derive(Debug)]
+pub struct Partial<T> {
+    /// What could be read, without what is wrong; none when a file is missing or no YAML. Complete when there are no
+    /// errors.
+    pub loaded: Option<Loaded<T>>,
+    /// The tree with what is wrong; none when nothing is, or nothing could be read.
+    pub whole: Option<Node>,
+    /// What is missing from lists of the one that is not in those of the other.
+    pub gaps: Gaps,
+    /// Everything that is wrong.
+    pub errors: Vec<Diagnostic>,
 }
 
 impl<T> Loaded<T> {
@@ -117,12 +131,20 @@ impl Loader {
     ///
     /// Everything that is wrong, in the order of the text.
     pub fn load<T: DeserializeOwned + JsonSchema>(self) -> Result<Loaded<T>, Errors> {
+        let Partial { loaded, errors, .. } = self.load_partial();
+        Errors::unless_empty(errors, ())?;
+        loaded.ok_or_else(|| Diagnostic::new(DiagnosticKind::File, "nothing could be read").into())
+    }
+
+    /// The same, going on with what could be read: for checks that come after, so that all errors are told at once.
+    #[must_use]
+    pub fn load_partial<T: DeserializeOwned + JsonSchema>(self) -> Partial<T> {
         let schema = schemars::schema_for!(T);
         let mut layers = Layers::new(&self.env, Dialect::Own, &self.limits);
         for (path, required) in &self.files {
             layers.add_file(path, *required);
         }
-        let Layers { node, mut errors, mut notices, files, unset, .. } = layers;
+        let Layers { node, mut errors, mut notices, files, unset, incomplete, .. } = layers;
         errors.extend(unset.iter().map(Unset::to_error));
         let mut node = node.unwrap_or_else(|| Node::empty_map(nowhere().span_at(0, 1)));
         let (variables, problems) = Override::from_environment(&self.env_without_ignored());
@@ -136,15 +158,36 @@ impl Loader {
             }
         }
         prune(&mut node);
-        // A tree with holes would only be checked for the holes.
-        if errors.iter().all(|e| e.kind == DiagnosticKind::Unset || e.kind == DiagnosticKind::Duplicate) {
-            let (found, remarks) = check_in_place(&mut node, &schema, "", Dialect::Own);
-            errors.extend(found);
-            notices.extend(remarks);
+        // What is missing altogether would only make what is there look wrong.
+        let readable = |e: &Diagnostic| matches!(e.kind, DiagnosticKind::Unset | DiagnosticKind::Duplicate);
+        let mut partial = Partial { loaded: None, whole: None, gaps: Gaps::default(), errors };
+        if incomplete || !partial.errors.iter().all(readable) {
+            return partial;
         }
-        Errors::unless_empty(errors, ())?;
-        let value = typed::deserialize(&node, "")?;
-        Ok(Loaded { value, node, notices: sorted(notices), files, unset: Vec::new() })
+        let compiled = match Compiled::new(&schema) {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                partial.errors.push(error);
+                return partial;
+            }
+        };
+        let (found, remarks) = check_compiled(&mut node, &compiled, "", Dialect::Own);
+        partial.errors.extend(found);
+        notices.extend(remarks);
+        let read = if partial.errors.is_empty() { typed::deserialize(&node, "").ok() } else { None };
+        let value = read.or_else(|| {
+            partial.whole = Some(node.clone());
+            let Rest { value, gaps, untyped } = salvage(&mut node, &compiled)?;
+            partial.gaps = gaps;
+            partial.errors.extend(untyped);
+            Some(value)
+        });
+        if value.is_none() && partial.errors.is_empty() {
+            partial.errors.extend(typed::deserialize::<T>(&node, "").err());
+        }
+        let notices = sorted(notices);
+        partial.loaded = value.map(|value| Loaded { value, node, notices, files, unset: Vec::new() });
+        partial
     }
 
     fn env_without_ignored(&self) -> Environment {

@@ -229,7 +229,7 @@ impl Node {
                 _ => None,
             };
             let Some((next, path)) = next else { break };
-            secret |= secret::is_secret_key(&segment);
+            secret |= secret::hides(&segment);
             (node, dotted) = (next, path);
         }
         (node, dotted, secret)
@@ -306,6 +306,7 @@ impl Node {
             Value::String(text) => text.clone(),
             _ => self.text.as_deref().map_or_else(|| self.to_json().to_string(), str::to_owned),
         };
+        let text = secret::without_url_secrets(&text);
         let cleaned: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(61).collect();
         if cleaned.chars().count() > 60 {
             cleaned.chars().take(57).chain("...".chars()).collect()

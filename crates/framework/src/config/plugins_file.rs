@@ -112,6 +112,17 @@ impl PluginsFile {
     ///
     /// Everything that is wrong in any of them, in the order of the text.
     pub fn load(paths: &[PathBuf], options: &PluginsFileOptions<'_>) -> Result<Self, Errors> {
+        let (file, errors) = Self::load_partial(paths, options);
+        complete(file, errors)
+    }
+
+    /// The same, going on with what could be read: the errors, and the files without what is wrong in them; none of
+    /// them when one is missing or no YAML.
+    #[must_use]
+    pub fn load_partial(
+        paths: &[PathBuf],
+        options: &PluginsFileOptions<'_>,
+    ) -> (Option<Self>, Vec<Diagnostic>) {
         let paths: Vec<(&Path, bool)> = paths.iter().map(|p| (p.as_path(), true)).collect();
         Self::read(&paths, options)
     }
@@ -123,27 +134,28 @@ impl PluginsFile {
     /// As [`PluginsFile::load`]; also when the named file is missing.
     pub fn load_default(directory: &Path, options: &PluginsFileOptions<'_>) -> Result<Self, Errors> {
         let switches = PluginSwitches::read(options.env)?;
-        match switches.config_file {
+        let (file, errors) = match switches.config_file {
             Some(named) => Self::read(&[(&directory.join(named), true)], options),
             None => Self::read(&[(&directory.join(DEFAULT_PLUGINS_FILE), false)], options),
-        }
+        };
+        complete(file, errors)
     }
 
-    fn read(paths: &[(&Path, bool)], options: &PluginsFileOptions<'_>) -> Result<Self, Errors> {
+    fn read(paths: &[(&Path, bool)], options: &PluginsFileOptions<'_>) -> (Option<Self>, Vec<Diagnostic>) {
         let dialect = Dialect::Foreign { strict: options.strict };
         let mut layers = Layers::new(options.env, dialect, &options.limits);
         for (path, required) in paths {
             layers.add_file(path, *required);
         }
-        let Layers { node, mut errors, mut notices, files, unset, .. } = layers;
+        let Layers { node, mut errors, mut notices, files, unset, incomplete, .. } = layers;
         let mut node = node.unwrap_or_else(|| Node::empty_map(nowhere().span_at(0, 1)));
         prune(&mut node);
         let switches = PluginSwitches::read(options.env).unwrap_or_else(|found| {
             errors.extend(found.into_list());
             PluginSwitches::default()
         });
-        if !errors.iter().all(|e| e.kind == DiagnosticKind::Duplicate) {
-            Errors::unless_empty(std::mem::take(&mut errors), ())?;
+        if incomplete || !errors.iter().all(|e| e.kind == DiagnosticKind::Duplicate) {
+            return (None, errors);
         }
         let schema = schemars::schema_for!(RawPluginsFile);
         let (found, remarks) = check_in_place(&mut node, &schema, "", dialect);
@@ -163,8 +175,13 @@ impl PluginsFile {
         let plugin_dirs = node.get("plugin_dirs").and_then(Node::as_list).unwrap_or_default();
         let plugin_dirs = plugin_dirs.iter().filter_map(PluginDir::of).collect();
         let (entries, notices) = (reading.entries, sorted(notices));
-        Errors::unless_empty(errors, Self { entries, settings, plugin_dirs, notices, files, node })
+        (Some(Self { entries, settings, plugin_dirs, notices, files, node }), errors)
     }
+}
+
+fn complete(file: Option<PluginsFile>, errors: Vec<Diagnostic>) -> Result<PluginsFile, Errors> {
+    Errors::unless_empty(errors, ())?;
+    file.ok_or_else(|| Diagnostic::new(DiagnosticKind::File, "nothing could be read").into())
 }
 
 fn read_settings(

@@ -16,6 +16,7 @@ pub enum FileKind {
     Plugins,
 }
 
+/// Kept in step with the gateway's configuration by a test there: its type is not known here.
 const ONLY_OWN: [&str; 11] = [
     "listen",
     "state_dir",
@@ -26,11 +27,23 @@ const ONLY_OWN: [&str; 11] = [
     "llms",
     "apps",
     "limits",
-    "telemetry",
-    "admin",
+    "egress",
+    "watch",
 ];
-const ONLY_PLUGINS: [&str; 4] =
-    ["plugin_settings", "server_settings", "grpc_server_settings", "unix_socket_server_settings"];
+const ONLY_PLUGINS: [&str; 3] = ["server_settings", "grpc_server_settings", "unix_socket_server_settings"];
+
+/// Keys of both that a file which changes single plugins of another has no use for, and nearly every whole plugin
+/// file has.
+const MOSTLY_PLUGINS: [&str; 2] = ["plugin_settings", "plugin_dirs"];
+
+/// What a file is, and whether it could as well be the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recognised {
+    /// What it is when it stands alone.
+    pub kind: FileKind,
+    /// Whether its own keys or name say so. Without, it follows the files it is given together with.
+    pub certain: bool,
+}
 
 /// Looks at a file's top-level keys; where these fit both, its name decides (`mortise*.yaml` is Mortise's own).
 ///
@@ -38,16 +51,35 @@ const ONLY_PLUGINS: [&str; 4] =
 ///
 /// When the file cannot be read or is no text.
 pub fn recognise(path: &Path) -> Result<FileKind, Errors> {
+    recognise_surely(path).map(|found| found.kind)
+}
+
+/// The same, and whether it is certain: a file with nothing but `plugins:` can be a plugin file, or change a few
+/// plugins of a file of Mortise's own.
+///
+/// # Errors
+///
+/// When the file cannot be read or is no text.
+pub fn recognise_surely(path: &Path) -> Result<Recognised, Errors> {
     let source = Source::read(path, &Limits::default())?;
-    let has = |keys: &[&str]| top_level_keys(source.text()).any(|key| keys.contains(&key));
-    if has(&ONLY_OWN) {
-        return Ok(FileKind::Own);
-    }
+    let text = source.text();
+    let has = |keys: &[&str]| top_level_keys(text).any(|key| keys.contains(&key));
     let named_own = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.starts_with("mortise"));
-    if has(&ONLY_PLUGINS) || (!named_own && has(&["plugins", "plugin_dirs"])) {
-        return Ok(FileKind::Plugins);
-    }
-    Ok(FileKind::Own)
+    let templated = ["{{", "{%"].iter().any(|mark| text.contains(mark));
+    let (kind, certain) = if has(&ONLY_OWN) {
+        (FileKind::Own, true)
+    } else if has(&ONLY_PLUGINS) {
+        (FileKind::Plugins, true)
+    } else if named_own {
+        (FileKind::Own, true)
+    } else if has(&MOSTLY_PLUGINS) {
+        (FileKind::Plugins, true)
+    } else if has(&["plugins"]) {
+        (FileKind::Plugins, templated)
+    } else {
+        (FileKind::Own, false)
+    };
+    Ok(Recognised { kind, certain })
 }
 
 pub(super) fn top_level_keys(text: &str) -> impl Iterator<Item = &str> {

@@ -35,6 +35,15 @@ impl Compiled {
         &self.validator
     }
 
+    /// Whether a top-level key is accepted only since others have it: its description begins with
+    /// `Accepted for compatibility, without effect`. The words are what a reader of the schema sees, so that what is
+    /// documented and what is told cannot differ.
+    pub(super) fn is_without_effect(&self, key: &str) -> bool {
+        let property = self.root.get("properties").and_then(|properties| properties.get(key));
+        let description = property.and_then(|schema| schema.get("description")).and_then(Value::as_str);
+        description.is_some_and(|text| text.starts_with("Accepted for compatibility, without effect"))
+    }
+
     /// The keys that the object schema around a keyword allows, references followed.
     pub(super) fn keys_beside(&self, keyword_pointer: &str) -> Vec<&str> {
         let object = keyword_pointer.rsplit_once('/').map_or("", |(parent, _)| parent);

@@ -79,6 +79,8 @@ struct Frame {
     anchor: usize,
     size: usize,
     secret: bool,
+    /// Whether it is, or is in, what may hold secrets under any key.
+    holds_anything: bool,
     body: Body,
 }
 
@@ -184,8 +186,8 @@ impl<'s> Builder<'s> {
                 "a key must be a plain text".to_owned(),
             ));
         }
-        let (span, secret) = (self.span(offset, 1), self.in_secret());
-        self.stack.push(Frame { span, anchor, size: 1, secret, body });
+        let (span, secret, holds_anything) = (self.span(offset, 1), self.in_secret(), self.in_anything());
+        self.stack.push(Frame { span, anchor, size: 1, secret, holds_anything, body });
         Ok(())
     }
 
@@ -198,6 +200,14 @@ impl<'s> Builder<'s> {
         self.stack.last().is_some_and(|frame| {
             frame.secret
                 || matches!(&frame.body, Body::Map { key: Some((key, _)), .. } if secret::is_secret_key(key))
+        })
+    }
+
+    /// Whether what opens next may hold secrets under any key.
+    fn in_anything(&self) -> bool {
+        self.stack.last().is_some_and(|frame| {
+            frame.holds_anything
+                || matches!(&frame.body, Body::Map { key: Some((key, _)), .. } if secret::holds_anything(key))
         })
     }
 
@@ -284,15 +294,19 @@ impl<'s> Builder<'s> {
         if computed {
             node.flag(Flags::EXPANDED);
         } else if self.in_secret() {
-            self.remember_secret(text);
+            self.remember_secret(text, 4);
+        } else if self.stack.last().is_some_and(|frame| frame.holds_anything) {
+            self.remember_secret(text, 8);
         }
         self.finish(node, anchor, 1);
         Ok(())
     }
 
-    fn remember_secret(&mut self, text: &str) {
+    fn remember_secret(&mut self, text: &str, shortest: usize) {
         // Very short texts would blot out half of every line; numbers of secrets are bounded like values.
-        for line in text.lines().map(str::trim).filter(|line| line.len() >= 4 && !line.starts_with("${")) {
+        for line in
+            text.lines().map(str::trim).filter(|line| line.len() >= shortest && !line.starts_with("${"))
+        {
             if self.secrets.len() < 10_000 {
                 self.secrets.push(line.to_owned());
             }

@@ -117,7 +117,7 @@ pub(super) fn known<'n>(
     found: &mut Findings<'_>,
 ) {
     let names: Vec<&str> = names.into_iter().map(String::as_str).collect();
-    if names.contains(&name) {
+    if names.contains(&name) || found.unread.may_be(what, name) {
         return;
     }
     let help = match nearest(name, names.iter().copied()).first() {

@@ -9,16 +9,17 @@ use mortise_framework::{
     Framework, Plan,
     catalogue::Catalogue,
     config::{
-        Environment, Errors, FileKind, Loaded, Loader, Notice, Override, PluginSettings,
+        Diagnostic, DiagnosticKind, Environment, Errors, FileKind, Loaded, Loader, Notice, Override, Partial,
+        PluginSettings, Recognised,
         looked_at::{self, LookedAt},
-        recognise,
+        recognise_surely,
     },
 };
 
 use super::{
     App, Config, Egress, Listen, Upstream, app, check, egress, listen,
     outline::Outline,
-    place::{self, Findings},
+    place::{self, Findings, Unread},
     plugins, upstream,
 };
 
@@ -65,6 +66,10 @@ pub struct LoadOptions {
     pub defaults: bool,
     /// Things noticed before, such as lines of a `.env` file that make no sense.
     pub notices: Vec<Notice>,
+    /// Of those added, the files that could be of either kind.
+    unsure: Vec<usize>,
+    /// Whether one of those added is certainly of the own kind.
+    surely_own: bool,
 }
 
 impl LoadOptions {
@@ -83,17 +88,30 @@ impl LoadOptions {
             strict: false,
             defaults: true,
             notices,
+            unsure: Vec::new(),
+            surely_own: false,
         }
     }
 
-    /// Adds a file, recognised by its keys.
+    /// Adds a file, recognised by its keys. One that fits both kinds is of the own kind when another one added, before
+    /// or after, certainly is.
     ///
     /// # Errors
     /// When it cannot be read.
     pub fn add_file(&mut self, path: impl Into<PathBuf>) -> Result<FileKind, Errors> {
         let path = path.into();
-        let kind = recognise(&self.path(&path))?;
+        let Recognised { mut kind, certain } = recognise_surely(&self.path(&path))?;
+        self.surely_own |= certain && kind == FileKind::Own;
+        if !certain {
+            self.unsure.push(self.files.len());
+        }
         self.files.push((path, kind));
+        if self.surely_own {
+            for at in self.unsure.drain(..) {
+                self.files[at].1 = FileKind::Own;
+            }
+            kind = self.files.last().map_or(kind, |(_, kind)| *kind);
+        }
         Ok(kind)
     }
 
@@ -156,12 +174,16 @@ impl Settled {
 
     fn read(options: &LoadOptions, framework: &Framework) -> Result<Self, Errors> {
         looked_at::note(&options.directory.join(DOTENV_FILE));
-        let loaded = own(options)?;
+        let Partial { loaded, whole, gaps, errors: own_errors } = own(options);
+        let Some(loaded) = loaded else { return Err(or_unreadable(own_errors)) };
         let mut found = Findings::new(&loaded, &options.directory);
+        found.unread =
+            Unread { whole: whole.as_ref(), plugins: place::any_below(&own_errors, "plugins_files") };
         found.notices.extend(options.notices.iter().cloned());
         found.notices.extend(loaded.notices.iter().cloned());
         let config = &loaded.value;
-        let guarded = config.apps.is_some();
+        let guarded =
+            config.apps.is_some() || whole.as_ref().is_some_and(|whole| whole.get("apps").is_some());
         let flags = (options.host.as_deref(), options.port);
         let listen = listen::settle(&config.listen, flags, guarded, &mut found);
         let egress = egress::settle(&config.egress, &mut found);
@@ -174,7 +196,10 @@ impl Settled {
         });
         let plugins = plugins::settle(options, framework, &loaded, &mut found);
         let state_dir = state_dir(&loaded, options);
-        let Findings { errors, notices, .. } = found;
+        let Findings { mut errors, notices, .. } = found;
+        errors.iter_mut().for_each(|error| place::as_written(error, &gaps));
+        errors.retain(|error| !place::is_echo(error, &own_errors));
+        errors.extend(own_errors);
         let outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings, &plugins.plan);
         if let Some(errors) = Errors::from_list(errors) {
             return Err(errors);
@@ -199,7 +224,7 @@ impl Settled {
 }
 
 /// The own files, variables and flags.
-fn own(options: &LoadOptions) -> Result<Loaded<Config>, Errors> {
+fn own(options: &LoadOptions) -> Partial<Config> {
     let mut loader = Loader::new(options.environment.clone()).ignore_variables(NOT_KEYS);
     let mut named = options.files.iter().filter(|(_, kind)| *kind == FileKind::Own).peekable();
     if named.peek().is_none() && options.defaults {
@@ -208,7 +233,12 @@ fn own(options: &LoadOptions) -> Result<Loaded<Config>, Errors> {
     for (path, _) in named {
         loader = loader.own_file(options.path(path));
     }
-    loader.overrides(options.overrides.iter().cloned()).load()
+    loader.overrides(options.overrides.iter().cloned()).load_partial()
+}
+
+fn or_unreadable(errors: Vec<Diagnostic>) -> Errors {
+    let unreadable = || Diagnostic::new(DiagnosticKind::File, "the configuration cannot be read").into();
+    Errors::from_list(errors).unwrap_or_else(unreadable)
 }
 
 fn state_dir(loaded: &Loaded<Config>, options: &LoadOptions) -> PathBuf {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mortise_framework::config::{Diagnostic, DiagnosticKind, Loaded, Node};
+use mortise_framework::config::{Diagnostic, DiagnosticKind, Gaps, Loaded, Node, Span};
 
 use super::Config;
 
@@ -22,17 +22,89 @@ pub(super) fn folder(node: Option<&Node>, directory: &Path) -> PathBuf {
     }
 }
 
+/// Whether any of these is about something at or below a key.
+pub(super) fn any_below(errors: &[Diagnostic], key: &str) -> bool {
+    errors.iter().any(|error| is_within(&error.path, key))
+}
+
+fn is_within(path: &str, parent: &str) -> bool {
+    path.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Gives an error the path it has in the files, not in what is left of them. Entries of `plugins` are read from the
+/// whole.
+pub(super) fn as_written(error: &mut Diagnostic, gaps: &Gaps) {
+    if !is_within(&error.path, "plugins") {
+        error.path = gaps.written(&error.path);
+    }
+}
+
+/// Whether an error may come only from what was taken out because of others.
+pub(super) fn is_echo(error: &Diagnostic, of: &[Diagnostic]) -> bool {
+    let file = |error: &Diagnostic| error.span.as_ref().map(Span::file).map(str::to_owned);
+    let same_file = |other: &Diagnostic| match (file(error), file(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => true,
+    };
+    let about_the_same = |other: &&Diagnostic| {
+        is_within(&error.path, &other.path)
+            || (is_within(&other.path, &error.path) && error.kind != DiagnosticKind::Duplicate)
+    };
+    let told =
+        |other: &&Diagnostic| !error.path.is_empty() && !other.path.is_empty() && about_the_same(other);
+    of.iter().filter(told).any(same_file)
+}
+
+/// What is written down and could not be read, for not calling it missing.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Unread<'a> {
+    /// The own configuration with its errors, if it has any.
+    pub(super) whole: Option<&'a Node>,
+    /// Whether there may be plugins that nobody knows of.
+    pub(super) plugins: bool,
+}
+
+impl Unread<'_> {
+    /// Whether something of this sort and name may be there, although it is not among what was read.
+    pub(super) fn may_be(&self, what: &str, name: &str) -> bool {
+        let section = match what {
+            "plugin" => "plugins",
+            "upstream" => "upstreams",
+            "virtual server" => "servers",
+            "LLM" => "llms",
+            "app" => "apps",
+            _ => return false,
+        };
+        (what == "plugin" && self.plugins)
+            || self.whole.and_then(|whole| whole.get(section)).is_some_and(|section| may_hold(section, name))
+    }
+}
+
+/// Whether a map has this key, or a list an item of this name or one that cannot be told.
+pub(super) fn may_hold(section: &Node, name: &str) -> bool {
+    if let Some(map) = section.as_map() {
+        return map.contains_key(name);
+    }
+    let Some(items) = section.as_list() else { return !section.is_null() };
+    items.iter().any(|item| match item.get("name").and_then(Node::as_str) {
+        Some(written) => written == name || written.is_empty() || written.contains("${"),
+        None => true,
+    })
+}
+
 /// Gathers errors with the places of what they are about.
 pub(super) struct Findings<'a> {
     loaded: &'a Loaded<Config>,
     pub(super) directory: &'a Path,
     pub(super) errors: Vec<Diagnostic>,
     pub(super) notices: Vec<Diagnostic>,
+    pub(super) unread: Unread<'a>,
 }
 
 impl<'a> Findings<'a> {
     pub(super) fn new(loaded: &'a Loaded<Config>, directory: &'a Path) -> Self {
-        Self { loaded, directory, errors: Vec::new(), notices: Vec::new() }
+        let (errors, notices) = (Vec::new(), Vec::new());
+        Self { loaded, directory, errors, notices, unread: Unread::default() }
     }
 
     /// What is written at a dotted path.

@@ -6,9 +6,9 @@ use mortise_framework::{
     Framework, Plan,
     catalogue::Catalogue,
     config::{
-        ConditionMatching, DEFAULT_PLUGINS_FILE, Dialect, EntryRules, Errors, FileKind, Loaded, Node,
-        PluginDir, PluginEntry, PluginSettings, PluginSwitches, PluginsFile, PluginsFileOptions, looked_at,
-        read_entries,
+        ConditionMatching, DEFAULT_PLUGINS_FILE, Diagnostic, DiagnosticKind, Dialect, EntryRules, Errors,
+        FileKind, Loaded, Mode, Node, Notice, PluginDir, PluginEntry, PluginSettings, PluginSwitches,
+        PluginsFile, PluginsFileOptions, looked_at, read_entries, read_partial_entries,
     },
     pipeline,
 };
@@ -42,6 +42,7 @@ pub(super) fn settle(
 ) -> Plugins {
     let switches = PluginSwitches::read(&options.environment).unwrap_or_else(|errors| {
         found.errors.extend(errors.into_list());
+        found.unread.plugins = true;
         PluginSwitches::default()
     });
     let hooks = framework.hooks().names();
@@ -65,7 +66,7 @@ pub(super) fn settle(
         enabled: switches.enabled,
         start_idle: false,
     };
-    check(framework, &plan, found);
+    check(framework, &plan, foreign.node.as_ref(), found);
     Plugins { plan, settings, files: foreign.files, foreign: foreign.node, catalogue }
 }
 
@@ -85,7 +86,7 @@ fn foreign(
     loaded: &Loaded<Config>,
     found: &mut Findings<'_>,
 ) -> Foreign {
-    let paths = paths(options, switches, loaded);
+    let paths = paths(options, switches, loaded, found.unread.plugins);
     if paths.is_empty() {
         return Foreign::default();
     }
@@ -95,8 +96,14 @@ fn foreign(
         settings_without_effect: &WITHOUT_EFFECT,
         ..PluginsFileOptions::new(&options.environment)
     };
-    match PluginsFile::load(&paths, &how) {
-        Ok(file) => {
+    let (file, errors) = PluginsFile::load_partial(&paths, &how);
+    // What is wrong in one entry of a list need not keep others from being looked at; what its name is may be.
+    let nameless = file.as_ref().and_then(|file| file.node.get("plugins"));
+    found.unread.plugins |=
+        !errors.is_empty() && (file.is_none() || nameless.is_some_and(|list| place::may_hold(list, "")));
+    found.errors.extend(errors);
+    match file {
+        Some(file) => {
             found.notices.extend(file.notices);
             Foreign {
                 entries: file.entries,
@@ -106,16 +113,18 @@ fn foreign(
                 plugin_dirs: file.plugin_dirs,
             }
         }
-        Err(errors) => {
-            found.errors.extend(errors.into_list());
-            Foreign::default()
-        }
+        None => Foreign::default(),
     }
 }
 
 /// The plugin files, in order: those configured or else the default one, those given like a configuration file, and
 /// the one that the environment names.
-fn paths(options: &LoadOptions, switches: &PluginSwitches, loaded: &Loaded<Config>) -> Vec<PathBuf> {
+fn paths(
+    options: &LoadOptions,
+    switches: &PluginSwitches,
+    loaded: &Loaded<Config>,
+    unsure: bool,
+) -> Vec<PathBuf> {
     let given = options
         .files
         .iter()
@@ -130,7 +139,11 @@ fn paths(options: &LoadOptions, switches: &PluginSwitches, loaded: &Loaded<Confi
                 paths.push(place::folder(item, &options.directory).join(name));
             }
         }
-        None if options.defaults && switches.config_file.is_none() && given.clone().next().is_none() => {
+        None if !unsure
+            && options.defaults
+            && switches.config_file.is_none()
+            && given.clone().next().is_none() =>
+        {
             let default = options.path(DEFAULT_PLUGINS_FILE);
             looked_at::note(&default);
             paths.extend(default.exists().then_some(default));
@@ -148,8 +161,14 @@ fn paths(options: &LoadOptions, switches: &PluginSwitches, loaded: &Loaded<Confi
 }
 
 fn inline(hooks: &[&str], loaded: &Loaded<Config>, found: &mut Findings<'_>) -> Vec<PluginEntry> {
-    let Some(list) = loaded.node.get("plugins") else { return Vec::new() };
+    let whole = found.unread.whole.unwrap_or(&loaded.node);
+    let Some(list) = whole.get("plugins") else { return Vec::new() };
     let rules = EntryRules { known_hooks: hooks, dialect: Dialect::Own, unset: &[] };
+    if found.unread.whole.is_some() {
+        let (entries, errors) = read_partial_entries(list, "plugins", &rules);
+        found.errors.extend(errors);
+        return entries;
+    }
     match read_entries(list, "plugins", &rules) {
         Ok((entries, notices)) => {
             found.notices.extend(notices);
@@ -157,7 +176,7 @@ fn inline(hooks: &[&str], loaded: &Loaded<Config>, found: &mut Findings<'_>) -> 
         }
         Err(errors) => {
             found.errors.extend(errors.into_list());
-            Vec::new()
+            read_partial_entries(list, "plugins", &rules).0
         }
     }
 }
@@ -202,16 +221,49 @@ fn settings(
 }
 
 /// What only the framework can check: kinds, configurations, bindings.
-fn check(framework: &Framework, plan: &Plan, found: &mut Findings<'_>) {
+fn check(framework: &Framework, plan: &Plan, foreign: Option<&Node>, found: &mut Findings<'_>) {
+    let unread = foreign.and_then(|node| node.get("plugins")).filter(|_| !found.errors.is_empty());
     let names: Vec<&String> = plan.entries.iter().map(|entry| &entry.name).collect();
     for (index, binding) in plan.bindings.iter().enumerate() {
+        if unread.is_some_and(|list| place::may_hold(list, &binding.plugin)) {
+            continue;
+        }
         let path = format!("bindings[{index}].plugin");
         super::check::known("plugin", &binding.plugin, names.iter().copied(), &path, found);
     }
+    let lists = [foreign, found.unread.whole].into_iter().flatten().filter_map(|node| node.get("plugins"));
+    let mut written = lists.filter_map(Node::as_list).flatten().map(|entry| entry.get("name")?.as_str());
+    let all_read = !found.unread.plugins
+        && written.all(|name| name.is_some_and(|name| names.iter().any(|known| *known == name)));
+    found.notices.extend(plan.entries.iter().filter_map(|entry| waiting(framework, entry)));
     match framework.check(plan) {
         Ok(notices) => found.notices.extend(notices),
+        Err(errors) if !all_read => {
+            // What is depended on may be among what could not be read.
+            let depends = |error: &Diagnostic| error.path.contains(".dependencies");
+            let errors = errors.into_list().into_iter().filter(|error| !depends(error)).collect();
+            if let Some(errors) = Errors::from_list(errors) {
+                add_errors(errors, plan, found);
+            }
+        }
         Err(errors) => add_errors(errors, plan, found),
     }
+}
+
+/// A word about the settings of an entry that nothing here runs: nobody has looked at their values.
+fn waiting(framework: &Framework, entry: &PluginEntry) -> Option<Notice> {
+    if !entry.problems.is_empty() || entry.mode == Mode::Disabled {
+        return None;
+    }
+    let settings = ["mcp", "grpc", "unix_socket", "config"];
+    let given: Vec<&str> =
+        settings.into_iter().filter(|key| entry.given.iter().any(|given| given == key)).collect();
+    let first = given.first()?;
+    let reason = framework.waits_for(entry)?;
+    let shown = given.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(" and ");
+    let message = format!("{shown} of `{}` has no effect yet: it {reason}", entry.name);
+    let notice = Diagnostic::new(DiagnosticKind::Remark, message).at(entry.place(first).clone());
+    Some(notice.path(format!("{}.{first}", entry.path)))
 }
 
 /// The framework knows bindings as values without places; where one can be found, it is added.

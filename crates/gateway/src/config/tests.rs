@@ -5,7 +5,10 @@ use mortise_framework::{
     config::{Environment, Errors, FileKind, Notice},
     runtime::NativeRuntime,
 };
-use mortise_plugin_api::{Native, NativeKind};
+use mortise_plugin_api::{
+    Native, NativeKind, Needs, Verdict,
+    hooks::{ToolPostInvoke, ToolPreInvoke},
+};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -19,7 +22,10 @@ fn framework() -> Framework {
         about: "does nothing",
         hooks: &[],
         config_schema: || json!({ "type": "object" }).try_into().unwrap(),
-        build: |_| Ok(Native::new(()).into_plugin()),
+        build: |_| {
+            let before = Native::new(()).on::<ToolPreInvoke>(Needs::observe(), |_, _, _| Ok(Verdict::Pass));
+            Ok(before.on::<ToolPostInvoke>(Needs::observe(), |_, _, _| Ok(Verdict::Pass)).into_plugin())
+        },
     };
     let pii = kind("pii_filter", &["plugins.pii_filter.pii_filter.PIIFilterPlugin"]);
     Framework::builder().runtime(NativeRuntime::new([pii, kind("deny_list", &[])])).build()
@@ -265,7 +271,7 @@ fn unknown_keys_are_errors_with_the_nearest_one() {
 fn all_errors_are_told_at_once() {
     let text = "listen: { address: nowhere }\nupstreams: { a: {}, b: { url: \"ftp://h\" } }\nservers: { s: { upstreams: [c] } }\nplugins: [{ name: p, kind: builtin.nothing, hooks: [tool_pre_invok] }]\n";
     let lines: Vec<u32> = errors(text).iter().map(|e| e.0).collect();
-    assert_eq!(lines, [1, 2, 2, 3, 4]);
+    assert_eq!(lines, [1, 2, 2, 3, 4, 4]);
 }
 
 const PLUGIN_FILE: &str = "plugins:\n  - name: pii\n    kind: plugins.pii_filter.pii_filter.PIIFilterPlugin\n    priority: 7\n  - name: mine\n    kind: plugins.my_plugin.plugin.MyPlugin\nplugin_settings:\n  plugin_timeout: 5\n  fail_on_plugin_error: true\n";
@@ -321,6 +327,122 @@ fn a_file_that_was_named_must_exist() {
     let folder = Folder::new(&[]);
     let error = folder.options(&[]).add_file("nowhere.yaml").unwrap_err();
     assert!(error.to_string().contains("nowhere.yaml"));
+}
+
+#[test]
+fn a_file_with_plugins_alone_lies_over_the_own_file_it_is_given_with() {
+    let own = "listen: {}\nplugins:\n  - { name: pii, kind: builtin.pii_filter }\n";
+    let folder =
+        Folder::new(&[("base.yaml", own), ("prod.yaml", "plugins: [{ name: pii, mode: permissive }]\n")]);
+    for order in [["base.yaml", "prod.yaml"], ["prod.yaml", "base.yaml"]] {
+        let mut options = folder.options(&[]);
+        for file in order {
+            options.add_file(file).unwrap();
+        }
+        assert!(options.files.iter().all(|(_, kind)| *kind == FileKind::Own), "{:?}", options.files);
+        let settled = Settled::load(&options, &framework()).unwrap();
+        assert_eq!(settled.plan.entries[0].mode, mortise_framework::config::Mode::Permissive);
+    }
+}
+
+#[test]
+fn faults_of_all_kinds_are_told_in_one_run_in_the_order_of_the_text() {
+    let text = "\
+listen: { address: nowhere }
+limits: { max_argument_bytes: lots, bogus: 1 }
+plugins:
+  - { name: one, kind: builtin.nothing, bogus: 1 }
+  - { name: two, kind: builtin.pii_filter, hooks: [tool_pre_invok], mode: enforced }
+  - { kind: builtin.pii_filter }
+  - { name: three, kind: builtin.deny_list }
+bindings:
+  - { plugin: two, mod: x }
+  - { bogus: 1 }
+  - { plugin: thre }
+upstreams: { a: { url: 5, bogus: 1 }, b: { url: \"ftp://h\" }, c: 5 }
+servers: { s: { upstreams: [a, b, c, d] } }
+";
+    let found = errors(text);
+    let places: Vec<_> = found.iter().map(|(line, path, _)| (*line, path.as_str())).collect();
+    for place in [
+        (1, "listen.address"),
+        (2, "limits.max_argument_bytes"),
+        (2, "limits.bogus"),
+        (4, "plugins[0].bogus"),
+        (4, "plugins[0].kind"),
+        (5, "plugins[1].hooks[0]"),
+        (5, "plugins[1].mode"),
+        (6, "plugins[2].name"),
+        (9, "bindings[0].mod"),
+        (10, "bindings[1].bogus"),
+        (10, "bindings[1].plugin"),
+        (12, "upstreams.b.url"),
+        (12, "upstreams.c"),
+        (13, "servers.s.upstreams[3]"),
+    ] {
+        assert!(places.contains(&place), "{place:?} in {found:#?}");
+    }
+    assert!(places.is_sorted_by_key(|(line, _)| *line), "{places:?}");
+    // A plugin without a name may be any: what is perhaps right is not called wrong.
+    assert!(!places.iter().any(|(_, path)| path.starts_with("bindings[2]")), "{found:#?}");
+    assert!(!found.iter().any(|(_, _, message)| message.contains("`two`")), "{found:#?}");
+}
+
+#[test]
+fn what_failed_to_read_is_not_called_missing() {
+    let text = "plugins:\n  - { name: a, kind: builtin.pii_filter, hooks: [tool_pre_invok] }\n  - { name: pii3, kind: builtin.pii_filter }\n  - { name: b, mode: x }\nbindings:\n  - { plugin: pii3 }\n  - { plugin: a }\n  - { plugin: b }\n  - { plugin: c }\n";
+    let found = errors(text);
+    let paths: Vec<_> = found.iter().map(|(_, path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["plugins[0].hooks[0]", "plugins[2].kind", "plugins[2].mode", "bindings[3].plugin"]);
+    let plugins = "plugins:\n  - { name: a, kind: builtin.pii_filter, hooks: [tool_pre_invok] }\n  - { name: b, mode: x }\n";
+    let own = "bindings:\n  - { plugin: a }\n  - { plugin: b }\n  - { plugin: c }\n";
+    let folder = Folder::new(&[("mortise.yaml", own), ("plugins/config.yaml", plugins)]);
+    let shown = folder.load(&[]).unwrap_err().render(false);
+    assert!(shown.contains("no plugin `c`"), "{shown}");
+    assert!(!shown.contains("no plugin `a`") && !shown.contains("no plugin `b`"), "{shown}");
+    std::fs::write(folder.path().join("plugins/config.yaml"), "plugins: [").unwrap();
+    let shown = folder.load(&[]).unwrap_err().render(false);
+    assert!(!shown.contains("no plugin"), "{shown}");
+}
+
+#[test]
+fn places_are_those_in_the_text_although_items_before_failed_to_read() {
+    let found = errors("bindings:\n  - { bogus: 1 }\n  - { scope: x }\n  - { plugin: nope }\n");
+    let places: Vec<_> = found.iter().map(|(line, path, _)| (*line, path.as_str())).collect();
+    assert!(places.contains(&(4, "bindings[2].plugin")), "{found:#?}");
+    assert!(places.contains(&(2, "bindings[0].plugin")), "{found:#?}");
+}
+
+#[test]
+fn an_unset_variable_does_not_hide_what_is_wrong_in_plugin_files() {
+    let own = "listen: { address: \"${ADDR}\" }\nplugins_files: [p.yaml]\n";
+    let plugins = "plugins:\n  - { name: a, kind: builtin.nothing, hooks: [tool_pre_invok] }\n";
+    let folder = Folder::new(&[("mortise.yaml", own), ("p.yaml", plugins)]);
+    let shown = folder.load(&[]).unwrap_err();
+    let paths: Vec<_> = shown.list().iter().map(|error| error.path.as_str()).collect();
+    assert_eq!(paths, ["listen.address", "plugins[0].kind", "plugins[0].hooks[0]"], "{shown}");
+}
+
+#[test]
+fn settings_of_an_entry_that_waits_are_told_to_have_no_effect_yet() {
+    let plugins = "plugins:\n  - name: a\n    kind: external\n    mcp: { proto: STDIO, script: s.py }\n  - { name: b, kind: builtin.pii_filter, config: {} }\n";
+    let settled = Folder::new(&[("plugins/config.yaml", plugins)]).load(&[]).unwrap();
+    let told: Vec<_> = settled.notices.iter().map(|n| (n.path.as_str(), n.message.as_str())).collect();
+    let [("plugins[0].mcp", message)] = told[..] else { panic!("{told:?}") };
+    assert!(message.starts_with("`mcp` of `a` has no effect yet: it waits for"), "{message}");
+}
+
+#[test]
+fn every_key_that_plugin_files_do_not_have_tells_an_own_file() {
+    let plugins = schemars::schema_for!(mortise_framework::config::RawPluginsFile).to_value();
+    let own = schema().to_value();
+    for key in own["properties"].as_object().unwrap().keys() {
+        if plugins["properties"].get(key).is_none() {
+            let folder = Folder::new(&[("some.yaml", &format!("{key}: x\nplugins: []\n"))]);
+            let kind = folder.options(&[]).add_file("some.yaml").unwrap();
+            assert_eq!(kind, FileKind::Own, "{key}");
+        }
+    }
 }
 
 #[test]

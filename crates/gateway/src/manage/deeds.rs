@@ -68,7 +68,7 @@ pub async fn perform(
     };
     let who = match who {
         Ok(who) => who,
-        Err(unauthorized) => return unauthorized.response(),
+        Err(refused) => return refused.response(),
     };
     let Some(reloader) = managed.reloader() else {
         return detail(StatusCode::NOT_FOUND, "the configuration of this gateway cannot be changed");

@@ -18,7 +18,8 @@ pub(super) fn ready(managed: &dyn Managed, with_reasons: bool) -> Response<Bytes
     let pipelines = managed.framework().pipelines();
     let plugins = pipelines.instances().iter().filter_map(|instance| {
         let reason = match instance.state() {
-            State::Ready | State::Disabled | State::Idle(_) => return None,
+            State::Ready => instance.lacks(managed.framework().hooks())?,
+            State::Disabled | State::Idle(_) => return None,
             State::Unavailable(reason) => reason.to_string(),
             other => other.word().to_owned(),
         };

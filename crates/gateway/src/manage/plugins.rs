@@ -43,6 +43,7 @@ pub(super) fn one(framework: &Framework, name: &str) -> Option<Value> {
 fn summary(framework: &Framework, instance: &Instance) -> Map<String, Value> {
     let entry = &instance.entry;
     let state = instance.state();
+    let lacks = if state == State::Ready { instance.lacks(framework.hooks()) } else { None };
     let summary = json!({
         "name": entry.name,
         "priority": entry.priority,
@@ -50,10 +51,10 @@ fn summary(framework: &Framework, instance: &Instance) -> Map<String, Value> {
         "hooks": hooks(framework, instance),
         "tags": entry.tags,
         "conditions": conditions(&entry.conditions),
-        "status": state.word(),
+        "status": if lacks.is_some() { "degraded" } else { state.word() },
         "reason": match &state {
             State::Unavailable(reason) | State::Idle(reason) => Some(&**reason),
-            _ => None,
+            _ => lacks.as_deref(),
         },
         "kind": entry.kind,
         "runtime": instance.runtime,

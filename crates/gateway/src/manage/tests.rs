@@ -163,9 +163,11 @@ async fn one_plugin_is_shown_without_its_secrets() {
 async fn with_apps_only_admins_read_and_probes_need_nothing() {
     let (stage, callers) = (stage().await, guarded());
     for path in ["/plugins", "/api/v1/plugins", "/api/v1/plugins/later", "/api/v1/upstreams", "/metrics"] {
-        for token in [None, Some("plain"), Some("wrong")] {
-            assert_eq!(get(&stage, &callers, path, token).0, 401, "{path} {token:?}");
+        for (token, status) in [(None, 401), (Some("wrong"), 401), (Some("plain"), 403)] {
+            assert_eq!(get(&stage, &callers, path, token).0, status, "{path} {token:?}");
         }
+        let (_, refused) = get(&stage, &callers, path, Some("plain"));
+        assert!(refused["detail"].as_str().unwrap().starts_with("not allowed"), "{path}: {refused}");
         for token in ["admin", "local", "boss"] {
             assert_eq!(get(&stage, &callers, path, Some(token)).0, 200, "{path} {token}");
         }

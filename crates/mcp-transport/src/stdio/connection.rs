@@ -224,6 +224,12 @@ impl PipeConnection {
         }
     }
 
+    /// Whether this side closed the conversation, before the other side or a fault ended it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        matches!(&*self.shared().ended.borrow(), Some(PipeError::Closed { .. }))
+    }
+
     /// Writes what is queued, closes the writing side and fails what is open. The other side is expected
     /// to close its own.
     pub fn close(&self) {

@@ -145,6 +145,8 @@ impl Supervisor {
             self.publish.send_replace(ChildState::Starting);
             let (fault, ready_since) = match self.live().await {
                 Ok(()) => break,
+                // Whoever stops a child may see it fail first.
+                Err(_) if self.stop.is_cancelled() => break,
                 Err(fault) => fault,
             };
             if ready_since.is_some_and(|since| since.elapsed() >= self.config.stable_after) {
@@ -159,8 +161,8 @@ impl Supervisor {
         self.publish.send_replace(ChildState::Stopped);
     }
 
-    /// One life of the child. `Ok` if it was stopped on purpose, else why it ended and since when it had
-    /// been ready.
+    /// One life of the child. `Ok` if it was ended on purpose, by stopping it or by closing its connection on this
+    /// side, else why it ended and since when it had been ready.
     async fn live(&self) -> Result<(), (ChildFault, Option<Instant>)> {
         let (mut child, pipes) =
             ChildProcess::spawn(&self.config.child).map_err(|error| (error.into(), None))?;
@@ -187,6 +189,10 @@ impl Supervisor {
                 return Ok(());
             }
         };
+        if connection.is_closed() {
+            self.end(child, &connection).await;
+            return Ok(());
+        }
         connection.close();
         Err((ChildFault::Ended { name: name.clone(), status }, Some(since)))
     }

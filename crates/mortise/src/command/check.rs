@@ -106,6 +106,9 @@ fn tell_plugin(entry: &PluginEntry, idle: &Idle, assembly: &Assembly, output: &m
     let (name, kind) = (&entry.name, &entry.kind);
     let line = match standing(entry, idle, assembly) {
         Standing::Runs => format!("{} {name} ({kind})", output.paint(Paint::Good, "runs ")),
+        Standing::Degraded(reason) => {
+            format!("{} {name} ({kind}): {reason}", output.paint(Paint::Warn, "runs "))
+        }
         Standing::Disabled => format!("{} {name} ({kind})", output.paint(Paint::Dim, "off  ")),
         Standing::Idle(reason) => format!("{} {name} ({kind}): {reason}", output.paint(Paint::Dim, "idle ")),
         Standing::Waits(reason) => {
@@ -122,6 +125,8 @@ fn counted(count: usize, what: &str) -> String {
 /// What becomes of an entry when the gateway starts.
 pub(super) enum Standing {
     Runs,
+    /// Runs, but not at all of its hooks.
+    Degraded(String),
     Disabled,
     /// Not started, since nothing would call it.
     Idle(Arc<str>),
@@ -136,7 +141,7 @@ pub(super) fn standing(entry: &PluginEntry, idle: &Idle, assembly: &Assembly) ->
         _ if entry.mode == Mode::Disabled => Standing::Disabled,
         (Some(reason), _) => Standing::Waits(reason),
         (None, Some(reason)) => Standing::Idle(reason.clone()),
-        (None, None) => Standing::Runs,
+        (None, None) => assembly.framework.lacks(entry).map_or(Standing::Runs, Standing::Degraded),
     }
 }
 
@@ -144,6 +149,7 @@ impl Standing {
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Runs => "runs",
+            Self::Degraded(_) => "degraded",
             Self::Disabled => "disabled",
             Self::Idle(_) => "idle",
             Self::Waits(_) => "waits",
@@ -152,7 +158,7 @@ impl Standing {
 
     pub(super) fn reason(&self) -> Option<&str> {
         match self {
-            Self::Waits(reason) => Some(reason),
+            Self::Waits(reason) | Self::Degraded(reason) => Some(reason),
             Self::Idle(reason) => Some(reason),
             _ => None,
         }

@@ -8,10 +8,12 @@ use std::collections::HashMap;
 use serde_json::{Map, Value as Json};
 
 use super::{EntryRules, PluginEntry, Problem, ProblemKind, RawPluginEntry, dependencies};
+use crate::config::check::salvage;
 use crate::config::diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice};
 use crate::config::nearest;
 use crate::config::node::{Flags, Node, Value};
 use crate::config::path;
+use crate::config::schema::Compiled;
 use crate::config::source::Span;
 use crate::config::typed;
 
@@ -30,6 +32,18 @@ pub fn read_entries(
     Errors::unless_empty(read.errors, (read.entries, read.notices))
 }
 
+/// Reads the entries of a `plugins` list as far as that is possible: those that have errors too, without what is wrong
+/// in them. Told is only what the check of the list has not.
+#[must_use]
+pub fn read_partial_entries(
+    list: &Node,
+    prefix: &str,
+    rules: &EntryRules<'_>,
+) -> (Vec<PluginEntry>, Vec<Diagnostic>) {
+    let read = Reading::read(list, prefix, rules);
+    (read.entries, read.errors)
+}
+
 /// What reading a list found.
 #[derive(Default)]
 pub(in crate::config) struct Reading {
@@ -39,6 +53,8 @@ pub(in crate::config) struct Reading {
     /// Entries that do not deserialise: echoes, where the check before has complained.
     pub(in crate::config) untyped: Vec<Diagnostic>,
     pub(in crate::config) notices: Vec<Notice>,
+    /// Made for the first entry that needs it.
+    schema: Option<Compiled>,
 }
 
 impl Reading {
@@ -54,6 +70,9 @@ impl Reading {
     fn entry(&mut self, node: &Node, path: String, rules: &EntryRules<'_>) {
         let hooks = check_hooks(node, &path, rules, &mut self.errors, &mut self.notices);
         let dependencies = dependencies::read(node, &path, &mut self.errors);
+        let (errors, notices) = super::transport::check(node, &path, rules);
+        self.errors.extend(errors);
+        self.notices.extend(notices);
         let mut problems = unset_problems(node, rules);
         match transport(node, &path) {
             Ok(problem) => problems.extend(problem),
@@ -64,8 +83,23 @@ impl Reading {
                 let entry = entry(raw, hooks, problems, node, path, rules);
                 self.entries.push(PluginEntry { dependencies, ..entry });
             }
-            Err(error) => self.untyped.push(error),
+            Err(error) => {
+                self.untyped.push(error);
+                if let Some(raw) = self.salvaged(node) {
+                    let entry = entry(raw, hooks, problems, node, path, rules);
+                    self.entries.push(PluginEntry { dependencies, ..entry });
+                }
+            }
         }
+    }
+
+    /// The entry without what is wrong in it: an error has been told, and others may be told with it.
+    fn salvaged(&mut self, node: &Node) -> Option<RawPluginEntry> {
+        if self.schema.is_none() {
+            self.schema = Compiled::new(&schemars::schema_for!(RawPluginEntry)).ok();
+        }
+        let rest = salvage(&mut node.clone(), self.schema.as_ref()?)?;
+        Some(rest.value)
     }
 }
 
@@ -157,10 +191,25 @@ fn entry(
         manifest: None,
         given,
         span,
+        places: places(node),
         path,
         dialect: rules.dialect,
         problems,
     }
+}
+
+/// Where each key stands, and the values that errors are about.
+fn places(node: &Node) -> HashMap<String, Span> {
+    let keys = node.as_map().into_iter().flatten();
+    let mut places: HashMap<String, Span> =
+        keys.map(|(key, entry)| (key.clone(), entry.key_span.clone())).collect();
+    if let Some(kind) = node.get("kind") {
+        places.insert("kind".to_owned(), kind.span().clone());
+    }
+    for hook in node.get("hooks").and_then(Node::as_list).unwrap_or_default() {
+        places.insert(format!("hooks.{}", hook.as_str().unwrap_or_default()), hook.span().clone());
+    }
+    places
 }
 
 fn object(json: Json) -> Map<String, Json> {

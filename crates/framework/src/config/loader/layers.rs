@@ -27,6 +27,8 @@ pub(in crate::config) struct Layers<'a> {
     pub(in crate::config) notices: Vec<Notice>,
     pub(in crate::config) files: Vec<PathBuf>,
     pub(in crate::config) unset: Vec<Unset>,
+    /// Whether a file could not be read, so that nobody knows what else there is.
+    pub(in crate::config) incomplete: bool,
 }
 
 impl<'a> Layers<'a> {
@@ -41,6 +43,7 @@ impl<'a> Layers<'a> {
             notices: Vec::new(),
             files: Vec::new(),
             unset: Vec::new(),
+            incomplete: false,
         }
     }
 
@@ -54,6 +57,7 @@ impl<'a> Layers<'a> {
 
     fn file(&mut self, path: &Path, included_at: Option<&Span>) {
         if let Err(error) = self.try_file(path) {
+            self.incomplete = true;
             self.errors.extend(error.into_iter().map(|e| match (e.span.is_none(), included_at) {
                 (true, Some(span)) => e.at(span.clone()).path("include"),
                 _ => e,
@@ -125,7 +129,10 @@ impl<'a> Layers<'a> {
         for pattern in patterns {
             match self.matching(pattern, folder) {
                 Ok(paths) => paths.iter().for_each(|path| self.file(path, Some(pattern.span()))),
-                Err(error) => self.errors.push(error.at(pattern.span().clone()).path("include")),
+                Err(error) => {
+                    self.incomplete = true;
+                    self.errors.push(error.at(pattern.span().clone()).path("include"));
+                }
             }
         }
     }

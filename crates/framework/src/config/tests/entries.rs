@@ -197,3 +197,28 @@ fn own_config_is_checked_against_the_plugins_own_schema() {
     assert_eq!(checked.notices[0].path, "plugins[0].config.lmit");
     assert_eq!(checked.notices[0].span.as_ref().and_then(crate::config::Span::line), Some(2));
 }
+
+#[test]
+fn keys_of_a_transport_are_looked_at_although_nothing_connects_yet() {
+    let text = "plugins:\n  - name: a\n    kind: external\n    mcp: { proto: SSE, url: \"http://h/\", protoo: x, auth: {}, tls: { verify: true, verfy: 1 } }\n";
+    let file = plugins(text, &[]).expect("unknown keys are tolerated");
+    let told: Vec<&str> = file.notices.iter().map(|n| n.path.as_str()).collect();
+    assert_eq!(told, ["plugins[0].mcp.protoo", "plugins[0].mcp.auth", "plugins[0].mcp.tls.verfy"]);
+    assert!(file.notices[0].help.as_deref().is_some_and(|help| help.starts_with("did you mean `proto`?")));
+    let errors = plugins_with(text, &[], true).expect_err("unknown keys are refused");
+    let refused: Vec<&str> = errors.list().iter().map(|e| e.path.as_str()).collect();
+    assert_eq!(refused, ["plugins[0].mcp.protoo", "plugins[0].mcp.tls.verfy"]);
+}
+
+#[test]
+fn configuration_that_is_documented_as_without_effect_is_told_where_it_is_given() {
+    let schema = serde_json::json!({ "type": "object", "properties": {
+        "old": { "type": "integer", "description": "Accepted for compatibility, without effect: so it is." },
+        "more": { "type": "integer", "description": "Accepted for compatibility, without effect." },
+        "real": { "type": "integer", "description": "Does something." },
+    } });
+    let schema = Compiled::new(&schema.try_into().expect("an object")).expect("compiles");
+    let checked = entry("config: { old: 1, real: 2 }").check_config(&schema).expect("fits");
+    let told: Vec<&str> = checked.notices.iter().map(|n| n.path.as_str()).collect();
+    assert_eq!(told, ["plugins[0].config.old"]);
+}

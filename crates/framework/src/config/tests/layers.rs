@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::{env, folder, places};
 use crate::config::{
     DiagnosticKind, Environment, Errors, FileKind, Loaded, Loader, Override, PluginSwitches, RawPluginEntry,
-    recognise,
+    recognise, recognise_surely,
 };
 
 #[derive(Debug, Deserialize, JsonSchema, Default)]
@@ -193,4 +193,23 @@ fn files_are_recognised_by_their_keys_even_when_broken() {
     let kind = |name: &str| recognise(&dir.path().join(name)).expect("readable");
     assert_eq!([kind("a.yaml"), kind("b.yaml")], [FileKind::Own, FileKind::Plugins]);
     assert_eq!([kind("c.yaml"), kind("mortise.yaml")], [FileKind::Plugins, FileKind::Own]);
+}
+
+#[test]
+fn only_keys_and_names_that_fit_one_kind_make_it_certain() {
+    let dir = folder(&[
+        ("override.yaml", "plugins: []\n"),
+        ("watch.yaml", "watch: false\nplugins: []\n"),
+        ("mortise-prod.yaml", "plugins: []\nplugin_settings: {}\n"),
+        ("whole.yaml", "plugins: []\nplugin_settings: {}\n"),
+        ("template.yaml", "plugins: []\n# {{ env['X'] }}\n"),
+    ]);
+    let of = |name: &str| {
+        let found = recognise_surely(&dir.path().join(name)).expect("readable");
+        (found.kind, found.certain)
+    };
+    assert_eq!(of("override.yaml"), (FileKind::Plugins, false));
+    assert_eq!(of("watch.yaml"), (FileKind::Own, true));
+    assert_eq!(of("mortise-prod.yaml"), (FileKind::Own, true));
+    assert_eq!([of("whole.yaml"), of("template.yaml")], [(FileKind::Plugins, true); 2]);
 }

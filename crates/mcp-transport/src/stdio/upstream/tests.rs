@@ -138,6 +138,19 @@ async fn stopping_ends_grandchildren_and_those_that_ignore_being_asked() {
 }
 
 #[tokio::test]
+async fn a_child_whose_connection_is_closed_here_is_not_started_again() {
+    let upstream = start(&format!("{} cat >/dev/null", introduce("hi")));
+    ready(&upstream).await;
+    let mut state = upstream.state();
+    state.mark_unchanged();
+
+    upstream.connection().unwrap().close();
+
+    timeout(SOON, state.changed()).await.expect("it ends soon").unwrap();
+    assert!(matches!(*state.borrow(), ChildState::Stopped), "{:?}", *state.borrow());
+}
+
+#[tokio::test]
 async fn dropping_the_supervisor_ends_the_grandchildren() {
     let folder = tempfile::tempdir().unwrap();
     let fifo = folder.path().join("fifo");
