@@ -1,7 +1,7 @@
 //! Limits how many calls a user, a tenant, an app or a tool may make in a time.
 //!
 //! Every limit that holds for a call is looked at in one step: a call takes from all of them or, when one refuses, from
-//! none ([`table`]). Time is the host's monotonic clock, set to the time of the day once at start, so that windows lie
+//! none (`table`). Time is the host's monotonic clock, set to the time of the day once at start, so that windows lie
 //! on whole minutes and hours and a clock that is put back gives nobody a second allowance. Counts pass to a successor
 //! when the configuration changes.
 

@@ -2,7 +2,7 @@
 //!
 //! A request that stays on the thread its connection belongs to wakes no other thread and shares no queue, timer wheel
 //! or poller with one; that is worth a sixth of a call's cost. What is shared between requests (connections to
-//! upstreams, timers) is kept once per worker for the same reason: see [`PerWorker`].
+//! upstreams, timers) is kept once per worker for the same reason: see `PerWorker`.
 //!
 //! Not for work that blocks: it would hold up every connection of its worker. What is not bound to a connection stays
 //! on the runtime that started the workers.
