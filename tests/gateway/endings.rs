@@ -126,3 +126,25 @@ async fn plugin_before_one_that_blocks_is_told_and_one_behind_it_never_runs() {
     assert_eq!(after[0].end, End::Blocked);
     assert_eq!(last.all().len(), 0);
 }
+
+#[tokio::test]
+async fn call_that_a_plugin_wants_tried_again_is_made_again_with_all_its_hooks() {
+    let (upstream, recorder) = (Scripted::start().await.unwrap(), Recorder::new());
+    upstream.on_tool("echo", Behaviour::ToolError("try later".to_owned()));
+    let config = json!({ "max_retries": 2, "backoff_base_ms": 1, "jitter": false });
+    let stand = Setup::new()
+        .upstream("docs", &upstream)
+        .plugin("recorder", recorder.plugin(MCP_HOOKS))
+        .entry(json!({ "name": "retry", "kind": "builtin.retry_with_backoff", "config": config }))
+        .start()
+        .await;
+
+    let answer = stand.client().call("echo", json!({ "text": "x" })).await;
+
+    assert_eq!(answer["result"]["isError"], true);
+    assert_eq!(text(&answer), "try later");
+    let calls = upstream.received().iter().filter(|received| received.method == "tools/call").count();
+    assert_eq!(calls, 3, "one attempt and two more");
+    assert_eq!(recorder.at("tool_pre_invoke").len(), 3);
+    assert_eq!(recorder.at("tool_post_invoke").len(), 3);
+}

@@ -1,5 +1,7 @@
 //! Which method is answered how.
 
+use std::time::Duration;
+
 use mortise_mcp::{
     catalog::Kind,
     envelope::{ErrorObject, RpcError, method},
@@ -32,24 +34,32 @@ pub(crate) struct Answer {
     pub(crate) verdict: Verdict,
     /// Headers plugins would like on the HTTP answer; they go out where it is no event stream.
     pub(crate) headers: Headers,
+    /// How long plugins would like to wait before the same is tried again; zero where none would.
+    pub(super) again: Duration,
 }
 
 impl Answer {
     pub(crate) fn blocked(outcome: Outcome) -> Self {
-        Self { outcome, verdict: Verdict::Blocked, headers: Headers::new() }
+        Self { outcome, verdict: Verdict::Blocked, headers: Headers::new(), again: Duration::ZERO }
     }
 
-    /// The same with the headers plugins of a chain would like.
+    /// The same with the headers plugins of a chain would like, and their wish for another attempt.
     pub(crate) fn wishing(mut self, chain: &mortise_framework::Outcome) -> Self {
         self.headers.merge(&chain.response_headers());
+        self.again = self.again.max(chain.retry_after());
         self
+    }
+
+    /// After which pause the same should be tried again; never where it was blocked.
+    pub(crate) fn again(&self) -> Option<Duration> {
+        (self.verdict != Verdict::Blocked && !self.again.is_zero()).then_some(self.again)
     }
 }
 
 impl From<Outcome> for Answer {
     fn from(outcome: Outcome) -> Self {
         let verdict = if outcome.is_ok() { Verdict::Ok } else { Verdict::Error };
-        Self { outcome, verdict, headers: Headers::new() }
+        Self { outcome, verdict, headers: Headers::new(), again: Duration::ZERO }
     }
 }
 

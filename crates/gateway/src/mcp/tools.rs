@@ -1,6 +1,6 @@
 //! `tools/call`: routed by name, guarded by the hooks before and after a tool is called.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
 use mortise_framework::Pair;
@@ -19,6 +19,12 @@ use super::{
     exchange::{Inbound, NoAnswer},
     forwarding, invalid_params, listing,
 };
+
+/// Most attempts of one call, whatever plugins wish for.
+const ATTEMPTS: u32 = 11;
+
+/// Longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Answers `tools/call`.
 pub(crate) async fn call(inbound: &mut Inbound) -> Answer {
@@ -49,17 +55,31 @@ pub(crate) async fn call(inbound: &mut Inbound) -> Answer {
             Err(error) => failed(&error),
         };
     }
-    guarded_call(inbound, &params, &call, at, original).await
+    let mut attempt = 1;
+    loop {
+        let answer = guarded_call(inbound, &params, &call, (at, original.clone())).await;
+        let Some(pause) = answer.again().filter(|_| attempt < ATTEMPTS) else { return answer };
+        let pause = pause.min(LONGEST_PAUSE);
+        tracing::info!(
+            tool = &*call.name,
+            request = &*inbound.request.id,
+            attempt,
+            ?pause,
+            "a tool is called again"
+        );
+        tokio::time::sleep(pause).await;
+        attempt += 1;
+    }
 }
 
+/// One attempt, with all its hooks. Where another one is wished for, plugins keep what they remember of this one.
 async fn guarded_call(
     inbound: &mut Inbound,
     params: &Raw,
     call: &ToolCall<'_>,
-    mut at: usize,
-    mut original: Arc<str>,
+    place: (usize, Arc<str>),
 ) -> Answer {
-    let request = inbound.about(at, &original, &call.name);
+    let request = inbound.about(place.0, &place.1, &call.name);
     let mut pair = Pair::new(
         inbound.snapshot.pipelines.clone(),
         ToolPreInvoke::ID,
@@ -67,6 +87,20 @@ async fn guarded_call(
         std::mem::take(&mut inbound.contexts),
         substitute,
     );
+    let answer = between(inbound, &mut pair, params, call, place).await;
+    if answer.again().is_some() {
+        inbound.contexts = pair.into_contexts();
+    }
+    answer
+}
+
+async fn between(
+    inbound: &mut Inbound,
+    pair: &mut Pair,
+    params: &Raw,
+    call: &ToolCall<'_>,
+    (mut at, mut original): (usize, Arc<str>),
+) -> Answer {
     let asked = ToolPreInvokePayload {
         name: call.name.to_string(),
         args: call.arguments.map_or_else(Json::null, |raw| {
@@ -97,17 +131,18 @@ async fn guarded_call(
         }
     };
     match inbound.forward(at, method::TOOLS_CALL, Some(&params), headers.as_ref()).await {
-        Ok(Ok(result)) => after(&mut pair, exposed, result).await.wishing(&before),
+        Ok(Ok(result)) => after(pair, exposed, result).await.wishing(&before),
         Ok(Err(error)) => {
-            pair.failed(End::UpstreamFailed).await;
-            Err(error).into()
+            let after = pair.failed(End::UpstreamFailed).await;
+            Answer::from(Err(error)).wishing(&after)
         }
         Err(error) => {
             let after = pair.failed(error.end).await;
-            match result_of(after.changed.as_deref()) {
+            let answer = match result_of(after.changed.as_deref()) {
                 Some(result) => Ok(result).into(),
                 None => failed(&error),
-            }
+            };
+            answer.wishing(&after)
         }
     }
 }
