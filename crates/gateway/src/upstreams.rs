@@ -7,6 +7,7 @@
 
 pub mod catalogs;
 pub mod fleet;
+mod keep;
 pub mod link;
 pub mod lists;
 pub mod upstream;

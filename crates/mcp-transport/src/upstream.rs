@@ -190,6 +190,16 @@ impl Connection {
         }
     }
 
+    /// Waits until the server's own messages reach the queue of [`Connection::incoming`], or are known not to come: over
+    /// HTTP, until its stream was answered. What a server wants to ask before that, some drop. At most `patience`, as
+    /// there are servers that answer with their first event. Of use once the queue was taken.
+    pub async fn listening(&self, patience: Duration) {
+        if let Self::Http(http) = self {
+            // Going on without is what patience is for.
+            let _ = timeout(patience, http.listening()).await;
+        }
+    }
+
     /// Ends the session; open exchanges over a pipe fail. Waits a short while at most.
     pub async fn close(&self) {
         match self {

@@ -47,6 +47,13 @@ impl ClientHello {
     pub fn negotiate(&self) -> Version {
         Version::negotiate(&self.protocol_version)
     }
+
+    /// Whether the client answers requests of a server's: for a model's words, a person's, or its roots.
+    #[must_use]
+    pub fn can_be_asked(&self) -> bool {
+        let has = |name| matches!(member(Some(&self.capabilities), name), Ok(Some(_)));
+        ["roots", "sampling", "elicitation"].into_iter().any(has)
+    }
 }
 
 /// What an upstream answers to `initialize`.

@@ -38,6 +38,9 @@ const MAX_ASKED: usize = 1_000;
 /// How long opening a session's own upstream connection may take.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a session's first request to an upstream waits for the upstream's own stream.
+const LISTEN_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Place for a connection of a session's.
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Link>>>>;
 
@@ -146,6 +149,11 @@ impl Session {
         }
         let link = Arc::new(upstream.open(hello).await?);
         self.listen(upstream.id, &link);
+        // The request that opens a connection follows at once, where a client of the server's own would take its time. A
+        // server that asks back beside a request's answer (roots, of some SDKs) needs the stream to stand by then.
+        if self.hello.can_be_asked() {
+            link.connection.listening(LISTEN_PATIENCE).await;
+        }
         *slot = Some(link.clone());
         Ok(link)
     }

@@ -224,6 +224,12 @@ impl PipeConnection {
         }
     }
 
+    /// Whether the conversation has ended, for whatever reason.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.shared().ended.borrow().is_some()
+    }
+
     /// Whether this side closed the conversation, before the other side or a fault ended it.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -69,6 +69,8 @@ struct Shared {
     options: HttpOptions,
     last_id: AtomicU64,
     listening: AtomicBool,
+    /// Set once the server's own stream stands, or is known not to.
+    settled: CancellationToken,
     background: TaskTracker,
     background_room: Arc<Semaphore>,
     /// The stream's task waits on it; set when the last clone goes.
@@ -97,6 +99,7 @@ impl HttpConnection {
             options,
             last_id: AtomicU64::new(0),
             listening: AtomicBool::new(false),
+            settled: CancellationToken::new(),
             background: TaskTracker::new(),
             background_room: Arc::new(Semaphore::new(BACKGROUND_SENDS)),
             stop: CancellationToken::new(),
@@ -177,6 +180,7 @@ impl HttpConnection {
             session: shared.session.clone(),
             options: shared.options.clone(),
             queue: sender,
+            settled: shared.settled.clone(),
             pongs: self.background(),
         };
         let stop = shared.stop.clone();
@@ -185,6 +189,11 @@ impl HttpConnection {
             stop.run_until_cancelled(listen.run()).await;
         });
         Some(receiver)
+    }
+
+    /// Waits until the server's own stream stands or is known not to.
+    pub(super) async fn listening(&self) {
+        self.shared.settled.cancelled().await;
     }
 
     pub(super) async fn close(&self) {

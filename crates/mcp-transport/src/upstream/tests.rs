@@ -1,6 +1,7 @@
 //! Requests over HTTP against this crate's own server, end to end.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -249,6 +250,31 @@ async fn a_server_without_a_stream_of_its_own_ends_the_queue() {
         endpoint(|_| async move { answer::empty(StatusCode::METHOD_NOT_ALLOWED) }).await;
     let connection = connection(&endpoint);
     assert!(timeout(SOON, connection.incoming().unwrap().recv()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn who_waits_for_the_servers_stream_goes_on_once_it_was_answered_and_not_before() {
+    let (tell, told) = tokio::sync::watch::channel(false);
+    let (endpoint, _server) = endpoint(move |_| {
+        let mut told = told.clone();
+        async move {
+            told.wait_for(|answer| *answer).await.unwrap();
+            answer::empty(StatusCode::METHOD_NOT_ALLOWED)
+        }
+    })
+    .await;
+    let connection = connection(&endpoint);
+    let _incoming = connection.incoming().unwrap();
+    let mut waiting = pin!(connection.listening(SOON));
+    tokio::select! {
+        biased;
+        () = &mut waiting => panic!("nothing was answered yet"),
+        () = tokio::task::yield_now() => {}
+    }
+    tell.send_replace(true);
+    let began = std::time::Instant::now();
+    waiting.await;
+    assert!(began.elapsed() < SOON, "an answer ends the wait, not patience");
 }
 
 #[tokio::test]

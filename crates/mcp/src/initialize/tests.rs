@@ -84,3 +84,17 @@ fn instructions_of_one_stay_and_of_several_are_named() {
     let long = "x".repeat(MAX_INSTRUCTIONS);
     assert_eq!(merge_instructions([("a", &*long), ("b", "use b")]), Some("## b\n\nuse b".into()));
 }
+
+#[test]
+fn a_client_can_be_asked_where_it_says_so() {
+    let hello = |capabilities: &str| {
+        let params = format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities}}}"#);
+        ClientHello::parse(Some(&raw(&params))).unwrap()
+    };
+    for capabilities in [r#"{"roots":{"listChanged":true}}"#, r#"{"sampling":{}}"#, r#"{"elicitation":{}}"#] {
+        assert!(hello(capabilities).can_be_asked(), "{capabilities}");
+    }
+    for capabilities in ["{}", r#"{"roots":null}"#, r#"{"experimental":{"roots":{}}}"#] {
+        assert!(!hello(capabilities).can_be_asked(), "{capabilities}");
+    }
+}

@@ -4,6 +4,7 @@ use ::http::StatusCode;
 use mortise_mcp::envelope::{Body, Message};
 use mortise_mcp::sse::Event;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{Background, HttpOptions};
 use crate::backoff::Backoff;
@@ -16,6 +17,8 @@ pub(super) struct Listen {
     pub(super) session: Session,
     pub(super) options: HttpOptions,
     pub(super) queue: mpsc::Sender<Message>,
+    /// Set once the first attempt to open the stream has ended.
+    pub(super) settled: CancellationToken,
     pub(super) pongs: Background,
 }
 
@@ -29,7 +32,9 @@ impl Listen {
         let mut last_id: Option<String> = None;
         loop {
             let mut pause = None;
-            match self.session.events(last_id.as_deref()).await {
+            let opened = self.session.events(last_id.as_deref()).await;
+            self.settled.cancel();
+            match opened {
                 Ok(mut stream) => {
                     let Ok(heard) = self.forward(&mut stream).await else { return };
                     if heard {
