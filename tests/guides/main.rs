@@ -5,15 +5,20 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test takes for granted ends it")]
 
+#[expect(clippy::needless_pass_by_value, reason = "handlers are given what is theirs")]
+mod plugins;
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 7] = [
+    "docs/guide/write-a-plugin.md",
     "docs/guide/embed.md",
     "docs/guide/custom-build.md",
     "docs/guide/test-a-plugin.md",
+    "docs/guide/protect.md",
     "examples/embed-framework/README.md",
     "examples/custom-gateway/README.md",
 ];

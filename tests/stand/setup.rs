@@ -164,6 +164,7 @@ impl Setup {
         let settled = self.load(&framework).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         let gateway = Gateway::start(settled, framework.clone()).await.unwrap();
         let (address, edge) = (gateway.address(), gateway.edge().clone());
+        edge.calls().recordings().mask_with(mortise::masking::mask());
         let reloader = gateway.reloader().clone();
         let admin_token = gateway.fresh_admin_token().map(|token| token.expose().to_owned());
         let (stop, stopped) = oneshot::channel::<()>();

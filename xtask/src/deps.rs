@@ -178,6 +178,16 @@ const OWNED: &[Owned] = &[
         why: "command lines are for programs",
     },
     Owned {
+        name: "prost",
+        owners: &["mortise-gateway", "mortise-tests"],
+        why: "spans are the one thing that is sent as protobuf",
+    },
+    Owned {
+        name: "opentelemetry-proto",
+        owners: &["mortise-tests"],
+        why: "it judges what is sent; the SDK it brings is a second pipeline that the product does without",
+    },
+    Owned {
         name: "hyper",
         owners: &["mortise-mcp-transport", "mortise-gateway", "mortise-testkit"],
         why: "HTTP has one client and one server",

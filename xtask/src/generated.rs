@@ -9,14 +9,14 @@ use std::{
 use anyhow::Context;
 use mortise::{
     framework::config::RawPluginsFile,
-    plugin_api::{HookTable, Manifest},
+    plugin_api::{HookSpec, HookTable, Manifest},
 };
 use serde_json::{Value, json};
 
 use crate::reference;
 
 /// Folders in which nothing but generated files stands.
-const WHOLE_FOLDERS: [&str; 2] = ["contracts/schema", "docs/reference"];
+const WHOLE_FOLDERS: [&str; 3] = ["contracts/openapi", "contracts/schema", "docs/reference"];
 
 /// Writes all files, or with `check` tells which are not current.
 pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<Vec<String>> {
@@ -85,6 +85,10 @@ fn files() -> BTreeMap<String, String> {
             "contracts/schema/plugin-manifest.schema.json".to_owned(),
             pretty(&schemars::schema_for!(Manifest).to_value()),
         ),
+        (
+            "contracts/openapi/management.json".to_owned(),
+            pretty(&mortise::gateway::manage::openapi::document()),
+        ),
         ("docs/reference/config.md".to_owned(), reference::config::page(&config)),
         ("docs/reference/hooks.md".to_owned(), reference::hooks::page(&hooks)),
         ("docs/reference/metrics.md".to_owned(), reference::metrics::page()),
@@ -101,10 +105,20 @@ fn files() -> BTreeMap<String, String> {
             "writable": row.writable,
             "payload": row.payload_schema().to_value(),
             "answer": row.change_schema().to_value(),
+            "examples": examples(row),
         });
         files.insert(format!("contracts/schema/hooks/{}.json", row.name), pretty(&hook));
     }
     files
+}
+
+/// The example of a hook: a payload, and an answer where one is taken.
+fn examples(row: &HookSpec) -> Value {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    match row.example.answer {
+        "" => json!({ "payload": read(row.example.payload) }),
+        answer => json!({ "payload": read(row.example.payload), "answer": read(answer) }),
+    }
 }
 
 fn pretty(value: &Value) -> String {

@@ -28,7 +28,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
-    /// Write the generated files: contracts/schema and docs/reference
+    /// Write the generated files: contracts/openapi, contracts/schema and docs/reference
     Gen {
         /// Write nothing; fail if a file would change
         #[arg(long)]

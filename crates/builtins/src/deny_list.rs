@@ -40,13 +40,13 @@ pub fn kind() -> NativeKind {
 
 fn build(config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
     let config: Config = NativeKind::read(config)?;
-    let words = Words::new(&config.words)?;
+    let words = Words::shared(&config.words)?;
     let needs = Needs::block().in_windows(words.longest());
     Ok(Native::new(DenyList { words }).on_each(TEXT_HOOKS, needs, DenyList::look).into_plugin())
 }
 
 struct DenyList {
-    words: Words,
+    words: Arc<Words>,
 }
 
 impl DenyList {

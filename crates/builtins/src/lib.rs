@@ -16,6 +16,7 @@ pub mod content_filter;
 pub mod deny_list;
 pub mod header_injector;
 pub mod json_repair;
+mod leftmost;
 pub mod output_length_guard;
 mod pattern;
 pub mod pii_filter;
@@ -25,6 +26,7 @@ pub mod resource_filter;
 pub mod retry_with_backoff;
 pub mod schema_guard;
 pub mod secrets_detection;
+mod shared;
 pub mod sql_sanitizer;
 mod tool_result;
 

@@ -1,15 +1,20 @@
 //! Regular expressions that come from a configuration file.
 //!
 //! Every plugin that takes patterns compiles them here, so that one set of bounds holds: matching is linear in the
-//! text (no look-around, no back-references), the compiled size is capped, and an error names the entry it came from.
+//! text (no look-around, no back-references), the compiled size is capped, an error names the entry it came from, and
+//! equal patterns are compiled once.
 //! Replacement texts follow Python's rules (`\1`, `\g<name>`), since that is what the patterns' authors wrote them for.
 
 mod literals;
 mod rules;
 mod template;
 
+use std::sync::Arc;
+
 use mortise_plugin_api::BuildError;
 use regex::{Regex, RegexBuilder};
+
+use crate::shared::Shared;
 
 pub(crate) use rules::Rules;
 pub use rules::TooLong;
@@ -55,7 +60,7 @@ impl From<TemplateError> for BuildError {
 }
 
 /// Whether letters match whatever their case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Case {
     /// `a` matches `a`.
     Sensitive,
@@ -63,8 +68,15 @@ pub(crate) enum Case {
     Insensitive,
 }
 
-/// Compiles `pattern`, which stands in the entry `owner`.
-pub(crate) fn compile(pattern: &str, case: Case, owner: &str) -> Result<Regex, PatternError> {
+/// All compiled patterns.
+static PATTERNS: Shared<(Box<str>, Case), Regex> = Shared::new();
+
+/// Compiles `pattern`, which stands in the entry `owner`; whoever has the same pattern has the same compiled one.
+pub(crate) fn compile(pattern: &str, case: Case, owner: &str) -> Result<Arc<Regex>, PatternError> {
+    PATTERNS.get((pattern.into(), case), || compiled(pattern, case, owner))
+}
+
+fn compiled(pattern: &str, case: Case, owner: &str) -> Result<Regex, PatternError> {
     let failed = |source: regex::Error| PatternError {
         owner: owner.to_owned(),
         pattern: pattern.chars().take(SHOWN).collect(),
@@ -121,6 +133,14 @@ mod tests {
     fn an_invalid_pattern_names_its_entry() {
         let error = compile("(unclosed", Case::Sensitive, "words[3]").unwrap_err();
         assert!(error.to_string().contains("`(unclosed` of words[3]"), "{error}");
+    }
+
+    #[test]
+    fn equal_patterns_are_compiled_once() {
+        let one = compile("shared-[a-z]+", Case::Sensitive, "words[0]").unwrap();
+        let same = compile("shared-[a-z]+", Case::Sensitive, "block_patterns[7]").unwrap();
+        let other = compile("shared-[a-z]+", Case::Insensitive, "words[0]").unwrap();
+        assert!(Arc::ptr_eq(&one, &same) && !Arc::ptr_eq(&one, &other));
     }
 
     #[test]

@@ -52,12 +52,13 @@ fn build(config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
     config.check()?;
     let fields = Fields::new(&config.field_allowlist, &config.field_denylist)?;
     let needs = if config.block_on_detection || config.redact { Needs::change() } else { Needs::observe() };
-    let detection = SecretsDetection { scanner: Scanner::new(&config.enabled.detectors()), fields, config };
+    let detection =
+        SecretsDetection { scanner: Scanner::shared(&config.enabled.detectors()), fields, config };
     Ok(Native::new(detection).on_each(TEXT_HOOKS, needs, SecretsDetection::look).into_plugin())
 }
 
 struct SecretsDetection {
-    scanner: Scanner,
+    scanner: Arc<Scanner>,
     fields: Fields,
     config: Config,
 }

@@ -28,6 +28,7 @@ pub mod manifest;
 mod merge;
 mod nearest;
 mod node;
+mod overlay;
 mod overrides;
 mod path;
 mod plugins_file;
@@ -44,7 +45,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use check::{Checked, Gaps, check};
+pub use check::{Checked, Gaps, Salvaged, check};
 pub use diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice, Related};
 pub use entry::{
     Condition, DependsOn, EntryRules, Mode, OfferName, OnError, OneOrMany, PluginEntry, PluginPermission,
@@ -56,6 +57,7 @@ pub use loader::{Loaded, Loader, Partial};
 pub use merge::merge;
 pub use nearest::nearest;
 pub use node::{Map, MapEntry, Node, Value};
+pub use overlay::{Overlaid, Overlay};
 pub use overrides::Override;
 pub use plugins_file::{
     DEFAULT_PLUGINS_FILE, PluginDir, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
@@ -63,7 +65,7 @@ pub use plugins_file::{
 pub use recognise::{FileKind, Recognised, recognise, recognise_surely};
 pub use schema::Compiled;
 pub use secret::is_secret_key;
-pub use settings::{ConditionMatching, PluginSettings};
+pub use settings::{BreakerKeys, ConditionMatching, PluginSettings, Seconds};
 pub use source::{Limits, Source, Span};
 
 /// Whose rules a file is read by.

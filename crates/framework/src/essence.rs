@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use crate::{config::PluginEntry, pipeline::scope::Scope};
 
 /// Keys of an entry that its code never sees.
-const OF_THE_PIPELINE: [&str; 10] = [
+const OF_THE_PIPELINE: [&str; 13] = [
     "author",
+    "circuit_breaker_enabled",
+    "circuit_breaker_failure_threshold",
+    "circuit_breaker_timeout",
     "conditions",
     "dependencies",
     "description",

@@ -17,6 +17,7 @@ use mortise_plugin_api::{Answer, Call, Context, HookTable, Host, Outcome, Plugin
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::{
+    breaker::{self, Breaker},
     config::PluginEntry,
     essence::Essence,
     gate::{Gate, Way},
@@ -86,6 +87,9 @@ pub(crate) struct Life {
     stopped: AtomicBool,
     /// Set by an error under `on_error: disable`.
     off: Arc<AtomicBool>,
+    breaker: Breaker,
+    /// Why the last health check found it unwell.
+    unwell: RwLock<Option<Arc<str>>>,
 }
 
 struct Started {
@@ -110,6 +114,8 @@ impl Instance {
             state: RwLock::new(State::Starting),
             stopped: AtomicBool::new(false),
             off: Arc::default(),
+            breaker: Breaker::default(),
+            unwell: RwLock::default(),
         };
         let ended = CancellationToken::new();
         Self {
@@ -178,6 +184,44 @@ impl Instance {
     /// The switch that an error under `on_error: disable` sets; the plugin is not called again.
     pub(crate) fn off(&self) -> &Arc<AtomicBool> {
         &self.life.off
+    }
+
+    /// The breaker that all its hooks share.
+    #[inline]
+    pub(crate) fn breaker(&self) -> &Breaker {
+        &self.life.breaker
+    }
+
+    /// How its circuit breaker stands.
+    pub fn circuit_breaker(&self) -> breaker::Reading {
+        self.life.breaker.read()
+    }
+
+    /// What the last health check found wrong; `None` where it was well or was not asked yet.
+    pub fn unwell(&self) -> Option<Arc<str>> {
+        self.life.unwell.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what a health check found; says whether that is news.
+    pub(crate) fn set_unwell(&self, reason: Option<Arc<str>>) -> bool {
+        let mut unwell = self.life.unwell.write().unwrap_or_else(PoisonError::into_inner);
+        let news = unwell.is_some() != reason.is_some();
+        *unwell = reason;
+        news
+    }
+
+    /// Why a plugin that has started does not do all it should: hooks its code does not have, a failed health check,
+    /// an open circuit breaker. `None` where it does.
+    pub fn degraded(&self, hooks: &HookTable) -> Option<String> {
+        if let Some(lacking) = self.lacks(hooks) {
+            return Some(lacking);
+        }
+        if let Some(unwell) = self.unwell() {
+            return Some(format!("its health check failed: {unwell}"));
+        }
+        let breaker = self.circuit_breaker();
+        (breaker.stand != breaker::Stand::Closed)
+            .then(|| format!("its circuit breaker is open after {} failures in a row", breaker.failures))
     }
 
     /// The gate calls pass, where it has state to hand over.

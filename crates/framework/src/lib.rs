@@ -11,6 +11,7 @@
 //! change runs on.
 
 pub mod background;
+pub mod breaker;
 pub mod catalogue;
 pub mod config;
 pub mod host;
@@ -24,6 +25,7 @@ pub mod stats;
 
 mod essence;
 mod gate;
+mod health;
 mod lacking;
 mod supervisor;
 
@@ -36,6 +38,7 @@ pub use pipeline::{
     context::Contexts,
     outcome::{Blocked, Execution, Outcome, Status},
     pair::Pair,
+    trace::{Happened, HookRun, Trace},
 };
 pub use runtime::Runtime;
 pub use stage::Staged;

@@ -6,6 +6,9 @@
 //! absent service, a class that is not there) becomes an unavailable instance: it is listed, and calls it guards are
 //! decided by its mode.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -15,7 +18,7 @@ use std::{
 use arc_swap::ArcSwap;
 use mortise_plugin_api::{HookId, HookTable, Host, Plugin, host::Http};
 use serde_json::Value;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{
     background::Background,
@@ -24,7 +27,11 @@ use crate::{
     host::{HttpOf, LocalHost, Offers},
     instance::{Instance, State},
     lacking,
-    pipeline::{self, Member, Pipelines, scope::Binding},
+    pipeline::{
+        self, Member, Pipelines,
+        coverage::{Survey, facts::Who},
+        scope::{Binding, Required},
+    },
     registry,
     runtime::Runtime,
     stage::{Fresh, Layout},
@@ -70,6 +77,8 @@ struct Inner {
     stats: Stats,
     background: Background,
     current: ArcSwap<Pipelines>,
+    /// Told whenever other pipelines are put in place.
+    changes: watch::Sender<()>,
     host_of: Option<HostOf>,
     offers: Offers,
     awaited: Awaited,
@@ -143,6 +152,7 @@ impl FrameworkBuilder {
             stats: Stats::default(),
             background,
             current,
+            changes: watch::Sender::default(),
             host_of: self.host_of,
             offers: Offers::default(),
             awaited: self.awaited,
@@ -258,7 +268,7 @@ impl Framework {
     }
 
     /// Where an entry runs: at the hooks it names, or else at those of its kind.
-    fn hooks_of(&self, entry: &PluginEntry) -> Vec<HookId> {
+    pub(crate) fn hooks_of(&self, entry: &PluginEntry) -> Vec<HookId> {
         if !entry.hooks.is_empty() {
             return entry.hooks.iter().filter_map(|name| self.0.hooks.id(name)).collect();
         }
@@ -284,12 +294,26 @@ impl Framework {
     pub(crate) fn compile(&self, plan: &Plan, members: &[Member], listed: Vec<Arc<Instance>>) -> Pipelines {
         let (hooks, background) = (self.0.hooks.clone(), self.0.background.clone());
         let settings = pipeline::Settings { enabled: plan.enabled, ..plan.settings.clone() };
-        pipeline::compile(hooks, members, listed, settings, background)
+        let mut compiled = pipeline::compile(hooks, members, listed, settings, background);
+        compiled.bindings.clone_from(&plan.bindings);
+        compiled
+    }
+
+    /// Asks pipelines of this framework which plugins would run for calls of `who`.
+    pub fn survey<'a>(&self, pipelines: &'a Pipelines, who: &'a Who) -> Survey<'a> {
+        Survey::new(pipelines, |instance| self.hooks_of(&instance.entry), who)
     }
 
     /// Puts pipelines in place: requests that start from now on use them. Returns those that were there.
     pub fn swap(&self, pipelines: Arc<Pipelines>) -> Arc<Pipelines> {
-        self.0.current.swap(pipelines)
+        let before = self.0.current.swap(pipelines);
+        self.0.changes.send_replace(());
+        before
+    }
+
+    /// Tells whenever other pipelines are put in place.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
     }
 
     /// Stops every plugin of pipelines that are no longer used, in reverse order.
@@ -375,6 +399,7 @@ impl Framework {
                 error.help(format!("did you mean `{}`?", near[0]))
             });
         }
+        self.check_scopes(plan, &all, &mut errors, &mut notices);
         let (found, remarks) = registry::check(&plan.entries);
         errors.extend(found);
         notices.extend(remarks);
@@ -410,7 +435,7 @@ impl Framework {
             let schema = runtime.as_ref().and_then(|runtime| runtime.config_schema(&entry.kind));
             schema.map(|schema| Compiled::new(&schema))
         });
-        if let (Some(schema), true) = (schema, entry.problems.is_empty()) {
+        if let (Some(schema), true) = (&*schema, entry.problems.is_empty()) {
             let checked = schema.as_ref().map_err(|error| Errors::from(error.clone()));
             match checked.and_then(|schema| entry.check_config(schema)) {
                 Ok(checked) => {
@@ -419,6 +444,9 @@ impl Framework {
                 }
                 Err(found) => {
                     errors.extend(found.into_list());
+                    if let (Some(runtime), Ok(schema)) = (&runtime, schema) {
+                        errors.extend(faults(entry, &**runtime, Some(schema)));
+                    }
                     return None;
                 }
             }
@@ -433,7 +461,12 @@ impl Framework {
                     worse.extend(found);
                 }
                 Err(error) => {
-                    errors.push(config_error(entry, &error.field, &error.message));
+                    let schema = schema.as_ref().and_then(|schema| schema.as_ref().ok());
+                    let found = faults(entry, &**runtime, schema);
+                    if found.is_empty() {
+                        errors.push(config_error(entry, &error.field, &error.message));
+                    }
+                    errors.extend(found);
                     return None;
                 }
             }
@@ -479,6 +512,45 @@ impl Framework {
         lacking::reason(&lacking::hooks(entry, &*plugin, &self.0.hooks))
     }
 
+    /// Bindings that would shadow each other, never hold, or require hooks that are none. Their words are not quoted,
+    /// as they may come from variables.
+    fn check_scopes(
+        &self,
+        plan: &Plan,
+        prepared: &[Prepared],
+        errors: &mut Vec<Diagnostic>,
+        notices: &mut Vec<Notice>,
+    ) {
+        for (at, binding) in plan.bindings.iter().enumerate() {
+            let error = |message: String, field: &str| {
+                Diagnostic::new(DiagnosticKind::InvalidValue, message).path(format!("bindings[{at}]{field}"))
+            };
+            let same = |other: &&Binding| other.plugin == binding.plugin && other.scope == binding.scope;
+            if plan.bindings.iter().take(at).any(|other| same(&other)) {
+                let message = "two bindings of one plugin have the same scope".to_owned();
+                let help = "one of them would never hold: put their keys into one";
+                errors.push(error(message, ".scope").help(help));
+            }
+            if let Required::At(hooks) = &binding.required {
+                for (index, _) in hooks.iter().enumerate().filter(|(_, hook)| self.0.hooks.id(hook).is_none())
+                {
+                    let error = error("there is no such hook".to_owned(), &format!(".required[{index}]"));
+                    errors.push(error.help("`mortise hooks` lists them"));
+                }
+            }
+            let entry = prepared.iter().find(|prepared| prepared.entry.name == binding.plugin);
+            let hooks = entry.map(|prepared| &prepared.hooks).filter(|hooks| !hooks.is_empty());
+            let holds = |hook: &HookId| {
+                self.0.hooks.spec(*hook).is_some_and(|row| binding.scope.can_hold(row.family))
+            };
+            if hooks.is_some_and(|hooks| !hooks.iter().any(holds)) {
+                let message = "this binding never holds: no hook of its plugin is about what the scope names";
+                let notice = Diagnostic::new(DiagnosticKind::Remark, message);
+                notices.push(notice.path(format!("bindings[{at}].scope")));
+            }
+        }
+    }
+
     fn check_bindings(&self, plan: &Plan, prepared: &Prepared, errors: &mut Vec<Diagnostic>) {
         let Some(runtime) = prepared.runtime.as_ref().filter(|_| prepared.entry.problems.is_empty()) else {
             return;
@@ -496,6 +568,24 @@ impl Framework {
             }
         }
     }
+}
+
+/// Values of one `config:` that are found wrong one after another.
+const FAULTS: usize = 32;
+
+/// What is wrong with values in a `config:` beyond its schema, such as patterns that do not compile: all of it, found
+/// by leaving out what was found so far. What does not fit the schema is left out too; of what follows from that
+/// nothing is said.
+fn faults(entry: &PluginEntry, runtime: &dyn Runtime, schema: Option<&Compiled>) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let Some(mut left) = entry.salvage_config(schema) else { return found };
+    while found.len() < FAULTS {
+        let Err(error) = runtime.create(entry, &left.to_json()) else { break };
+        let Some((span, field)) = left.take_out(&error.field) else { break };
+        let diagnostic = Diagnostic::new(DiagnosticKind::InvalidValue, error.message);
+        found.push(diagnostic.at(span).path(format!("{}.config.{field}", entry.path)));
+    }
+    found
 }
 
 /// An error inside an entry's `config:`, at the place of the field where that is known.

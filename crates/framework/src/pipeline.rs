@@ -8,19 +8,28 @@ use std::{sync::Arc, time::Duration};
 
 use mortise_plugin_api::{HookId, HookTable, Limit};
 
-use crate::{background::Background, instance::Instance};
+use crate::{background::Background, breaker::Limits, instance::Instance};
 
 pub mod chain;
 pub mod condition;
 pub mod context;
+pub mod coverage;
 pub mod isolate;
 pub mod outcome;
 pub mod pair;
 pub mod policy;
 pub mod scope;
+pub mod trace;
 
+mod at_once;
+mod background;
+mod band;
+mod budget;
+mod call;
 mod compile;
+mod ran;
 mod run;
+mod settle;
 
 pub use compile::{Member, compile};
 
@@ -29,6 +38,14 @@ pub use compile::{Member, compile};
 pub struct Settings {
     /// Longest time a plugin may take for one call.
     pub plugin_timeout: Duration,
+    /// What the breakers of plugins go by that say nothing of their own.
+    pub breaker: Limits,
+    /// Whether plugins of equal priority run at the same time, as far as they do not change the payload.
+    pub parallel_bands: bool,
+    /// Longest time a request may wait for all plugins together; `None` for no limit.
+    pub request_budget: Option<Duration>,
+    /// How often plugins are asked whether they are well; `None` for never.
+    pub health_interval: Option<Duration>,
     /// Whether an error of any plugin blocks, whatever its mode.
     pub fail_on_plugin_error: bool,
     /// Whether conditions match literally only.
@@ -45,6 +62,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             plugin_timeout: Duration::from_secs(30),
+            breaker: Limits::default(),
+            parallel_bands: false,
+            request_budget: None,
+            health_interval: Some(Duration::from_secs(60)),
             fail_on_plugin_error: false,
             exact_conditions: false,
             max_arguments: 1_000_000,
@@ -70,8 +91,12 @@ pub struct Pipelines {
     /// Those that are listed, then those that bindings with a configuration of their own made.
     pub(crate) instances: Vec<Arc<Instance>>,
     pub(crate) listed: usize,
+    /// Their names, shared by all traces of requests.
+    pub(crate) names: trace::Names,
     pub(crate) settings: Settings,
     pub(crate) background: Background,
+    /// The bindings it was compiled of, for those who ask where plugins run.
+    pub(crate) bindings: Vec<scope::Binding>,
 }
 
 impl Pipelines {
@@ -94,6 +119,16 @@ impl Pipelines {
     /// All instances, those of bindings with a configuration of their own too.
     pub fn all_instances(&self) -> &[Arc<Instance>] {
         &self.instances
+    }
+
+    /// The bindings these were compiled of, in file order.
+    pub fn bindings(&self) -> &[scope::Binding] {
+        &self.bindings
+    }
+
+    /// Whether a binding asks for the path of requests. Where none does, nobody need note it.
+    pub fn ask_for_paths(&self) -> bool {
+        self.bindings.iter().any(|binding| binding.scope.path.is_some())
     }
 
     /// The hook table these were compiled for.

@@ -1,6 +1,8 @@
 //! Counters of plugins: atomics on the hot path, read out when somebody scrapes or asks.
 //!
-//! Counters belong to a plugin's name, not to an instance, so they survive a reload.
+//! Counters belong to a plugin's name, not to an instance, so they survive a reload. They only ever grow, as whoever
+//! scrapes them must be able to rely on: a reset of the statistics notes where they stand ([`Totals`]) and subtracts
+//! that from then on ([`report`]).
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +10,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::SystemTime,
 };
 
 use mortise_plugin_api::HookId;
@@ -24,9 +27,14 @@ use prometheus_client::{
 
 use crate::pipeline::outcome::Status;
 
+pub mod contexts;
 mod export;
+pub mod report;
+mod totals;
 
 pub use export::{PluginCollector, descriptor};
+pub use report::Report;
+pub use totals::Totals;
 
 /// Most distinct codes counted per plugin; what comes beyond counts as `other`, so that a plugin cannot fill memory
 /// with codes it makes up.
@@ -54,9 +62,14 @@ impl HookStats {
         self.statuses.total(status as usize)
     }
 
+    /// Calls by status, in the order of [`Status::ALL`].
+    pub fn by_status(&self) -> [u64; Status::COUNT] {
+        self.statuses.totals()
+    }
+
     /// All calls.
     pub fn total(&self) -> u64 {
-        self.statuses.totals().iter().sum()
+        self.by_status().iter().sum()
     }
 }
 
@@ -73,6 +86,10 @@ pub struct PluginStats {
     pub overruns: AtomicU64,
     /// Background calls that were not made because too many were under way.
     pub dropped: AtomicU64,
+    /// Times its circuit breaker opened.
+    opened: AtomicU64,
+    /// Where its counters stood when the statistics were last reset.
+    baseline: Mutex<Totals>,
 }
 
 impl PluginStats {
@@ -95,6 +112,16 @@ impl PluginStats {
         *lock(&self.errors).entry(kind).or_default() += 1;
     }
 
+    /// Counts that the plugin's circuit breaker opened.
+    pub fn breaker_opened(&self) {
+        self.opened.fetch_add(1, Relaxed);
+    }
+
+    /// How often its circuit breaker opened.
+    pub fn breaker_openings(&self) -> u64 {
+        self.opened.load(Relaxed)
+    }
+
     /// Counters by hook name.
     pub fn hooks(&self) -> Vec<NamedStats> {
         lock(&self.hooks).values().cloned().collect()
@@ -109,21 +136,73 @@ impl PluginStats {
     pub fn errors(&self) -> Vec<(&'static str, u64)> {
         lock(&self.errors).iter().map(|(kind, count)| (*kind, *count)).collect()
     }
+
+    /// Where all counters stand.
+    pub fn totals(&self) -> Totals {
+        Totals::of(self)
+    }
+
+    /// What was counted since the statistics were last reset.
+    pub fn since_reset(&self) -> Totals {
+        let now = self.totals();
+        now.since(&lock(&self.baseline))
+    }
+
+    /// Begins the statistics anew; counters go on.
+    pub fn reset(&self) {
+        let mut baseline = lock(&self.baseline);
+        *baseline = self.totals();
+        for (_, hook) in self.hooks() {
+            hook.duration.forget_extremes();
+        }
+    }
 }
 
 /// The counters of all plugins by name.
 #[derive(Clone, Debug, Default)]
-pub struct Stats(Arc<Mutex<BTreeMap<Arc<str>, Arc<PluginStats>>>>);
+pub struct Stats(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    plugins: Mutex<BTreeMap<Arc<str>, Arc<PluginStats>>>,
+    /// When the statistics began, and how many contexts had ended by then.
+    began: Mutex<(SystemTime, u64)>,
+}
+
+impl Default for Inner {
+    fn default() -> Self {
+        Self { plugins: Mutex::default(), began: Mutex::new((SystemTime::now(), contexts::ended())) }
+    }
+}
 
 impl Stats {
     /// The counters of the plugin `name`.
     pub fn of(&self, name: &Arc<str>) -> Arc<PluginStats> {
-        lock(&self.0).entry(name.clone()).or_default().clone()
+        lock(&self.0.plugins).entry(name.clone()).or_default().clone()
     }
 
     /// All counters.
     pub fn all(&self) -> Vec<(Arc<str>, Arc<PluginStats>)> {
-        lock(&self.0).iter().map(|(name, stats)| (name.clone(), stats.clone())).collect()
+        lock(&self.0.plugins).iter().map(|(name, stats)| (name.clone(), stats.clone())).collect()
+    }
+
+    /// Begins the statistics of all plugins anew ([`Framework::statistics`](crate::Framework::statistics) counts from
+    /// here). Metrics do not go backwards by it.
+    pub fn reset(&self) {
+        for (_, stats) in self.all() {
+            stats.reset();
+        }
+        *lock(&self.0.began) = (SystemTime::now(), contexts::ended());
+    }
+
+    /// When the statistics began: with the program, or with the last reset.
+    pub fn began(&self) -> SystemTime {
+        lock(&self.0.began).0
+    }
+
+    /// Contexts that ended since the statistics began.
+    pub(crate) fn contexts_cleaned(&self) -> u64 {
+        contexts::ended().saturating_sub(lock(&self.0.began).1)
     }
 }
 
@@ -131,3 +210,6 @@ impl Stats {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ mod app;
 mod catalogue;
 mod check;
 mod egress;
+mod explain;
 mod limits;
 mod listen;
 mod llm;
@@ -19,6 +20,7 @@ mod place;
 mod plugins;
 mod secret;
 mod server;
+mod telemetry;
 mod upstream;
 
 #[cfg(test)]
@@ -34,6 +36,7 @@ use serde::Deserialize;
 
 pub use app::{App, AppConfig, Token, TokenConfig, TokenDigest};
 pub use egress::{Destination, Egress, EgressConfig, NotADestination, Target};
+pub use explain::ExplainConfig;
 pub use limits::LimitsConfig;
 pub(crate) use listen::is_loopback;
 pub use listen::{DEFAULT_ADDRESS, Listen, ListenConfig, Tls, TlsConfig};
@@ -41,6 +44,7 @@ pub use llm::LlmConfig;
 pub use load::{DEFAULT_FILE, DEFAULT_STATE_DIR, LoadOptions, Settled};
 pub use secret::Secret;
 pub use server::ServerConfig;
+pub use telemetry::{OtlpConfig, Protocol, Sampling, Telemetry, TelemetryConfig};
 pub use upstream::{Transport, Upstream, UpstreamConfig};
 
 /// Mortise's configuration file, `mortise.yaml`. Every key is optional.
@@ -79,6 +83,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// Where plugins may send requests of their own.
     pub egress: EgressConfig,
+    /// What is kept of the last calls so that they can be explained.
+    pub explain: ExplainConfig,
+    /// Spans for an OpenTelemetry collector.
+    pub telemetry: TelemetryConfig,
     /// Whether the gateway watches its files and takes changes over while it runs. Without it, it does so when it is
     /// told to: by `mortise reload` or SIGHUP. Default true.
     pub watch: Option<bool>,

@@ -17,7 +17,7 @@ use http::{
     HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
 };
 use hyper::body::Incoming;
-use mortise_framework::{Framework, stats::PluginCollector};
+use mortise_framework::{Contexts, Framework, stats::PluginCollector};
 use mortise_mcp_transport::server::{
     answer::{self, AnswerBody},
     listen::Peer,
@@ -34,6 +34,8 @@ use crate::{
     metrics::{GatewayCollector, GatewayMetrics},
     reload::Reloader,
     snapshot::{Snapshot, Snapshots},
+    spans::TraceContext,
+    trace::Calls,
     upstreams,
 };
 use guard::{Asked, Guard};
@@ -73,6 +75,7 @@ impl Edge {
             metrics: metrics.clone(),
             snapshots: snapshots.clone(),
             reloader: reloader.clone(),
+            calls: surface.calls.clone(),
         };
         registry.register_collector(Box::new(collector));
         Self {
@@ -111,9 +114,15 @@ impl Edge {
     }
 
     /// Answers one HTTP request.
-    pub async fn serve(self: Arc<Self>, request: Request<Incoming>, peer: Arc<Peer>) -> Response<AnswerBody> {
+    ///
+    /// Of two pointers the outer one is the worker's own (see [`PerWorker`](mortise_mcp_transport::workers::PerWorker)).
+    pub async fn serve(
+        this: Arc<Arc<Self>>,
+        request: Request<Incoming>,
+        peer: Arc<Peer>,
+    ) -> Response<AnswerBody> {
         let id = request_id::of(request.headers());
-        let snapshot = self.snapshots.load();
+        let snapshot = this.snapshots.load();
         let mut response = match snapshot.access.origins.check(request.uri(), request.headers()) {
             Err(refused) => whole(refused.response()),
             Ok(shared_with) => {
@@ -121,7 +130,7 @@ impl Edge {
                 match OriginCheck::preflight(request.method(), request.headers(), shared_with.as_ref()) {
                     Some(preflight) => whole(preflight),
                     None => {
-                        let mut response = self.lead(snapshot, request, &peer, &id).await;
+                        let mut response = this.lead(snapshot, request, &peer, &id).await;
                         if let Some(origin) = &shared_with {
                             share(response.headers_mut(), origin);
                         }
@@ -130,7 +139,7 @@ impl Edge {
                 }
             }
         };
-        self.metrics.http(response.status());
+        this.metrics.http(response.status());
         // The id was checked, or made, to be a header value.
         if let Ok(value) = HeaderValue::from_str(&id) {
             response.headers_mut().insert(REQUEST_ID, value);
@@ -151,14 +160,9 @@ impl Edge {
                 self.mcp(snapshot, server, request, peer, id).await
             }
             Route::Manage => {
-                let (admins, callers) = (&self.admins, &snapshot.access.authenticator);
-                let (method, uri, headers) = (request.method(), request.uri(), request.headers());
-                let answer = match manage::Deed::of(uri.path()) {
-                    Some(deed) => Some(
-                        Box::pin(manage::perform(deed, &**self, admins, callers, method, uri, headers)).await,
-                    ),
-                    None => manage::answer(&**self, admins, callers, method, uri.path(), headers),
-                };
+                let (parts, body) = request.into_parts();
+                let callers = &snapshot.access.authenticator;
+                let answer = Box::pin(manage::serve(&**self, &self.admins, callers, &parts, body)).await;
                 answer.map_or_else(|| refuse(StatusCode::NOT_FOUND, "there is nothing here"), whole)
             }
         }
@@ -177,9 +181,15 @@ impl Edge {
         about.client =
             Some(client_address(peer.address, request.headers(), &snapshot.access.trusted_proxies));
         about.content_type = content_type(&request);
-        about.traceparent = text(&request, HeaderName::from_static("traceparent"));
+        if snapshot.pipelines.ask_for_paths() {
+            about.path = Some(request.uri().path().into());
+        }
+        let context = TraceContext::begin(request.headers(), self.surface.calls.spans());
+        about.traceparent = context.as_ref().map(|context| context.shown());
         let (mut parts, body) = request.into_parts();
-        let mut guard = Guard::new(snapshot.pipelines.clone());
+        let mut contexts = Contexts::of(&snapshot.pipelines);
+        let call = self.surface.calls.follow(&snapshot, &mut contexts, context.as_ref());
+        let mut guard = Guard::new(snapshot.clone(), contexts);
         let admitted = if guard.stands() {
             // Boxed, so that the future of a request without such plugins stays small.
             Box::pin(admit(&snapshot, &mut guard, &mut parts, &mut about)).await
@@ -187,6 +197,9 @@ impl Edge {
             admit_by_token(&snapshot, &parts, &mut about)
         };
         if let Err(refused) = admitted {
+            if let Some(call) = call {
+                call.refused(about, refused.status());
+            }
             return *refused;
         }
         let leaving = snapshot.pipelines.chain(HttpPostRequest::ID).is_some();
@@ -197,6 +210,8 @@ impl Edge {
             headers: parts.headers,
             contexts: guard.into_contexts(),
             snapshot,
+            call,
+            context,
         });
         let mut response = match parts.method {
             Method::POST => self.surface.post(post, body).await,
@@ -216,6 +231,11 @@ impl Edge {
         response
     }
 
+    /// Calls that are over, for what observes them.
+    pub fn calls(&self) -> &Arc<Calls> {
+        &self.surface.calls
+    }
+
     /// The framework, for what manages it.
     pub fn framework(&self) -> &Framework {
         &self.framework
@@ -228,7 +248,7 @@ impl Managed for Edge {
     }
 
     fn plugins_enabled(&self) -> bool {
-        self.snapshots.load().access.plugins_enabled
+        self.snapshots.load().pipelines.settings().enabled
     }
 
     fn serves_plugins(&self) -> bool {
@@ -245,6 +265,18 @@ impl Managed for Edge {
 
     fn reloader(&self) -> Option<&Arc<Reloader>> {
         Some(&self.reloader)
+    }
+
+    fn calls(&self) -> Option<&Arc<Calls>> {
+        Some(&self.surface.calls)
+    }
+
+    fn shows_text(&self) -> bool {
+        self.snapshots.load().access.explain.show_text
+    }
+
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        Some(self.snapshots.load())
     }
 
     fn metrics(&self) -> &Registry {

@@ -13,7 +13,7 @@ use mortise_mcp_transport::{
     server::listen,
     stdio::{child::ChildConfig, upstream::StdioConfig},
     tls::{ClientTls, LoadedClientTls, LoadedServerTls, ServerTls},
-    workers::Workers,
+    workers::{PerWorker, Workers},
 };
 use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,7 @@ use crate::{
     metrics::GatewayMetrics,
     reload::{Parts, Reloader},
     snapshot::{Access, Snapshot, Snapshots},
+    spans::{Exporter, SpansError},
     state_dir::{LocalToken, StateDir, StateDirError},
     upstreams::{Catalogs, ServerSpec, Transport, UpstreamSpec, Upstreams},
 };
@@ -66,6 +67,9 @@ pub enum StartError {
         #[source]
         source: mortise_mcp_transport::http::origin::OriginError,
     },
+    /// Spans cannot be sent.
+    #[error("cannot send spans")]
+    Spans(#[from] SpansError),
     /// The folder for state cannot be used.
     #[error("cannot use the state folder")]
     State(#[from] StateDirError),
@@ -85,6 +89,7 @@ pub struct Gateway {
     snapshots: Arc<Snapshots>,
     reloader: Arc<Reloader>,
     admin_token: Option<Secret>,
+    exporter: Option<Exporter>,
     /// The credential of the command line; removed when the gateway ends.
     _local: LocalToken,
 }
@@ -98,6 +103,8 @@ impl Gateway {
         let state = StateDir::open(&settled.state_dir)?;
         let admin = state.admin_token()?;
         let tls = server_tls(&settled.listen)?;
+        let exporter = settled.telemetry.as_ref().map(|to| Exporter::start(to, framework.hooks().clone()));
+        let exporter = exporter.transpose()?;
         let specs = upstream_specs(&settled)?;
         let http = HttpService::new(settled.egress.clone(), Handle::current());
         http.offer_to(&framework);
@@ -123,6 +130,9 @@ impl Gateway {
         let upstreams = Upstreams::start(snapshots.clone(), specs, server_specs(&settled), names);
         let metrics = Arc::new(GatewayMetrics::default());
         let surface = Surface::new(upstreams.clone(), SurfaceConfig::default(), metrics.clone());
+        if let Some(exporter) = &exporter {
+            surface.calls.trace_with(exporter.spans().clone());
+        }
         let workers = Arc::new(Workers::start(settled.listen.workers).map_err(StartError::Workers)?);
         let listen = listen::ListenConfig {
             tls,
@@ -162,6 +172,7 @@ impl Gateway {
             snapshots,
             reloader,
             admin_token,
+            exporter,
             _local: local,
         })
     }
@@ -194,17 +205,18 @@ impl Gateway {
     /// Serves until `shutdown` comes, then ends in order.
     pub async fn run(self, shutdown: impl Future<Output = ()>) {
         let stop = CancellationToken::new();
-        let edge = self.edge.clone();
+        let edges = Arc::new(PerWorker::new(|| Arc::new(self.edge.clone())));
         let serving = listen::serve(self.listener, self.listen, stop.clone(), move |request, peer| {
-            edge.clone().serve(request, peer)
+            Edge::serve(edges.own().clone(), request, peer)
         });
         let watching = async {
             let sweeping = self.surface.sweep();
             let readiness = self.edge.watch_readiness();
             let files = self.reloader.watch_files();
             let lists = self.surface.tell_changes(&self.snapshots);
+            let health = self.framework.watch_health();
             tokio::select! {
-                () = async { tokio::join!(sweeping, readiness, files, lists); } => {}
+                () = async { tokio::join!(sweeping, readiness, files, lists, health); } => {}
                 () = shutdown => {}
             }
             tracing::info!("shutting down: requests under way are finished");
@@ -215,6 +227,9 @@ impl Gateway {
         self.surface.stop(LAST_WORDS).await;
         self.upstreams.stop(LAST_WORDS).await;
         self.framework.shutdown(LAST_WORDS).await;
+        if let Some(exporter) = self.exporter {
+            exporter.stop(LAST_WORDS).await;
+        }
         // Last, as what a request began may still be running there.
         if let Ok(workers) = Arc::try_unwrap(self.workers) {
             workers.stop().await;

@@ -5,6 +5,7 @@
 
 pub mod auth;
 pub mod config;
+pub mod coverage;
 pub mod edge;
 pub mod gateway;
 pub mod history;
@@ -13,9 +14,12 @@ mod live;
 pub mod manage;
 pub mod mcp;
 pub mod metrics;
+pub mod overrides;
 pub mod reload;
 pub mod snapshot;
+pub mod spans;
 pub mod state_dir;
+pub mod trace;
 pub mod upstreams;
 
 pub use gateway::{Gateway, StartError};

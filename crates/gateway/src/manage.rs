@@ -1,48 +1,54 @@
-//! The management surface: what runs, whether it is well, and what it counted.
+//! The management surface: what runs, whether it is well, what it counted, and what of it changes while it runs.
 //!
-//! | request | answer |
-//! |---|---|
-//! | `GET /health` | 200 while the process answers at all |
-//! | `GET /ready` | 503 until everything was started once, then 200 with a list of what is degraded |
-//! | `GET /metrics` | counters in the Prometheus text format |
-//! | `GET /plugins` | the plugins, in the shape of the ContextForge documents |
-//! | `GET /api/v1/plugins`, `GET /api/v1/plugins/{name}` | the same, and one with its configuration and counters |
-//! | `GET /api/v1/upstreams` | the upstreams and where they stand |
-//! | `GET /api/v1/history` | changes of the configuration, the newest first; `?limit=`, `?plugin=` |
-//! | `POST /api/v1/reload` | settles the configuration anew |
-//! | `POST /plugins/reload/{name}`, `POST /api/v1/plugins/{name}/reload` | the same for one plugin, which starts anew |
+//! What is served stands in one table (`routes.rs`), of which the [OpenAPI document](openapi) is made too; it is at
+//! `contracts/openapi/management.json` and `GET /api/v1/openapi.json`.
 //!
 //! `/health` and `/ready` are for probes and open to all, `/ready` without reasons. Everything else wants the admin
 //! token, the credential of the command line, or the token of an app with `is_admin`; on loopback without apps readings
 //! are open, changes never. Who is not known gets 401, an app that is known and no admin 403. Host and origin are checked
-//! before, with all other requests.
+//! before, with all other requests. A body is read after that, and no more of it than any request here needs.
 
-mod deeds;
+mod admins;
+mod answers;
+mod asked;
+mod calls;
+mod changes;
+mod coverage;
 mod health;
+mod history;
+pub mod openapi;
+mod overrides;
 mod plugins;
+mod route;
+mod routes;
+mod shapes;
+mod stats;
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderValue, Method, Response, StatusCode,
-    header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE},
-};
+use http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http_body::Body;
 use mortise_framework::Framework;
+use mortise_mcp_transport::server::request::{Refusal, read_body};
 use prometheus_client::registry::Registry;
-use serde_json::{Value, json};
 
-use crate::{
-    auth::{self, Authenticator, Unauthorized},
-    config::TokenDigest,
-    reload::Reloader,
-    upstreams,
-};
+use crate::{auth::Authenticator, overrides::Overrides, reload::Reloader, snapshot::Snapshot, trace::Calls, upstreams};
+use answers::{Refused, detail, refused, wrong_method};
+use asked::Asked;
+use route::{Access, Handler, Route, Tag};
+use routes::{Found, find};
 
-pub use deeds::{Deed, perform};
+pub use admins::Admins;
+
+/// Largest body of a request, in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// How long a body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the surface shows. Implemented by the gateway; every method is asked at most once per request.
 pub trait Managed: Sync {
@@ -60,185 +66,92 @@ pub trait Managed: Sync {
     fn reloader(&self) -> Option<&Arc<Reloader>> {
         None
     }
+    /// What is changed while running.
+    fn overrides(&self) -> Arc<Overrides> {
+        self.reloader().map(|reloader| reloader.overrides()).unwrap_or_default()
+    }
+    /// Calls that are over; `None` where nobody follows them.
+    fn calls(&self) -> Option<&Arc<Calls>> {
+        None
+    }
+    /// Whether explanations show changed text.
+    fn shows_text(&self) -> bool {
+        false
+    }
+    /// What requests are served by now.
+    fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        None
+    }
     /// Everything that is counted.
     fn metrics(&self) -> &Registry;
 }
 
-/// Who may manage the gateway.
-#[derive(Clone, Debug, Default)]
-pub struct Admins {
-    digests: Vec<(&'static str, TokenDigest)>,
-}
-
-impl Admins {
-    /// Those who hold a token with one of these digests.
-    #[must_use]
-    pub fn new(digests: impl IntoIterator<Item = TokenDigest>) -> Self {
-        Self::named(digests.into_iter().map(|digest| ("admin token", digest)))
-    }
-
-    /// The same with the name under which each stands in the history.
-    #[must_use]
-    pub fn named(digests: impl IntoIterator<Item = (&'static str, TokenDigest)>) -> Self {
-        Self { digests: digests.into_iter().collect() }
-    }
-
-    /// Whether a caller may read.
-    fn check(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<(), NoAdmin> {
-        if callers.is_open() {
-            return Ok(());
-        }
-        self.who(headers, callers).map(drop)
-    }
-
-    /// Whether a caller may change things, and who it is for the history.
-    fn who(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<String, NoAdmin> {
-        let token = TokenDigest::of(auth::bearer(headers).ok_or(Unauthorized::Missing)?);
-        // All are compared, so that the time taken does not tell which one is near.
-        let admin = self
-            .digests
-            .iter()
-            .fold(None, |found, (name, known)| if auth::same(*known, token) { Some(*name) } else { found });
-        if let Some(name) = admin {
-            return Ok(name.to_owned());
-        }
-        match callers.grant(headers) {
-            Ok(grant) if grant.caller.is_admin => {
-                Ok(format!("app {}", grant.caller.app.as_deref().unwrap_or_default()))
-            }
-            // Without apps everyone is let in elsewhere, and a token that came along is nobody's.
-            Ok(_) if callers.is_open() => Err(Unauthorized::Unknown.into()),
-            Ok(_) => Err(NoAdmin::App),
-            Err(error) => Err(error.into()),
-        }
-    }
-}
-
-/// Why a caller may not manage the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum NoAdmin {
-    /// It is not known who calls.
-    #[error(transparent)]
-    Caller(#[from] Unauthorized),
-    /// An app calls that is known and no admin.
-    #[error("not allowed: the token of this app has no `is_admin`; the admin token is needed")]
-    App,
-}
-
-impl NoAdmin {
-    /// The answer: 401 with the challenge, or 403, and a JSON body that says why.
-    fn response(self) -> Response<Bytes> {
-        match self {
-            Self::Caller(unauthorized) => unauthorized.response(),
-            Self::App => detail(StatusCode::FORBIDDEN, &self.to_string()),
-        }
-    }
-}
-
 /// Answers a request to the management surface; `None` where the path is none of its own.
-pub fn answer(
+pub async fn serve<B>(
     managed: &dyn Managed,
     admins: &Admins,
     callers: &Authenticator,
-    method: &Method,
-    path: &str,
-    headers: &HeaderMap,
-) -> Option<Response<Bytes>> {
-    let page = Page::of(path)?;
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return Some(wrong_method("GET, HEAD"));
+    parts: &Parts,
+    body: B,
+) -> Option<Response<Bytes>>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let (route, name) = match find(&parts.method, parts.uri.path()) {
+        Found::Route(route, name) => (route, name),
+        Found::OtherMethods(allowed) => return Some(wrong_method(&allowed)),
+        Found::Nothing => return None,
+    };
+    if route.tag == Tag::Plugins && !managed.serves_plugins() {
+        let off = "the plugin endpoints are switched off by `enable_plugin_api: false`";
+        return Some(detail(StatusCode::NOT_FOUND, off));
     }
-    let allowed = admins.check(headers, callers);
-    Some(match (page, allowed) {
-        (Page::Health, _) => ok(&json!({ "status": "healthy" })),
-        (Page::Ready, allowed) => health::ready(managed, allowed.is_ok()),
-        (Page::Plugins | Page::Plugin(_), _) if !managed.serves_plugins() => detail(
-            StatusCode::NOT_FOUND,
-            "the plugin endpoints are switched off by `enable_plugin_api: false`",
-        ),
-        (_, Err(error)) => error.response(),
-        (Page::Metrics, Ok(())) => metrics(managed.metrics()),
-        (Page::Plugins, Ok(())) => ok(&plugins::list(managed.framework())),
-        (Page::Plugin(name), Ok(())) => match plugins::one(managed.framework(), &name) {
-            Some(plugin) => ok(&plugin),
-            None => detail(StatusCode::NOT_FOUND, &format!("Plugin '{name}' not found")),
-        },
-        (Page::Upstreams, Ok(())) => ok(&health::upstreams(&managed.upstreams())),
+    let allowed = match route.access {
+        Access::Open => Ok(String::new()),
+        Access::Read => admins.check(&parts.headers, callers).map(|()| String::new()),
+        Access::Change => admins.who(&parts.headers, callers),
+    };
+    let who = match allowed {
+        Ok(who) => who,
+        Err(refused) => return Some(refused.response()),
+    };
+    let body = match read(route, &parts.headers, body).await {
+        Ok(body) => body,
+        Err(refused) => return Some(*refused),
+    };
+    let asked = Asked {
+        managed,
+        who,
+        may_read: route.access != Access::Open || admins.check(&parts.headers, callers).is_ok(),
+        name,
+        query: parts.uri.query().unwrap_or_default(),
+        body,
+    };
+    Some(match route.handler {
+        Handler::Now(answer) => answer(&asked),
+        Handler::Later(answer) => answer(&asked).await,
     })
 }
 
-#[derive(Debug, PartialEq)]
-enum Page {
-    Health,
-    Ready,
-    Metrics,
-    Plugins,
-    Plugin(String),
-    Upstreams,
-}
-
-impl Page {
-    fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/health" => Self::Health,
-            "/ready" => Self::Ready,
-            "/metrics" => Self::Metrics,
-            "/plugins" | "/api/v1/plugins" => Self::Plugins,
-            "/api/v1/upstreams" => Self::Upstreams,
-            _ => {
-                let name = path.strip_prefix("/api/v1/plugins/").filter(|name| !name.contains('/'))?;
-                Self::Plugin(percent_decoded(name)?)
-            }
-        })
+/// The body of a request whose route takes one.
+async fn read<B>(route: &Route, headers: &HeaderMap, body: B) -> Result<Bytes, Refused>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    if route.body.is_none() {
+        return Ok(Bytes::new());
     }
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            other => other,
-        });
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !matches!(&*kind, "" | "application/json" | "application/merge-patch+json") {
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body as application/json"));
     }
-    String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
-}
-
-fn metrics(registry: &Registry) -> Response<Bytes> {
-    let mut text = String::new();
-    if prometheus_client::encoding::text::encode(&mut text, registry).is_err() {
-        return detail(StatusCode::INTERNAL_SERVER_ERROR, "the metrics could not be written");
-    }
-    let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    response(StatusCode::OK, kind, text.into())
-}
-
-fn wrong_method(allowed: &'static str) -> Response<Bytes> {
-    let mut response = detail(StatusCode::METHOD_NOT_ALLOWED, &format!("only {allowed} is served here"));
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    response
-}
-
-fn ok(value: &Value) -> Response<Bytes> {
-    json_response(StatusCode::OK, value)
-}
-
-fn detail(status: StatusCode, text: &str) -> Response<Bytes> {
-    json_response(status, &json!({ "detail": text }))
-}
-
-fn json_response(status: StatusCode, value: &Value) -> Response<Bytes> {
-    response(status, HeaderValue::from_static("application/json"), value.to_string().into())
-}
-
-fn response(status: StatusCode, kind: HeaderValue, body: Bytes) -> Response<Bytes> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    read_body(body, MAX_BODY, BODY_PATIENCE).await.map_err(|refusal| {
+        let status = match refusal {
+            Refusal::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Refusal::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        refused(status, &refusal.to_string())
+    })
 }

@@ -30,9 +30,10 @@ use mortise_mcp::{
 use mortise_plugin_api::Request;
 use tokio_util::task::TaskTracker;
 
-use crate::{metrics::GatewayMetrics, snapshot::Snapshots, upstreams::Upstreams};
+use crate::{metrics::GatewayMetrics, snapshot::Snapshots, trace::Calls, upstreams::Upstreams};
 use session::Sessions;
 
+pub(crate) use dispatch::Verdict;
 pub use post::Post;
 
 /// Limits of the surface.
@@ -68,6 +69,7 @@ pub struct Surface {
     pub(crate) sessions: Sessions,
     pub(crate) config: SurfaceConfig,
     pub(crate) metrics: Arc<GatewayMetrics>,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) server_info: Raw,
     pub(crate) stamp: Stamp,
     /// Answers that go on as event streams.
@@ -83,6 +85,7 @@ impl Surface {
             upstreams,
             config,
             metrics,
+            calls: Arc::default(),
             stamp: Stamp::new(server_info.clone()),
             server_info,
             tasks: TaskTracker::new(),

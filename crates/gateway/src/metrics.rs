@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::history::Outcome;
+use crate::{history::Outcome, spans::Spans};
 use mortise_framework::stats::descriptor;
 use mortise_mcp::envelope::method;
 use mortise_plugin_api::End;
@@ -115,6 +115,8 @@ pub struct GatewayCollector {
     pub snapshots: Arc<crate::snapshot::Snapshots>,
     /// What changes the configuration.
     pub reloader: Arc<crate::reload::Reloader>,
+    /// What requests are traced with.
+    pub calls: Arc<crate::trace::Calls>,
 }
 
 impl Collector for GatewayCollector {
@@ -143,6 +145,7 @@ impl Collector for GatewayCollector {
         self.upstreams(&mut encoder)?;
         self.reloads(&mut encoder)?;
         self.reloader.http().encode(&mut encoder)?;
+        Spans::encode(self.calls.spans().map(|spans| &**spans), &mut encoder)?;
         descriptor(&mut encoder, &names::SESSIONS)?.encode_gauge(&metrics.sessions.load(Relaxed))?;
         let mut metric = descriptor(&mut encoder, &names::BUILD_INFO)?;
         metric.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?.encode_gauge(&1_i64)

@@ -6,9 +6,13 @@
 //! whole, and everything in force stays. One change at a time; each is seen to its end, also where whoever asked for it
 //! leaves; each is written to the [history](crate::history).
 //!
+//! What is [overridden](crate::overrides) is laid over the configuration in force without reading the files again: a
+//! switch must work also while a file is half written, and must not bring in what nobody asked for.
+//!
 //! The listener itself does not change: its settings, and where state is kept, wait for a restart and are named.
 
 mod apply;
+mod patch;
 mod watch;
 
 use std::{
@@ -20,16 +24,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use mortise_framework::{Framework, config::Errors};
 use tokio::sync::watch as channel;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    config::{Listen, Settled, outline::Change},
+    config::{Listen, Settled, Telemetry, outline::Change},
     history::{Entry, History, Outcome, Source},
     host::HttpService,
     mcp::Surface,
+    overrides::{Overrides, Patch},
     snapshot::Snapshots,
     upstreams::Upstreams,
 };
@@ -47,13 +53,26 @@ pub struct Trigger {
     pub who: String,
     /// Only the entry of this plugin is read anew, and the plugin is started anew even if nothing changed.
     pub plugin: Option<String>,
+    /// Nothing is read anew; this is changed of what is overridden.
+    pub patch: Option<Patch>,
 }
 
 impl Trigger {
     /// A change of everything.
     #[must_use]
     pub fn new(source: Source, who: impl Into<String>) -> Self {
-        Self { source, who: who.into(), plugin: None }
+        Self { source, who: who.into(), plugin: None, patch: None }
+    }
+
+    /// A change of what is overridden.
+    #[must_use]
+    pub fn patch(source: Source, who: impl Into<String>, patch: Patch) -> Self {
+        Self { patch: Some(patch), ..Self::new(source, who) }
+    }
+
+    /// The plugin it is about, where it is one.
+    fn about(&self) -> Option<&str> {
+        self.plugin.as_deref().or_else(|| self.patch.as_ref().and_then(Patch::plugin))
     }
 }
 
@@ -68,6 +87,8 @@ pub struct Report {
     pub changes: Vec<Change>,
     /// Settings that wait for a restart.
     pub waiting: Vec<String>,
+    /// What deserves a word although it was done.
+    pub notices: Vec<String>,
 }
 
 /// Why a change was refused.
@@ -83,6 +104,9 @@ pub enum Refused {
     /// An upstream cannot be set up.
     #[error("an upstream cannot be set up: {0}")]
     Upstream(String),
+    /// What is overridden cannot be kept, and so is not changed.
+    #[error("the overrides cannot be kept: {0}")]
+    NotKept(String),
     /// Another change takes too long.
     #[error("another change of the configuration has been under way for more than {} s", TURN_PATIENCE.as_secs())]
     Busy,
@@ -154,8 +178,11 @@ pub struct Reloader {
     pub metrics: ReloadMetrics,
     /// How the process listens and where its state is, whatever the files say now.
     listen: Listen,
+    telemetry: Option<Telemetry>,
     state_dir: PathBuf,
     in_force: tokio::sync::Mutex<InForce>,
+    /// What is overridden, changed only by whoever holds what is in force.
+    overrides: ArcSwap<Overrides>,
     /// Why the last change was refused.
     refused: Mutex<Option<Refused>>,
     /// What the last load looked at, and what it held then.
@@ -173,10 +200,12 @@ impl Reloader {
         Arc::new(Self {
             metrics,
             listen: settled.listen.clone(),
+            telemetry: settled.telemetry.clone(),
             state_dir: settled.state_dir.clone(),
             refused: Mutex::default(),
             seen: channel::channel(Arc::new(Seen::now(settled.looked_at.clone()))).0,
             watches: AtomicBool::new(watches(&settled)),
+            overrides: ArcSwap::new(settled.overrides.clone()),
             closing: CancellationToken::new(),
             tasks: TaskTracker::new(),
             in_force: tokio::sync::Mutex::new(InForce::of(settled)),
@@ -197,6 +226,11 @@ impl Reloader {
     /// Why the last change was refused, if it was.
     pub fn refused(&self) -> Option<Refused> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is overridden.
+    pub fn overrides(&self) -> Arc<Overrides> {
+        self.overrides.load_full()
     }
 
     /// What sends plugins' own requests.
@@ -230,7 +264,10 @@ impl Reloader {
             return Err(Refused::Broken("the gateway is ending".to_owned()));
         }
         let started = Instant::now();
-        let result = self.attempt(&mut in_force, trigger.plugin.as_deref()).await;
+        let result = match &trigger.patch {
+            Some(patch) => self.lay_over(&mut in_force, patch, &trigger.who).await,
+            None => self.attempt(&mut in_force, trigger.plugin.as_deref()).await,
+        };
         self.tell(&trigger, &result, started.elapsed()).await;
         result
     }
@@ -241,7 +278,7 @@ impl Reloader {
             snapshot: self.parts.snapshots.load().number,
             source: trigger.source,
             who: trigger.who.clone(),
-            plugin: trigger.plugin.clone(),
+            plugin: trigger.about().map(str::to_owned),
             outcome,
             changes: Vec::new(),
             more_changes: 0,
@@ -266,8 +303,12 @@ impl Reloader {
                     snapshot,
                     changes,
                     took_ms,
-                    "configuration reloaded"
+                    "{}",
+                    if trigger.patch.is_some() { "override in force" } else { "configuration reloaded" }
                 );
+                for notice in &report.notices {
+                    tracing::warn!("{notice}");
+                }
                 for setting in &report.waiting {
                     tracing::warn!(setting, "setting has changed and takes effect after a restart");
                 }
@@ -282,8 +323,8 @@ impl Reloader {
             }
         }
         self.metrics.add(outcome);
-        // Asking for a plugin that is not there says nothing about the configuration.
-        if !matches!(result, Err(Refused::NoSuchPlugin(_))) {
+        // Asking for a plugin that is not there says nothing about the configuration, nor does what was to be laid over.
+        if trigger.patch.is_none() && !matches!(result, Err(Refused::NoSuchPlugin(_))) {
             *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
         }
         self.note(entry).await;

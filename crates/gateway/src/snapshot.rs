@@ -5,16 +5,20 @@
 //! an upstream lists, make a new one and swap it in. Writers come one after another, so that none overwrites what
 //! another has just put there.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ops::Deref,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use mortise_framework::Pipelines;
 use mortise_mcp::envelope::Limits;
+use mortise_mcp_transport::workers::PerWorker;
 
 use crate::{
     auth::{Authenticator, OriginCheck},
-    config::{Listen, Settled},
+    config::{ExplainConfig, Listen, Settled},
     upstreams::Catalogs,
 };
 
@@ -31,6 +35,18 @@ pub struct Snapshot {
     pub access: Arc<Access>,
 }
 
+/// The plugins of a snapshot, as what a pair of hooks keeps.
+#[derive(Clone, Debug)]
+pub struct Plugins(pub Arc<Snapshot>);
+
+impl Deref for Plugins {
+    type Target = Pipelines;
+
+    fn deref(&self) -> &Pipelines {
+        &self.0.pipelines
+    }
+}
+
 /// Who may come in, and with how much.
 #[derive(Debug)]
 pub struct Access {
@@ -42,10 +58,10 @@ pub struct Access {
     pub trusted_proxies: Vec<IpNet>,
     /// Limits of a message, the size of a request's body among them.
     pub envelope: Limits,
-    /// Whether plugins run at all.
-    pub plugins_enabled: bool,
     /// Whether the plugin endpoints are served.
     pub serves_plugins: bool,
+    /// What is kept of the last calls.
+    pub explain: ExplainConfig,
 }
 
 impl Access {
@@ -57,8 +73,8 @@ impl Access {
             origins: OriginCheck::new(listen, port),
             trusted_proxies: listen.trusted_proxies.clone(),
             envelope: Limits { max_bytes: listen.max_body_bytes, ..Limits::default() },
-            plugins_enabled: settled.plan.enabled,
             serves_plugins: settled.plugin_settings.enable_plugin_api,
+            explain: settled.config.explain,
         }
     }
 
@@ -69,29 +85,36 @@ impl Access {
     }
 }
 
-/// The current snapshot.
+/// The current snapshot. Each worker has a copy of its own, which counts its own references; what the copies hold is
+/// shared.
 #[derive(Debug)]
 pub struct Snapshots {
-    current: ArcSwap<Snapshot>,
+    current: PerWorker<ArcSwap<Snapshot>>,
     writing: Mutex<()>,
 }
 
 impl Snapshots {
     /// Begins with this one.
     pub fn new(first: Snapshot) -> Arc<Self> {
-        Arc::new(Self { current: ArcSwap::from_pointee(first), writing: Mutex::new(()) })
+        let current = PerWorker::new(|| ArcSwap::from_pointee(first.clone()));
+        Arc::new(Self { current, writing: Mutex::new(()) })
     }
 
     /// The current one.
     #[inline]
     pub fn load(&self) -> Arc<Snapshot> {
-        self.current.load_full()
+        self.current.own().load_full()
     }
 
-    /// Puts what `change` makes of the current one in its place; gives back the one before.
+    /// Puts what `change` makes of the current one in its place; gives back the one before. On return every request that
+    /// begins is served by it.
     pub fn change(&self, change: impl FnOnce(&Snapshot) -> Snapshot) -> Arc<Snapshot> {
         let _one_at_a_time = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = change(&self.current.load());
-        self.current.swap(Arc::new(next))
+        let before = self.load();
+        let next = change(&before);
+        for current in self.current.all() {
+            current.store(Arc::new(next.clone()));
+        }
+        before
     }
 }

@@ -69,6 +69,40 @@ struct AdminFile {
     sha256: String,
 }
 
+/// A file that is written and waits to take the place of another, all at once. Dropped before, it is removed.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    path: PathBuf,
+    aside: PathBuf,
+    placed: bool,
+}
+
+impl Aside {
+    /// Writes JSON, readable by the owner only.
+    pub(crate) fn write<T: Serialize>(path: PathBuf, value: &T) -> Result<Self, StateDirError> {
+        let mut aside = path.clone().into_os_string();
+        aside.push(format!(".{}", std::process::id()));
+        let aside = Self { path, aside: aside.into(), placed: false };
+        write_private(&aside.aside, value)?;
+        Ok(aside)
+    }
+
+    /// Puts it in its place.
+    pub(crate) fn put_in_place(mut self) -> Result<(), StateDirError> {
+        fs::rename(&self.aside, &self.path).map_err(failed("writing", &self.path))?;
+        self.placed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        if !self.placed {
+            let _never_written = fs::remove_file(&self.aside);
+        }
+    }
+}
+
 /// The credential of the command line, valid while the gateway runs. Dropping it removes the file.
 #[derive(Debug)]
 pub struct LocalToken {
@@ -149,10 +183,8 @@ impl StateDir {
     /// When it cannot be written.
     pub fn local_token(&self, url: &str) -> Result<LocalToken, StateDirError> {
         let token = random_token("mortise_local_")?;
-        let (path, aside) =
-            (self.file(LOCAL_FILE), self.file(&format!("{LOCAL_FILE}.{}", std::process::id())));
-        write_private(&aside, &LocalFile { url: url.to_owned(), token: token.clone() })?;
-        fs::rename(&aside, &path).map_err(failed("writing", &path))?;
+        let path = self.file(LOCAL_FILE);
+        Aside::write(path.clone(), &LocalFile { url: url.to_owned(), token: token.clone() })?.put_in_place()?;
         Ok(LocalToken { digest: TokenDigest::of(token.as_bytes()), path, token: Secret::new(token) })
     }
 }

@@ -130,23 +130,32 @@ impl Drop for Busy {
 }
 
 /// One `T` for each worker and one for all other threads.
+///
+/// What every request takes a reference to is kept like this too: a count of references that all cores write to travels
+/// between their caches with each request, twice.
 #[derive(Debug)]
-pub(crate) struct PerWorker<T>(Box<[T]>);
+pub struct PerWorker<T>(Box<[T]>);
 
 impl<T: Default> Default for PerWorker<T> {
     fn default() -> Self {
-        Self((0..=suitable()).map(|_| T::default()).collect())
+        Self::new(T::default)
     }
 }
 
 impl<T> PerWorker<T> {
+    /// Each as `make` makes it.
+    pub fn new(make: impl Fn() -> T) -> Self {
+        Self((0..=suitable()).map(|_| make()).collect())
+    }
+
     /// This thread's.
-    pub(crate) fn own(&self) -> &T {
+    #[inline]
+    pub fn own(&self) -> &T {
         &self.0[WORKER.get() % self.0.len()]
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
+    pub fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter()
     }
 }

@@ -1,9 +1,13 @@
 //! The command line as clap sees it: names, help, examples. What the commands do is elsewhere; the reference page of
 //! the command line is generated from this.
 
+mod observe;
+
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+pub use observe::{ExplainArgs, RecordArgs, ReplayArgs, TopArgs};
 
 /// Exit codes, shown with every help.
 const EXIT_CODES: &str = "Exit codes: 0 all well; 1 the configuration is wrong or it could not be done; \
@@ -38,6 +42,16 @@ pub enum Command {
     /// List, show and test plugins
     #[command(subcommand, arg_required_else_help = true)]
     Plugins(PluginsCommand),
+    /// Explain a call: which plugins ran, how long, what each changed, who blocked it
+    Explain(ExplainArgs),
+    /// Watch the calls, plugins and upstreams of the running gateway
+    Top(TopArgs),
+    /// Record inputs of hooks from the running gateway
+    Record(RecordArgs),
+    /// Run recorded inputs through another configuration and show what it would decide otherwise
+    Replay(ReplayArgs),
+    /// Show which plugins would run where, and fail where one that is required would not
+    Coverage(CoverageArgs),
     /// List the hooks that plugins can run at
     Hooks(HooksArgs),
     /// Print a completion script for a shell
@@ -90,7 +104,7 @@ pub enum Format {
 Any key of the configuration can be given as a variable: MORTISE_A__B sets a.b. MORTISE_LOG
 (or RUST_LOG) says what is logged: info, debug, mortise_gateway=trace. SIGTERM and SIGINT end
 the gateway once the requests in progress are answered; a second one ends it at once. SIGHUP
-has it read its configuration anew.")]
+has it read its configuration anew, SIGUSR1 switches all plugins off and SIGUSR2 on.")]
 pub struct ServeArgs {
     /// Where the configuration comes from.
     #[command(flatten)]
@@ -123,15 +137,9 @@ pub struct ReloadArgs {
     /// Read only the entry of this plugin anew, and start it anew
     #[arg(long, value_name = "NAME")]
     pub plugin: Option<String>,
-    /// Where the gateway's configuration comes from.
+    /// Which gateway to tell, and how the result looks.
     #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Which gateway to tell.
-    #[command(flatten)]
-    pub remote: RemoteArgs,
-    /// How the result looks
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub source: SourceArgs,
 }
 
 /// Commands about configuration.
@@ -190,6 +198,18 @@ pub enum PluginsCommand {
     List(ListArgs),
     /// Show one plugin in full, secrets hidden
     Show(ShowArgs),
+    /// Switch a plugin of the running gateway on, or all
+    Enable(EnableArgs),
+    /// Switch a plugin of the running gateway off, or all; kept over a restart
+    Disable(DisableArgs),
+    /// Change mode, priority or configuration of a plugin of the running gateway; kept over a restart
+    Set(SetArgs),
+    /// Leave a plugin of the running gateway to its configuration again, or all
+    Reset(ResetArgs),
+    /// Have the running gateway read the entry of a plugin anew, and start it anew
+    Reload(ReloadPluginArgs),
+    /// Show what the plugins of the running gateway counted
+    Stats(StatsArgs),
     /// Show changes of the configuration: when, by whom, what, and what was refused
     History(HistoryArgs),
     /// List the kinds of plugin that are built in, or show one and its configuration
@@ -214,14 +234,20 @@ pub struct RemoteArgs {
     pub token: Option<String>,
 }
 
-/// List plugins.
-#[derive(Args, Debug)]
-#[command(after_help = "Examples:
-  mortise plugins list
-  mortise plugins list --config plugins/config.yaml
-  mortise plugins list --url http://127.0.0.1:8081
-  mortise plugins list --url local --format json")]
-pub struct ListArgs {
+/// What a command reads from files, and how it shows the result.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FileArgs {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigArgs,
+    /// How the result looks
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+}
+
+/// What a command reads from files or asks a running gateway, and how it shows the result.
+#[derive(Args, Clone, Debug, Default)]
+pub struct SourceArgs {
     /// Where the configuration comes from.
     #[command(flatten)]
     pub config: ConfigArgs,
@@ -233,6 +259,19 @@ pub struct ListArgs {
     pub format: Format,
 }
 
+/// List plugins.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins list
+  mortise plugins list --config plugins/config.yaml
+  mortise plugins list --url http://127.0.0.1:8081
+  mortise plugins list --url local --format json")]
+pub struct ListArgs {
+    /// Which configuration, or which gateway, and how the result looks.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
 /// Show one plugin.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -241,15 +280,134 @@ pub struct ListArgs {
 pub struct ShowArgs {
     /// Its name in the configuration
     pub name: String,
-    /// Where the configuration comes from.
+    /// Which configuration, or which gateway, and how the result looks.
     #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Which gateway to ask.
+    pub source: SourceArgs,
+}
+
+/// One plugin, or all of them.
+#[derive(Args, Clone, Debug)]
+#[group(required = true, multiple = false)]
+pub struct WhichArgs {
+    /// Its name in the configuration
+    pub name: Option<String>,
+    /// All plugins
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// Switch plugins on.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins enable pii
+  mortise plugins enable --all
+  mortise plugins enable pii --url https://gateway.example.com
+
+A plugin whose configured mode is `disabled` runs as `enforce` then, or as `plugins set --mode` says. --all ends what
+`disable --all` or SIGUSR1 began; plugins that are switched off one by one stay so. SIGUSR2 does the same as --all.")]
+pub struct EnableArgs {
+    /// Which.
     #[command(flatten)]
-    pub remote: RemoteArgs,
-    /// How the result looks
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub which: WhichArgs,
+    /// Which gateway to tell, and how the result looks.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// Switch plugins off.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins disable pii
+  mortise plugins disable --all
+
+A plugin that is switched off runs nowhere, in no binding either. With --all calls pass unguarded; /ready and
+mortise_plugins_enabled say so. Kept over a restart. SIGUSR1 does the same as --all.")]
+pub struct DisableArgs {
+    /// Which.
+    #[command(flatten)]
+    pub which: WhichArgs,
+    /// Which gateway to tell, and how the result looks.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// Change a plugin.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins set pii --mode permissive
+  mortise plugins set pii detect_email=false --priority 5
+  mortise plugins set words 'words=[a, b]' limits.low=null
+  mortise plugins set words --from words.yaml
+
+What is set lies over the configuration: maps merge, lists and single values are replaced, null takes a key away. It is
+checked as the configuration is; refused, all reasons are shown, exit code 1, and what was in force stays. What was set
+before stays set; `mortise plugins reset` ends all of it.")]
+pub struct SetArgs {
+    /// Its name in the configuration
+    pub name: String,
+    /// Keys of its configuration, for example detect_email=false or limits.low=3; the value is YAML
+    #[arg(value_name = "KEY=VALUE")]
+    pub keys: Vec<String>,
+    /// Mode: enforce, enforce_ignore_error, permissive, disabled, sequential, transform, audit, concurrent or
+    /// fire_and_forget
+    #[arg(long, value_name = "MODE")]
+    pub mode: Option<String>,
+    /// Priority; lower runs first
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub priority: Option<i64>,
+    /// File with keys of its configuration, YAML or JSON; - reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub from: Option<PathBuf>,
+    /// Which gateway to tell, and how the result looks.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// Leave plugins to their configuration.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins reset pii
+  mortise plugins reset --all
+
+--all ends everything that `set`, `enable` and `disable` did.")]
+pub struct ResetArgs {
+    /// Which.
+    #[command(flatten)]
+    pub which: WhichArgs,
+    /// Which gateway to tell, and how the result looks.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// Start a plugin anew.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins reload pii
+
+The same as `mortise reload --plugin pii`.")]
+pub struct ReloadPluginArgs {
+    /// Its name in the configuration
+    pub name: String,
+    /// Which gateway to tell, and how the result looks.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// Show counters.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise plugins stats
+  mortise plugins stats --format json
+  mortise plugins stats --reset
+
+--reset begins anew and shows what was counted until then. Metrics go on as they were.")]
+pub struct StatsArgs {
+    /// Begin to count anew
+    #[arg(long)]
+    pub reset: bool,
+    /// Which gateway to ask, and how the result looks.
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 /// Show changes of the configuration.
@@ -264,15 +422,9 @@ pub struct HistoryArgs {
     /// How many, the newest first
     #[arg(long, default_value_t = 20, value_name = "NUMBER")]
     pub limit: usize,
-    /// Where the configuration comes from.
+    /// Which configuration, or which gateway, and how the result looks.
     #[command(flatten)]
-    pub config: ConfigArgs,
-    /// Which gateway to ask.
-    #[command(flatten)]
-    pub remote: RemoteArgs,
-    /// How the result looks
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub source: SourceArgs,
 }
 
 /// List kinds.
@@ -379,12 +531,9 @@ pub struct SearchArgs {
     /// Folder or index file to look through as well (may be repeated)
     #[arg(long = "dir", value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
-    /// Where the configuration comes from.
+    /// Which configuration, and how the result looks.
     #[command(flatten)]
-    pub config: ConfigArgs,
-    /// How the result looks
-    #[arg(long, value_enum, default_value_t)]
-    pub format: Format,
+    pub source: FileArgs,
 }
 
 /// List the plugins that are known.
@@ -399,9 +548,36 @@ pub struct CatalogArgs {
     /// Folders with manifests, or index files. Default: the configuration's plugin_dirs, and what is built in
     #[arg(value_name = "DIR")]
     pub dirs: Vec<PathBuf>,
-    /// Where the configuration comes from.
+    /// Which configuration, and how the result looks.
+    #[command(flatten)]
+    pub source: FileArgs,
+}
+
+/// Show which plugins would run where.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise coverage
+  mortise coverage --as app=ci,tenant=acme
+  mortise coverage --uncovered
+  mortise coverage --url http://127.0.0.1:8081 --format json
+
+Each tool, prompt and resource of the running gateway, by hook. What a plugin does for some callers only is said to
+depend on the caller; --as says who calls. Exit code 1 where a plugin whose binding says `required: true` would not run
+in its scope, or where an upstream has never said what it has: for use in CI.")]
+pub struct CoverageArgs {
+    /// Who calls: app=NAME, user=NAME, tenant=NAME, team=NAME. Of a configured app the rest is known. An empty name
+    /// says that there is none
+    #[arg(long = "as", value_name = "KEY=NAME", value_delimiter = ',')]
+    pub who: Vec<String>,
+    /// Only hooks where no plugin runs for all calls
+    #[arg(long)]
+    pub uncovered: bool,
+    /// Where the gateway's configuration comes from.
     #[command(flatten)]
     pub config: ConfigArgs,
+    /// Which gateway to ask.
+    #[command(flatten)]
+    pub remote: RemoteArgs,
     /// How the result looks
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,

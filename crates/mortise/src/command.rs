@@ -1,16 +1,23 @@
 //! What each command does.
 
 mod catalog;
+mod change;
 mod check;
+mod coverage;
+mod explain;
 mod history;
 mod hooks;
 mod kinds;
 mod listing;
 mod manifest;
+mod record;
 mod reload;
 mod remote;
+mod replay;
 mod serve;
+mod stats;
 mod test;
+mod top;
 
 use std::path::PathBuf;
 
@@ -43,11 +50,22 @@ pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> 
         }
         Command::Plugins(PluginsCommand::List(args)) => listing::list(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Show(args)) => listing::show(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Enable(args)) => change::enable(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Disable(args)) => change::disable(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Set(args)) => change::set(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Reset(args)) => change::reset(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Reload(args)) => reload::plugin(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Stats(args)) => stats::stats(&args, &assembly, output),
         Command::Plugins(PluginsCommand::History(args)) => history::history(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Kinds(args)) => kinds::kinds(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Test(args)) => test::test(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Search(args)) => catalog::search(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Catalog(args)) => catalog::catalog(&args, &assembly, output),
+        Command::Explain(args) => explain::explain(&args, &assembly, output),
+        Command::Top(args) => top::top(&args, &assembly, output),
+        Command::Record(args) => record::record(&args, &assembly, output),
+        Command::Replay(args) => replay::replay(&args, &assembly, output),
+        Command::Coverage(args) => coverage::coverage(&args, &assembly, output),
         Command::Hooks(args) => hooks::hooks(&args, assembly.framework.hooks(), output),
         Command::Completions(args) => {
             let mut script = Vec::new();

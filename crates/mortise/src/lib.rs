@@ -34,6 +34,7 @@
 
 pub mod awaited;
 pub mod cli;
+pub mod masking;
 
 mod command;
 mod logging;

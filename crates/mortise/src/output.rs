@@ -79,8 +79,14 @@ impl Output {
     pub(crate) fn errors(&mut self, errors: &Errors) {
         let text = errors.render(self.err_colour);
         self.say(text.trim_end());
-        let count = errors.list().len();
-        self.say(format!("\n{count} error{}", if count == 1 { "" } else { "s" }));
+        self.say(format!("\n{}", counted(errors.list().len(), "error")));
+    }
+
+    /// Writes that a file of a check is wrong, and everything that is wrong with it.
+    pub(crate) fn errors_of(&mut self, file: &str, errors: &Errors) {
+        let word = self.paint(Paint::Bad, &counted(errors.list().len(), "error"));
+        self.line(format!("{file}: {word}"));
+        self.errors(errors);
     }
 
     /// Writes what was tolerated.
@@ -105,6 +111,11 @@ impl Output {
             self.line(columns(row, &widths));
         }
     }
+}
+
+/// `1 error`, `2 errors`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn columns(cells: &[String], widths: &[usize]) -> String {

@@ -461,3 +461,73 @@ fn what_cannot_be_served_says_why() {
     let missing = open.run(&["serve", "--config", "gone.yaml"]).expect(1);
     assert!(missing.err.contains("gone.yaml"), "{}", missing.err);
 }
+
+#[test]
+fn plugins_of_a_running_gateway_are_changed_shown_and_left_to_their_configuration_again() {
+    let stage = Stage::new(&[
+        ("mortise.yaml", "watch: false\nplugins: [{ name: pii, kind: builtin.pii_filter, priority: 7 }]\n"),
+        ("keys.yaml", "detect_ssn: false\n"),
+    ]);
+    let gateway = Serving::start(&stage, &[]);
+    let ready = || {
+        let answer = get(&gateway.url, "/ready", "");
+        serde_json::from_str::<Value>(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    };
+
+    let set = ["plugins", "set", "pii", "detect_email=false", "--mode", "permissive", "--from", "keys.yaml"];
+    let applied = stage.run(&set).expect(0);
+    assert!(applied.err.contains("snapshot 2 is in force"), "{}", applied.err);
+    assert!(applied.out.contains("plugins[pii].override.config.detect_ssn"), "{}", applied.out);
+    let again = stage.run(&set).expect(0);
+    assert!(again.err.contains("nothing has changed"), "{}", again.err);
+    // From the files and from the gateway.
+    for asked in [vec![], vec!["--url", "local"]] {
+        let with = |words: &[&'static str]| [words, &asked].concat();
+        let list = stage.run(&with(&["plugins", "list"])).expect(0).out;
+        assert!(list.contains("pii: override by command line: mode permissive (configured: enforce)"), "{list}");
+        let shown = stage.run(&with(&["plugins", "show", "pii", "--format", "json"])).expect(0).json();
+        assert_eq!(shown["override"]["config"], json!({ "detect_ssn": false, "detect_email": false }));
+        assert_eq!((&shown["mode"], &shown["configured"]["mode"]), (&json!("permissive"), &json!("enforce")));
+    }
+    let checked = stage.run(&["config", "check", "--format", "json", "mortise.yaml"]).expect(0).json();
+    assert_eq!(checked["files"][0]["plugins"][0]["mode"], "enforce", "files are checked for themselves");
+
+    let refused = stage.run(&["plugins", "set", "pii", "detect_emial=true"]).expect(1);
+    assert!(refused.err.contains("override of `pii`") && refused.err.contains("stays"), "{}", refused.err);
+    assert!(stage.run(&["plugins", "set", "pii", "--mode", "enforced"]).expect(1).err.contains("permissive"));
+    assert!(stage.run(&["plugins", "set", "pii"]).expect(1).err.contains("nothing to set"));
+    assert!(stage.run(&["plugins", "disable", "nobody"]).expect(1).err.contains("Plugin 'nobody' not found"));
+    stage.run(&["plugins", "disable"]).expect(2);
+
+    stage.run(&["plugins", "disable", "pii"]).expect(0);
+    assert_eq!(ready()["switched_off"], json!(["pii"]));
+    stage.run(&["plugins", "enable", "pii"]).expect(0);
+    let off = stage.run(&["plugins", "disable", "--all"]).expect(0);
+    assert!(off.err.contains("unguarded"), "{}", off.err);
+    assert_eq!(ready()["plugins_enabled"], false);
+    let (code, err) = gateway.end();
+    assert_eq!(code, Some(0), "{err}");
+
+    let gateway = Serving::start(&stage, &[]);
+    let enabled = |expected: bool| {
+        let end = std::time::Instant::now() + Duration::from_secs(30);
+        while !get(&gateway.url, "/ready", "").contains(&format!("\"plugins_enabled\":{expected}")) {
+            assert!(std::time::Instant::now() < end, "plugins_enabled did not become {expected}");
+        }
+    };
+    enabled(false);
+    for (signal, expected) in [("-USR2", true), ("-USR1", false)] {
+        Command::new("kill").args([signal, &gateway.child.id().to_string()]).status().unwrap();
+        enabled(expected);
+    }
+    stage.run(&["plugins", "reset", "--all"]).expect(0);
+    enabled(true);
+    let list = stage.run(&["plugins", "list", "--url", "local"]).expect(0).out;
+    assert!(!list.contains("override"), "{list}");
+    let stats = stage.run(&["plugins", "stats"]).expect(0).out;
+    assert!(stats.starts_with("NAME") && stats.contains("pii"), "{stats}");
+    let reset = stage.run(&["plugins", "stats", "--reset", "--format", "json"]).expect(0).json();
+    assert_eq!(reset["before"]["total_plugins"], 1);
+    assert!(stage.run(&["plugins", "reload", "pii"]).expect(0).out.is_empty());
+    gateway.end();
+}

@@ -63,6 +63,8 @@ pub struct Request {
     pub original_name: Option<Arc<str>>,
     /// `Content-Type` of the request.
     pub content_type: Option<Arc<str>>,
+    /// Path of the HTTP request; only where a binding asks for it.
+    pub path: Option<Arc<str>>,
     /// Address of the client.
     pub client: Option<SocketAddr>,
     /// W3C `traceparent` the request came with or was given.
@@ -79,6 +81,7 @@ impl Request {
             upstream: None,
             original_name: None,
             content_type: None,
+            path: None,
             client: None,
             traceparent: None,
         }

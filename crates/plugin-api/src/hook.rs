@@ -131,7 +131,31 @@ pub struct HookSpec {
     pub about: Arc<str>,
     /// Fields of the payload that an answer may change.
     pub writable: &'static [&'static str],
+    /// A payload and an answer to it, as JSON.
+    pub example: Example,
     pub(crate) codec: Codec,
+}
+
+/// What a payload of a hook looks like, and what a plugin could answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Example {
+    /// The payload; `null` for a hook whose payload may be anything.
+    pub payload: &'static str,
+    /// The answer; empty where answers change nothing.
+    pub answer: &'static str,
+    /// What the answer does, in one sentence.
+    pub about: &'static str,
+}
+
+impl Example {
+    pub(crate) const fn of(payload: &'static str) -> Self {
+        Self { payload, answer: "", about: "" }
+    }
+
+    pub(crate) const fn answered(mut self, answer: &'static str, about: &'static str) -> Self {
+        (self.answer, self.about) = (answer, about);
+        self
+    }
 }
 
 /// Functions of a row, made from its [`Hook`] type.

@@ -57,6 +57,20 @@ pub enum End {
     Cancelled,
 }
 
+impl End {
+    /// A stable word, for logs and wires: `ok`, `blocked`, `upstream_failed`, `timed_out`, `cancelled`.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Blocked => "blocked",
+            Self::UpstreamFailed => "upstream_failed",
+            Self::TimedOut => "timed_out",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 /// One call of one plugin at one hook.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {

@@ -73,10 +73,24 @@ impl<const N: usize> Counts<N> {
         std::array::from_fn(|at| self.total(at))
     }
 
-    /// Begins at zero again. What is added meanwhile is counted or lost.
-    pub fn reset(&self) {
-        for counter in self.copies.iter().flat_map(|copy| &copy.0) {
-            counter.store(0, Relaxed);
+    /// Raises the counter `at` to `to` where it is lower. A counter that is raised is not added to.
+    pub fn raise_as(&self, adder: Adder, at: usize, to: u64) {
+        let counter = &self.copies[adder.0 & (self.copies.len() - 1)].0[at];
+        // Looked at first, since it is rarely lower and a look costs nothing.
+        if counter.load(Relaxed) < to {
+            counter.fetch_max(to, Relaxed);
+        }
+    }
+
+    /// The highest that the counter `at` was raised to.
+    pub fn highest(&self, at: usize) -> u64 {
+        self.copies.iter().map(|copy| copy.0[at].load(Relaxed)).max().unwrap_or(0)
+    }
+
+    /// Has the counter `at` begin at zero again. What comes meanwhile is counted or lost.
+    pub fn clear(&self, at: usize) {
+        for copy in &*self.copies {
+            copy.0[at].store(0, Relaxed);
         }
     }
 }
@@ -112,7 +126,7 @@ mod tests {
             }
         });
         assert_eq!(counts.totals(), [3200, 9600]);
-        counts.reset();
-        assert_eq!(counts.totals(), [0, 0]);
+        counts.clear(0);
+        assert_eq!(counts.totals(), [0, 9600]);
     }
 }

@@ -51,8 +51,36 @@ metrics! {
         "HTTP requests of a plugin's own, by outcome: ok (any answer), refused, error, timeout, cancelled";
     PLUGIN_HTTP_DURATION = "mortise_plugin_http_duration_seconds", Histogram, ["plugin"],
         "Time from a plugin's HTTP request to the end of its answer";
+    PLUGIN_BREAKER_OPEN = "mortise_plugin_breaker_open", Gauge, ["plugin"],
+        "Whether a plugin's circuit breaker keeps calls away from it";
+    PLUGIN_BREAKER_OPENINGS = "mortise_plugin_breaker_openings", Counter, ["plugin"],
+        "Times a plugin's circuit breaker opened, after a probe that failed too";
     PLUGIN_UP = "mortise_plugin_up", Gauge, ["plugin"],
-        "Whether a plugin is ready to serve";
+        "Whether a plugin is ready to serve, and well as far as it was asked";
+    PLUGIN_HEALTHY = "mortise_plugin_healthy", Gauge, ["plugin"],
+        "Whether the last health check of a plugin that runs found it well";
+    PLUGIN_OVERRIDDEN = "mortise_plugin_overridden", Gauge, ["plugin"],
+        "Whether something of a plugin is changed over its configuration while running";
+    CONTEXTS_ACTIVE = "mortise_plugin_contexts_active", Gauge, [],
+        "Requests whose plugins remember something at the moment";
+    CONTEXTS_CLEANED = "mortise_plugin_contexts_cleaned", Counter, [],
+        "Requests that ended and took what plugins remembered with them";
+    PLUGIN_MEMORY = "mortise_plugin_memory_usage_bytes", Gauge, ["plugin"],
+        "Memory of a plugin's process or sandbox; none for plugins that run within the gateway";
+    DOCUMENTED_EXECUTIONS = "mcpgateway_plugin_executions", Counter, ["plugin", "hook", "status"],
+        "Calls of a plugin under the name that ContextForge documents, by status: success, violation, error";
+    DOCUMENTED_DURATION = "mcpgateway_plugin_duration_seconds", Histogram, ["plugin", "hook"],
+        "Time a plugin took for one call, under the name that ContextForge documents";
+    DOCUMENTED_VIOLATIONS = "mcpgateway_plugin_violations", Counter, ["plugin", "violation_code"],
+        "Violations a plugin reported, blocking or not, under the name that ContextForge documents";
+    DOCUMENTED_ERRORS = "mcpgateway_plugin_errors", Counter, ["plugin", "error_type"],
+        "Calls of a plugin that gave no answer, under the name that ContextForge documents";
+    DOCUMENTED_CONTEXTS_ACTIVE = "mcpgateway_plugin_contexts_active", Gauge, [],
+        "Requests whose plugins remember something, under the name that ContextForge documents";
+    DOCUMENTED_CONTEXTS_CLEANED = "mcpgateway_plugin_contexts_cleaned", Counter, [],
+        "Requests that ended with what plugins remembered, under the name that ContextForge documents";
+    DOCUMENTED_MEMORY = "mcpgateway_plugin_memory_usage_bytes", Gauge, ["plugin"],
+        "Memory of a plugin's process or sandbox, under the name that ContextForge documents";
     PLUGINS_ENABLED = "mortise_plugins_enabled", Gauge, [],
         "Whether plugins run at all";
     PLUGINS_DRAINING = "mortise_plugins_draining", Gauge, [],
@@ -77,6 +105,10 @@ metrics! {
         "HTTP requests answered, by surface and status class";
     SESSIONS = "mortise_mcp_sessions", Gauge, [],
         "MCP sessions of clients that are open";
+    SPANS_EXPORTED = "mortise_trace_spans_exported", Counter, [],
+        "Spans that the collector took; only where spans are sent";
+    SPANS_DROPPED = "mortise_trace_spans_dropped", Counter, ["reason"],
+        "Spans that were not sent, by reason: queue_full, unreachable, rejected; only where spans are sent";
     BUILD_INFO = "mortise_build_info", Gauge, ["version"],
         "Always 1; the label says which version runs";
 }
@@ -86,11 +118,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_unique_and_speak_the_projects_prefix() {
+    fn names_are_unique_and_have_a_prefix_of_ours_or_of_the_documents() {
         let mut seen = std::collections::HashSet::new();
         for metric in METRICS {
             assert!(seen.insert(metric.name), "{} twice", metric.name);
-            assert!(metric.name.starts_with("mortise_"), "{}", metric.name);
+            let documented = metric.name.starts_with("mcpgateway_plugin_");
+            assert!(metric.name.starts_with("mortise_") || documented, "{}", metric.name);
             assert!(!metric.name.ends_with("_total"), "{}: the exposition adds it", metric.name);
         }
     }

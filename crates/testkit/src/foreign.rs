@@ -22,7 +22,7 @@ use std::{
 };
 
 use mortise_plugin_api::{
-    Answer, Call, Context, End, Fut, HookId, HookSpec, HookTable, Init, Needs, Outcome, Part, Plugin,
+    Answer, Call, Context, Fut, HookId, HookSpec, HookTable, Init, Needs, Outcome, Part, Plugin,
     PluginError, Wire,
     wire::{WireContext, WireResult},
 };
@@ -149,7 +149,7 @@ impl ForeignPlugin {
         }
         let payload = call.payload.json(Wire::Json)?;
         let shown = WireContext::of(call.request, &context);
-        let answer = started.link.call(&spec.name, end_word(call.end), payload, &shown).await?;
+        let answer = started.link.call(&spec.name, call.end.word(), payload, &shown).await?;
         let answer: AnswerFrame = serde_json::from_slice(&answer)
             .map_err(|error| PluginError::InvalidAnswer(format!("no answer to {}: {error}", spec.name)))?;
         if let Some(returned) = answer.context {
@@ -197,16 +197,6 @@ fn unavailable(attempt: &str) -> impl Fn(io::Error) -> PluginError {
 }
 
 /// How the call ended, as it travels.
-fn end_word(end: End) -> &'static str {
-    match end {
-        End::Ok => "ok",
-        End::Blocked => "blocked",
-        End::UpstreamFailed => "upstream_failed",
-        End::TimedOut => "timed_out",
-        End::Cancelled => "cancelled",
-    }
-}
-
 impl Plugin for ForeignPlugin {
     /// Of foreign code nothing is known: it may change everything.
     fn needs(&self, hook: HookId) -> Option<Needs> {

@@ -1,6 +1,7 @@
 //! An MCP server over standard input and output that a test can kill: it keeps a journal in the file it is given.
 //!
-//! `start PID` when it starts, `call TEXT` for every tool call. The tool `echo` answers its argument `text`, the tool
+//! `start PID` when it starts, `call TEXT` for every tool call, then `trace CONTEXT` where it
+//! came with one. The tool `echo` answers its argument `text`, the tool
 //! `hold` never answers.
 
 use std::{
@@ -35,6 +36,9 @@ fn main() -> io::Result<()> {
             Some("tools/call") => {
                 let text = params["arguments"]["text"].as_str().unwrap_or_default();
                 writeln!(journal, "call {text}")?;
+                if let Some(trace) = params["_meta"]["traceparent"].as_str() {
+                    writeln!(journal, "trace {trace}")?;
+                }
                 if params["name"] == "hold" {
                     continue;
                 }

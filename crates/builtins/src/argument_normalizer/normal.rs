@@ -1,6 +1,6 @@
 //! The steps in their order, for one argument.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use mortise_plugin_api::BuildError;
 use regex::Regex;
@@ -16,7 +16,7 @@ use crate::pattern::{Case, compile};
 #[derive(Debug)]
 pub(super) struct Normalizer {
     main: Config,
-    overrides: Vec<(Regex, Config)>,
+    overrides: Vec<(Arc<Regex>, Config)>,
 }
 
 impl Normalizer {

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use mortise_plugin_api::{Call, Caller, End, Revision, Wire};
+use mortise_plugin_api::{Call, Caller, Revision, Wire};
 use serde_json::{Map, Value, json};
 
 use super::{config::Level, redact::Redactor};
@@ -48,7 +48,7 @@ impl Record {
             plugin: plugin.clone(),
             event: event.clone(),
             request_id: request.id.clone(),
-            outcome: after.then(|| outcome(call.end)),
+            outcome: after.then(|| call.end.word()),
             subject: payload.subject().map(Box::from),
             original_name: request.original_name.clone(),
             caller: request.caller.clone(),
@@ -140,16 +140,6 @@ pub(super) fn gap(plugin: &str, time: SystemTime, dropped: u64) -> String {
         "dropped": dropped,
     })
     .to_string()
-}
-
-const fn outcome(end: End) -> &'static str {
-    match end {
-        End::Ok => "ok",
-        End::Blocked => "blocked",
-        End::UpstreamFailed => "upstream_failed",
-        End::TimedOut => "timed_out",
-        End::Cancelled => "cancelled",
-    }
 }
 
 fn timestamp(time: SystemTime) -> String {

@@ -3,7 +3,7 @@
 //! What stands under a secret-sounding name goes whatever it is; everywhere else, what looks like personal data or a
 //! credential. A log is read by more people than the payload was meant for, so this errs on the side of taking out.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use mortise_plugin_api::BuildError;
 use serde_json::Value;
@@ -36,8 +36,8 @@ const LONG_NUMBER: usize = 9;
 
 /// Compiled detectors.
 pub(super) struct Redactor {
-    personal: PersonalData,
-    secrets: Secrets,
+    personal: Arc<PersonalData>,
+    secrets: Arc<Secrets>,
 }
 
 impl Redactor {

@@ -1,6 +1,6 @@
 //! What a configuration looks for, compiled, and what is found of it in a text.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use mortise_plugin_api::BuildError;
 use regex::Regex;
@@ -74,14 +74,14 @@ pub(super) struct Found {
 struct Wanted {
     kind: Kind,
     what: String,
-    regex: Regex,
+    regex: Arc<Regex>,
 }
 
 /// A compiled configuration.
 pub(super) struct Finder {
-    personal: Option<Scanner>,
+    personal: Option<Arc<Scanner>>,
     wanted: Vec<Wanted>,
-    phrases: Vec<Regex>,
+    phrases: Vec<Arc<Regex>>,
 }
 
 impl Finder {
@@ -123,7 +123,7 @@ impl Finder {
         let phrases =
             phrases.iter().map(|p| compile(&format!(r"\b(?:{p})"), Case::Insensitive, "spam_detection"));
         Ok(Self {
-            personal: (!personal.is_empty()).then(|| Scanner::new(personal, &[], &[])).transpose()?,
+            personal: (!personal.is_empty()).then(|| Scanner::shared(personal, &[], &[])).transpose()?,
             wanted,
             phrases: phrases.collect::<Result<_, _>>()?,
         })

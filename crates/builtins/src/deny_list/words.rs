@@ -1,7 +1,11 @@
 //! Finds any of many words in a text, whatever the case of their letters.
 
+use std::sync::Arc;
+
 use aho_corasick::AhoCorasick;
 use mortise_plugin_api::BuildError;
+
+use crate::shared::Shared;
 
 /// A compiled list of words.
 #[derive(Debug)]
@@ -11,7 +15,15 @@ pub(super) struct Words {
     longest: usize,
 }
 
+/// All lists.
+static LISTS: Shared<Vec<String>, Words> = Shared::new();
+
 impl Words {
+    /// The compiled list, shared with all who have the same.
+    pub(super) fn shared(words: &[String]) -> Result<Arc<Self>, BuildError> {
+        LISTS.get(words.to_vec(), || Self::new(words))
+    }
+
     /// Compiles the list. An empty word is an error, since every text contains it.
     pub(super) fn new(words: &[String]) -> Result<Self, BuildError> {
         if let Some(i) = words.iter().position(String::is_empty) {

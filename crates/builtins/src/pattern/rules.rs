@@ -1,6 +1,6 @@
 //! A list of searches and replacements, each applied to what the one before left.
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use mortise_plugin_api::BuildError;
 use regex::Regex;
@@ -19,7 +19,7 @@ pub struct TooLong {
 
 #[derive(Debug)]
 struct Rule {
-    regex: Regex,
+    regex: Arc<Regex>,
     /// The same where it needs no regex engine.
     literals: Option<Literals>,
     template: Template,

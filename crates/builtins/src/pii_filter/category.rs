@@ -79,7 +79,7 @@ impl Category {
 }
 
 /// A set of categories.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Categories(u16);
 
 impl Categories {

@@ -3,6 +3,8 @@
 //! Two vocabularies meet here: the keys of the code (`default_mask_strategy`) and those of the documents
 //! (`mask_strategy`, `masking_strategy`, `pii_types`). Both work; [`Settings`] is what they come to.
 
+use std::sync::Arc;
+
 use mortise_plugin_api::BuildError;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -201,8 +203,8 @@ const fn enabled() -> bool {
 /// What a configuration comes to.
 #[derive(Debug)]
 pub struct Settings {
-    /// What is looked for.
-    pub scanner: Scanner,
+    /// What is looked for; one for all who look for the same.
+    pub scanner: Arc<Scanner>,
     /// What is put in its place.
     pub masks: Masks,
     /// Strategies of the custom patterns, by their place in the configuration.
@@ -227,7 +229,7 @@ impl Settings {
                 pattern: c.pattern.clone(),
             })
             .collect();
-        let scanner = Scanner::new(config.categories(), &custom, &config.whitelist_patterns)
+        let scanner = Scanner::shared(config.categories(), &custom, &config.whitelist_patterns)
             .map_err(BuildError::from)?;
         let custom_strategies = config.custom_patterns.iter().map(|c| c.mask_strategy).collect();
         Ok(Self { scanner, masks: config.masks(), custom_strategies })

@@ -9,6 +9,8 @@
 //! are held back. For that, a match knows its [`anchor`](Finding::anchor): where the label it depends on begins. A
 //! window may only let the match go together with its anchor.
 
+use std::sync::Arc;
+
 use regex::Regex;
 
 use super::{
@@ -19,7 +21,11 @@ use super::{
     sweep::Sweep,
     tokens::KEY_MAX,
 };
-use crate::pattern::{self, Case, PatternError};
+use crate::{
+    leftmost,
+    pattern::{self, Case, PatternError},
+    shared::Shared,
+};
 
 /// Bytes that a custom pattern without a bound is trusted to match at most, in streams. Texts that are shown whole are
 /// matched without this bound.
@@ -57,7 +63,7 @@ pub struct CustomPattern {
 
 #[derive(Debug)]
 struct Custom {
-    regex: Regex,
+    regex: Arc<Regex>,
     index: u16,
     category: Category,
 }
@@ -91,11 +97,30 @@ impl Custom {
 pub struct Scanner {
     on: Categories,
     custom: Vec<Custom>,
-    allowed: Vec<Regex>,
+    allowed: Vec<Arc<Regex>>,
     span: usize,
 }
 
+/// What a scanner is compiled of.
+type Key = (Categories, Vec<(u16, Category, String)>, Vec<String>);
+
+/// All scanners.
+static SCANNERS: Shared<Key, Scanner> = Shared::new();
+
 impl Scanner {
+    /// The scanner of these categories and patterns, shared with all who look for the same.
+    ///
+    /// # Errors
+    /// As [`Scanner::new`].
+    pub fn shared(
+        on: Categories,
+        custom: &[CustomPattern],
+        allowed: &[String],
+    ) -> Result<Arc<Self>, PatternError> {
+        let patterns = custom.iter().map(|c| (c.index, c.category, c.pattern.clone())).collect();
+        SCANNERS.get((on, patterns, allowed.to_vec()), || Self::new(on, custom, allowed))
+    }
+
     /// Compiles the scanner. Matches in which one of the `allowed` patterns is found are left alone.
     ///
     /// # Errors
@@ -161,7 +186,7 @@ impl Scanner {
         }
         if !found.is_empty() {
             found.retain(|f| !self.allowed.iter().any(|a| a.is_match(&text[f.start..f.end])));
-            resolve(&mut found);
+            leftmost::resolve(&mut found, |f| f.start..f.end, |f| (f.category, f.custom));
         }
         found
     }
@@ -185,17 +210,4 @@ fn span(on: Categories, custom: &[Custom]) -> usize {
     });
     let number = if on.is_empty() { 0 } else { NUMBER_MAX };
     builtin.chain(own).fold(number, usize::max) + AFTER
-}
-
-/// Leftmost, then longest, then first category; overlapping others are dropped.
-fn resolve(found: &mut Vec<Finding>) {
-    found.sort_unstable_by_key(|f| (f.start, std::cmp::Reverse(f.end), f.category, f.custom));
-    let mut end = 0;
-    found.retain(|f| {
-        let keep = f.start >= end;
-        if keep {
-            end = f.end;
-        }
-        keep
-    });
 }

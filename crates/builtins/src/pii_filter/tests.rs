@@ -4,4 +4,5 @@ mod finds;
 mod hooks;
 mod hostile;
 mod plain;
+mod sharing;
 mod streams;

@@ -1,10 +1,15 @@
 //! Compiled schemas by tool, and errors without the values they are about.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jsonschema::{PatternOptions, Validator};
 use mortise_plugin_api::{BuildError, Request};
 use serde_json::Value;
+
+use crate::shared::Shared;
 
 /// Errors that are told of one value.
 const MAX_ERRORS: usize = 10;
@@ -38,9 +43,12 @@ fn told(error: &jsonschema::ValidationError<'_>) -> String {
     told
 }
 
+/// All compiled schemas, by their text.
+static COMPILED: Shared<String, Schema> = Shared::new();
+
 /// Schemas by the name of their tool.
 #[derive(Debug, Default)]
-pub(super) struct Schemas(HashMap<String, Schema>);
+pub(super) struct Schemas(HashMap<String, Arc<Schema>>);
 
 impl Schemas {
     /// Compiles the schemas of the key `field`.
@@ -49,13 +57,15 @@ impl Schemas {
     /// The first schema that is none, or that refers to something outside it.
     pub(super) fn compile(field: &str, schemas: &BTreeMap<String, Value>) -> Result<Self, BuildError> {
         let compile = |(tool, schema): (&String, &Value)| {
-            jsonschema::options()
-                .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
-                .build(schema)
-                .map(|validator| (tool.clone(), Schema(validator)))
-                .map_err(|error| {
-                    BuildError::new(format!("{field}.{tool}"), format!("is no usable JSON Schema: {error}"))
-                })
+            let made = COMPILED.get(schema.to_string(), || {
+                jsonschema::options()
+                    .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_SIZE))
+                    .build(schema)
+                    .map(Schema)
+            });
+            made.map(|made| (tool.clone(), made)).map_err(|error| {
+                BuildError::new(format!("{field}.{tool}"), format!("is no usable JSON Schema: {error}"))
+            })
         };
         schemas.iter().map(compile).collect::<Result<_, _>>().map(Self)
     }
@@ -70,6 +80,7 @@ impl Schemas {
         if self.0.is_empty() {
             return None;
         }
-        self.0.get(tool).or_else(|| self.0.get(request.original_name.as_deref()?))
+        let found = self.0.get(tool).or_else(|| self.0.get(request.original_name.as_deref()?));
+        found.map(|schema| &**schema)
     }
 }

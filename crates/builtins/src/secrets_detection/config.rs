@@ -100,7 +100,7 @@ impl Default for Enabled {
 }
 
 /// What finds one kind of secret. Of two findings in one place the one declared first counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Detector {
     /// `aws_access_key_id`.
     AwsAccessKeyId,

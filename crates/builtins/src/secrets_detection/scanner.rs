@@ -3,6 +3,8 @@
 //! Everything is linear in the text, whatever the text: a check reads a bounded stretch, or one that no other check
 //! of its kind reads again.
 
+use std::{convert::Infallible, sync::Arc};
+
 use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
     runs,
     shapes::{self, Shape},
 };
+use crate::{leftmost, shared::Shared};
 
 /// Longest value that the name of its member is read as a label for, in bytes.
 const LABELLED_VALUE_MAX: usize = 1024;
@@ -36,7 +39,17 @@ pub struct Scanner {
     base64: bool,
 }
 
+/// All scanners.
+static SCANNERS: Shared<Vec<Detector>, Scanner> = Shared::new();
+
 impl Scanner {
+    /// The scanner of these detectors, shared with all who look for the same.
+    #[must_use]
+    pub fn shared(detectors: &[Detector]) -> Arc<Self> {
+        let Ok(scanner) = SCANNERS.get(detectors.to_vec(), || Ok::<_, Infallible>(Self::new(detectors)));
+        scanner
+    }
+
     /// A scanner of these detectors.
     #[must_use]
     pub fn new(detectors: &[Detector]) -> Self {
@@ -54,12 +67,12 @@ impl Scanner {
 
     /// A scanner of all detectors that are on by default, and of JSON web tokens and labelled keys.
     #[must_use]
-    pub fn broad() -> Self {
+    pub fn broad() -> Arc<Self> {
         let on: Vec<Detector> = Detector::ALL
             .into_iter()
             .filter(|detector| !matches!(detector, Detector::HexSecret | Detector::Base64))
             .collect();
-        Self::new(&on)
+        Self::shared(&on)
     }
 
     /// All secrets of a text, in order and without overlap. `key` is the name of the member whose value the text is;
@@ -79,7 +92,7 @@ impl Scanner {
         if self.base64 {
             runs::base64(bytes, |start, end| found.push(Finding { start, end, detector: Detector::Base64 }));
         }
-        resolve(&mut found);
+        leftmost::resolve(&mut found, |f| f.start..f.end, |f| f.detector);
         found
     }
 
@@ -140,17 +153,4 @@ fn automaton(words: impl Iterator<Item = &'static str>, any_case: bool) -> Optio
         reason = "two dozen short constant words never exceed the automaton's limits"
     )]
     Some(built.expect("constant words make an automaton"))
-}
-
-/// Leftmost, then longest, then first detector; overlapping others are dropped.
-fn resolve(found: &mut Vec<Finding>) {
-    found.sort_unstable_by_key(|f| (f.start, std::cmp::Reverse(f.end), f.detector));
-    let mut end = 0;
-    found.retain(|f| {
-        let keep = f.start >= end;
-        if keep {
-            end = f.end;
-        }
-        keep
-    });
 }

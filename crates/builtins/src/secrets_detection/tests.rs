@@ -272,3 +272,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn equal_detectors_share_one_compiled_scanner() {
+    let all = Scanner::shared(&Detector::ALL);
+    assert!(std::sync::Arc::ptr_eq(&all, &Scanner::shared(&Detector::ALL)));
+    assert!(!std::sync::Arc::ptr_eq(&all, &Scanner::shared(&[Detector::Base64])));
+}

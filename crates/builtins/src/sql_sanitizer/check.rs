@@ -1,5 +1,7 @@
 //! What is dangerous in SQL code.
 
+use std::sync::Arc;
+
 use aho_corasick::AhoCorasick;
 use mortise_plugin_api::BuildError;
 use regex::Regex;
@@ -14,14 +16,14 @@ use crate::pattern::{Case, beginnings, compile};
 /// A compiled configuration.
 #[derive(Debug)]
 pub(super) struct Checks {
-    blocked: Vec<(Regex, String)>,
+    blocked: Vec<(Arc<Regex>, String)>,
     delete: bool,
     update: bool,
     parameters: bool,
     /// Words without which no statement is looked at closely.
     verbs: AhoCorasick,
     /// Words without one of which nothing is found in any reading; `None` where a pattern begins with no such word.
-    words: Option<Words>,
+    words: Option<Arc<Words>>,
 }
 
 impl Checks {
@@ -104,7 +106,7 @@ impl Checks {
 ///
 /// The words are cut before their first mark: a reading puts marks and spaces in the place of literals and comments, so
 /// only letters and digits that stand together in the code are sure to stand together in the text.
-fn words(config: &Config, blocked: &[(Regex, String)]) -> Option<Words> {
+fn words(config: &Config, blocked: &[(Arc<Regex>, String)]) -> Option<Arc<Words>> {
     let mut words: Vec<Vec<u8>> = Vec::new();
     for (regex, _) in blocked {
         for literal in beginnings(regex, Case::Insensitive)? {

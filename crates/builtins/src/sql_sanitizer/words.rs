@@ -4,7 +4,11 @@
 //! once knows no letter case; so the text goes through a small buffer in lower case. Where the processor has no such
 //! search, or the words are too many for it, an automaton reads the text byte by byte.
 
+use std::sync::Arc;
+
 use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
+
+use crate::shared::Shared;
 
 /// Bytes that are made lower case at a time.
 const CHUNK: usize = 1024;
@@ -17,16 +21,24 @@ pub(super) enum Words {
     Automaton(AhoCorasick),
 }
 
+/// All compiled words.
+static WORDS: Shared<Vec<Vec<u8>>, Words> = Shared::new();
+
 impl Words {
-    /// Compiles words, in lower case. `None` where they are too many for either.
-    pub(super) fn new(mut words: Vec<Vec<u8>>) -> Option<Self> {
+    /// Compiles words, in lower case, or shares what somebody has of them. `None` where they are too many for either
+    /// search.
+    pub(super) fn new(mut words: Vec<Vec<u8>>) -> Option<Arc<Self>> {
         words.sort_unstable();
         words.dedup();
+        WORDS.get(words.clone(), || Self::compile(&words).ok_or(())).ok()
+    }
+
+    fn compile(words: &[Vec<u8>]) -> Option<Self> {
         let longest = words.iter().map(Vec::len).max().unwrap_or(0);
-        let packed = packed::Config::new().builder().extend(&words).build();
+        let packed = packed::Config::new().builder().extend(words).build();
         match packed.filter(|_| longest < CHUNK / 4) {
             Some(searcher) => Some(Self::Packed(searcher, longest)),
-            None => Self::automaton(&words),
+            None => Self::automaton(words),
         }
     }
 

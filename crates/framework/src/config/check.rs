@@ -12,12 +12,12 @@ use super::Dialect;
 use super::coerce::{Coerced, coerce};
 use super::diagnostic::{Diagnostic, DiagnosticKind, Errors, Notice};
 use super::nearest;
-use super::node::{Flags, Node};
+use super::node::{Flags, MapEntry, Node};
 use super::path;
 use super::schema::Compiled;
 use flatten::{Finding, What};
 
-pub use salvage::Gaps;
+pub use salvage::{Gaps, Salvaged};
 pub(super) use salvage::{Rest, salvage};
 
 /// What a successful [`check`] leaves behind.
@@ -137,11 +137,13 @@ fn unknown_keys(
     let allowed = compiled.keys_beside(&finding.schema_pointer);
     let make = |key: &String| {
         let span = map.key_span(key).unwrap_or(map.span()).clone();
-        let shown: String = key.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect();
+        let entry = map.as_map().and_then(|entries| entries.get(key));
+        let shown = entry.map_or_else(|| key.clone(), |entry| entry.shown_key(key));
+        let typed = if entry.is_some_and(MapEntry::has_hidden_key) { "" } else { key };
         let error = Diagnostic::new(DiagnosticKind::UnknownKey, format!("unknown key `{shown}`"))
             .at(span)
             .path(join(prefix, &path::with_key(&dotted, &shown)));
-        match nearest::advice(key, &allowed) {
+        match nearest::advice(typed, &allowed) {
             Some(help) => error.help(help),
             None => error,
         }

@@ -19,13 +19,15 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::Dialect;
-use super::check::{Checked, check_compiled};
+use super::check::{Checked, Salvaged, check_compiled};
 use super::diagnostic::{Diagnostic, DiagnosticKind, Errors};
 use super::expand::Unset;
 use super::node::Node;
+use super::overlay::Overlaid;
 use super::overrides::nowhere;
 use super::path;
 use super::schema::Compiled;
+use super::settings::BreakerKeys;
 use super::source::Span;
 
 pub use dependencies::DependsOn;
@@ -67,6 +69,8 @@ pub struct PluginEntry {
     pub mode: Mode,
     /// What a failure means, where that differs from its mode.
     pub on_error: Option<OnError>,
+    /// What it says of its circuit breaker.
+    pub circuit_breaker: BreakerKeys,
     /// Lower runs first. Default 100.
     pub priority: i64,
     /// Where it runs: any of these; everywhere when empty.
@@ -107,6 +111,8 @@ pub struct PluginEntry {
     pub dialect: Dialect,
     /// Why it cannot run; empty when it can.
     pub problems: Vec<Problem>,
+    /// What was laid over it while the program runs, and what it says without.
+    pub overlaid: Option<Arc<Overlaid>>,
 }
 
 impl PluginEntry {
@@ -125,6 +131,7 @@ impl PluginEntry {
             tags: Vec::new(),
             mode: Mode::default(),
             on_error: None,
+            circuit_breaker: BreakerKeys::default(),
             priority: 100,
             conditions: Vec::new(),
             applied_to: None,
@@ -145,6 +152,7 @@ impl PluginEntry {
             path: "plugins".to_owned(),
             dialect: Dialect::Own,
             problems: Vec::new(),
+            overlaid: None,
         }
     }
 
@@ -187,11 +195,19 @@ impl PluginEntry {
         for (key, given) in
             node.as_map().into_iter().flatten().filter(|(key, _)| schema.is_without_effect(key))
         {
-            let message = format!("`{key}` is accepted and has no effect");
+            let shown = given.shown_key(key);
+            let message = format!("`{shown}` is accepted and has no effect");
             let notice = Diagnostic::new(DiagnosticKind::Remark, message).at(given.key_span.clone());
-            notices.push(notice.path(path::with_key(&at, key)));
+            notices.push(notice.path(path::with_key(&at, &shown)));
         }
         Errors::unless_empty(errors, Checked { node, notices })
+    }
+
+    /// What is left of `config` when everything is gone that does not fit the schema; none when nothing fits. For
+    /// finding more errors only: nothing may run with it.
+    #[must_use]
+    pub fn salvage_config(&self, schema: Option<&Compiled>) -> Option<Salvaged> {
+        Salvaged::new(self.config.clone(), schema)
     }
 }
 

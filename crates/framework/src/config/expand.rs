@@ -71,7 +71,8 @@ fn walk(node: &mut Node, at: &Trail<'_>, env: &Environment, unset: &mut Vec<Unse
         }
         Value::Map(map) => {
             for (key, entry) in map.iter_mut() {
-                walk(&mut entry.node, &Trail::Key(at, key), env, unset);
+                let step = entry.path_key(key);
+                walk(&mut entry.node, &Trail::Key(at, step), env, unset);
             }
         }
         Value::String(text) if text.contains("${") => {

@@ -13,6 +13,13 @@ pub fn merge(base: Node, over: Node) -> Node {
     merge_value(base, over, true)
 }
 
+/// Lays `over` on `base`, which is a part of a configuration, and takes out what a null took away.
+pub(super) fn merge_below(base: Node, over: Node) -> Node {
+    let mut merged = merge_value(base, over, false);
+    prune(&mut merged);
+    merged
+}
+
 fn merge_value(base: Node, mut over: Node, top: bool) -> Node {
     let both_maps = matches!((base.value(), over.value()), (Value::Map(_), Value::Map(_)));
     if !both_maps || over.has(Flags::REPLACES) {

@@ -27,6 +27,8 @@ impl Flags {
     pub(super) const REPLACES: Self = Self(8);
     /// A null that took something away.
     pub(super) const REMOVED: Self = Self(16);
+    /// The key above it came, wholly or in part, from a template or an expanded alias: never shown.
+    pub(super) const KEY_COMPUTED: Self = Self(32);
 
     pub(super) fn has(self, flag: Self) -> bool {
         self.0 & flag.0 != 0
@@ -73,6 +75,29 @@ pub struct MapEntry {
     pub key_span: Span,
     /// Its value.
     pub node: Node,
+}
+
+impl MapEntry {
+    /// Its key for a person: cut short, and `***` where a template printed it. Names are shown, but what a template
+    /// prints may be a secret that slipped out of its place (`password:{{ env.PW }}`, a space too few).
+    #[must_use]
+    pub fn shown_key(&self, key: &str) -> String {
+        if self.has_hidden_key() {
+            return MASK.to_owned();
+        }
+        key.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect()
+    }
+
+    /// Its key as a step of a path.
+    pub(super) fn path_key<'k>(&self, key: &'k str) -> &'k str {
+        if self.has_hidden_key() { MASK } else { key }
+    }
+
+    /// Whether the key must not be shown.
+    #[must_use]
+    pub fn has_hidden_key(&self) -> bool {
+        self.node.flags.has(Flags::KEY_COMPUTED)
+    }
 }
 
 impl Node {
@@ -221,7 +246,9 @@ impl Node {
         let (mut node, mut dotted, mut secret) = (self, String::new(), false);
         for segment in path::pointer_segments(pointer) {
             let next = match &node.value {
-                Value::Map(_) => node.get(&segment).map(|n| (n, path::with_key(&dotted, &segment))),
+                Value::Map(map) => map
+                    .get(&segment)
+                    .map(|entry| (&entry.node, path::with_key(&dotted, entry.path_key(&segment)))),
                 Value::List(items) => segment
                     .parse::<usize>()
                     .ok()
@@ -270,7 +297,12 @@ impl Node {
             Value::List(items) => items.iter().map(|item| item.masked(secret)).collect(),
             Value::Map(map) => map
                 .iter()
-                .map(|(key, e)| (key.clone(), e.node.masked(secret || secret::is_secret_key(key))))
+                .enumerate()
+                .map(|(at, (key, e))| {
+                    // Numbered, so that none takes the place of another.
+                    let shown = if e.has_hidden_key() { format!("{MASK}{at}") } else { key.clone() };
+                    (shown, e.node.masked(secret || secret::is_secret_key(key)))
+                })
                 .collect(),
             _ => self.to_json(),
         }

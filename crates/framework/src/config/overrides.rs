@@ -69,10 +69,37 @@ impl Override {
         self.from_environment
     }
 
+    /// Lays the value on a tree that is no configuration yet: a null is written and takes nothing away.
+    ///
+    /// # Errors
+    ///
+    /// When the path names an item that a list does not have.
+    pub fn laid_on(self, root: &mut Node) -> Result<(), Diagnostic> {
+        self.apply(root)
+    }
+
     /// Lays the value on the tree.
     pub(super) fn apply(self, root: &mut Node) -> Result<(), Diagnostic> {
         let span = self.node.span().clone();
         set(root, &self.steps, self.node, &span)
+    }
+}
+
+impl Node {
+    /// Reads YAML or JSON as a tree, without includes, templates or variables; nothing where there is none. `name` is
+    /// how errors call it.
+    ///
+    /// # Errors
+    ///
+    /// When it is no YAML.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Diagnostic> {
+        let source = Source::from_text(name, text);
+        match yaml::parse(&source, None, Dialect::Own, &Limits::default()) {
+            Ok(node) => Ok(node.unwrap_or_else(|| Self::new(Value::Null, source.start()))),
+            Err(problems) => Err(problems.into_iter().next().unwrap_or_else(|| {
+                Diagnostic::new(DiagnosticKind::Syntax, "this is no YAML").at(source.start())
+            })),
+        }
     }
 }
 

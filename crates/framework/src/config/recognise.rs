@@ -17,7 +17,7 @@ pub enum FileKind {
 }
 
 /// Kept in step with the gateway's configuration by a test there: its type is not known here.
-const ONLY_OWN: [&str; 11] = [
+const ONLY_OWN: [&str; 13] = [
     "listen",
     "state_dir",
     "plugins_files",
@@ -29,6 +29,8 @@ const ONLY_OWN: [&str; 11] = [
     "limits",
     "egress",
     "watch",
+    "explain",
+    "telemetry",
 ];
 const ONLY_PLUGINS: [&str; 3] = ["server_settings", "grpc_server_settings", "unix_socket_server_settings"];
 

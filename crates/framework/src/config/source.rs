@@ -150,6 +150,12 @@ impl Source {
         self.text.get(start..end).unwrap_or_default().trim_end_matches(['\n', '\r'])
     }
 
+    /// The place of its beginning, for what stands nowhere else.
+    #[must_use]
+    pub fn start(self: &Arc<Self>) -> Span {
+        self.span_at(0, 1)
+    }
+
     /// The place of a byte offset, `width` characters wide.
     pub(super) fn span_at(self: &Arc<Self>, offset: usize, width: usize) -> Span {
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -18,9 +18,9 @@ pub(super) fn deserialize<T: DeserializeOwned>(node: &Node, prefix: &str) -> Res
         let (mut found, mut dotted, mut secret) = (node, String::new(), false);
         for segment in error.path() {
             let next = match segment {
-                Segment::Map { key } => found.get(key).map(|n| {
+                Segment::Map { key } => found.as_map().and_then(|map| map.get(key)).map(|entry| {
                     secret |= secret::is_secret_key(key);
-                    (n, path::with_key(&dotted, key))
+                    (&entry.node, path::with_key(&dotted, entry.path_key(key)))
                 }),
                 Segment::Seq { index } => found
                     .as_list()
@@ -44,6 +44,9 @@ fn hide(node: &Node, under_secret_key: bool, message: &mut String) {
         Value::List(items) => items.iter().for_each(|item| hide(item, under_secret_key, message)),
         Value::Map(map) => {
             for (key, entry) in map.iter() {
+                if entry.has_hidden_key() && !key.is_empty() {
+                    *message = message.replace(key.as_str(), MASK);
+                }
                 hide(&entry.node, under_secret_key || secret::is_secret_key(key), message);
             }
         }

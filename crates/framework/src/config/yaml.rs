@@ -14,7 +14,7 @@ use super::Dialect;
 use super::diagnostic::{Diagnostic, DiagnosticKind};
 use super::node::{Flags, Map, MapEntry, Node, Value};
 use super::scalar::{self, Flavour};
-use super::secret;
+use super::secret::{self, MASK};
 use super::source::{Limits, Source, Span};
 use super::template::Rendered;
 
@@ -84,9 +84,17 @@ struct Frame {
     body: Body,
 }
 
+/// A key whose value comes next.
+struct Key {
+    text: String,
+    span: Span,
+    /// Whether a template printed any of it.
+    computed: bool,
+}
+
 enum Body {
     List(Vec<Node>),
-    Map { map: Box<Map>, key: Option<(String, Span)>, merges: Vec<Node> },
+    Map { map: Box<Map>, key: Option<Key>, merges: Vec<Node> },
 }
 
 type Step = Result<(), Diagnostic>;
@@ -199,7 +207,7 @@ impl<'s> Builder<'s> {
     fn in_secret(&self) -> bool {
         self.stack.last().is_some_and(|frame| {
             frame.secret
-                || matches!(&frame.body, Body::Map { key: Some((key, _)), .. } if secret::is_secret_key(key))
+                || matches!(&frame.body, Body::Map { key: Some(key), .. } if secret::is_secret_key(&key.text))
         })
     }
 
@@ -207,7 +215,7 @@ impl<'s> Builder<'s> {
     fn in_anything(&self) -> bool {
         self.stack.last().is_some_and(|frame| {
             frame.holds_anything
-                || matches!(&frame.body, Body::Map { key: Some((key, _)), .. } if secret::holds_anything(key))
+                || matches!(&frame.body, Body::Map { key: Some(key), .. } if secret::holds_anything(&key.text))
         })
     }
 
@@ -257,7 +265,8 @@ impl<'s> Builder<'s> {
         self.count(offset, size)?;
         if self.awaits_key() {
             let text = node.written().unwrap_or_default().to_owned();
-            return self.key(text, self.span(offset, 1), false);
+            let key = Key { text, span: self.span(offset, 1), computed: node.is_expanded() };
+            return self.key(key, false);
         }
         self.finish(node, 0, size);
         Ok(())
@@ -284,7 +293,7 @@ impl<'s> Builder<'s> {
         let computed = self.rendered.is_some_and(|r| r.is_computed(start, end));
         let span = self.span(start, if computed { 2 } else { width });
         if self.awaits_key() {
-            return self.key(text.to_owned(), span, plain);
+            return self.key(Key { text: text.to_owned(), span, computed }, plain);
         }
         let value = self.typed(text, plain, tag, start)?;
         let mut node = Node::new(value, span);
@@ -340,22 +349,24 @@ impl<'s> Builder<'s> {
         Err(self.problem(DiagnosticKind::Syntax, offset, 1, message))
     }
 
-    fn key(&mut self, text: String, span: Span, plain: bool) -> Step {
+    fn key(&mut self, given: Key, plain: bool) -> Step {
         let Some(Frame { body: Body::Map { map, key, .. }, .. }) = self.stack.last_mut() else {
             return Ok(());
         };
-        let is_merge = plain && text == "<<";
-        if let Some(first) = map.get(&text).filter(|_| !is_merge) {
-            let shown: String = text.chars().take(60).collect();
+        let is_merge = plain && given.text == "<<";
+        if let Some(first) = map.get(&given.text).filter(|_| !is_merge) {
+            let computed = given.computed || first.has_hidden_key();
+            let shown: String =
+                if computed { MASK.to_owned() } else { given.text.chars().take(60).collect() };
             let duplicate = Diagnostic::new(
                 DiagnosticKind::Duplicate,
                 format!("the key `{shown}` stands twice in one map"),
             )
-            .at(span.clone())
+            .at(given.span.clone())
             .related(first.key_span.clone(), "it stands first here");
             self.problems.push(duplicate);
         }
-        *key = Some((text, span));
+        *key = Some(given);
         Ok(())
     }
 
@@ -372,7 +383,11 @@ impl<'s> Builder<'s> {
         match &mut frame.body {
             Body::List(items) => items.push(node),
             Body::Map { map, key, merges } => {
-                let Some((name, key_span)) = key.take() else { return };
+                let Some(Key { text: name, span: key_span, computed }) = key.take() else { return };
+                let mut node = node;
+                if computed {
+                    node.flag(Flags::KEY_COMPUTED);
+                }
                 if name == "<<" && matches!(node.value(), Value::Map(_) | Value::List(_)) {
                     merges.push(node);
                 } else if let Entry::Vacant(vacant) = map.entry(name) {

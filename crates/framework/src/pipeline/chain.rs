@@ -11,20 +11,25 @@ use std::{
 use mortise_plugin_api::{Body, HookId, HookSpec, Needs, Payload, Request};
 
 use super::{condition::Conditions, context::InstanceIx, policy::Policy, scope::Scope};
-use crate::{instance::Instance, stats::HookStats};
+use crate::{breaker::Limits, instance::Instance, stats::HookStats};
 
 /// The plugins of one hook, in the order they run.
 #[derive(Debug)]
 pub struct Chain {
     pub(crate) spec: HookSpec,
-    /// Groups that run one after another, in order.
-    pub(crate) serial: Vec<Step>,
-    /// The group that runs at the same time.
-    pub(crate) concurrent: Vec<Step>,
+    /// The groups that are waited for, in order.
+    pub(crate) stages: Vec<Stage>,
     /// The group that runs in the background.
     pub(crate) background: Vec<Step>,
     /// Largest payload in bytes.
     pub(crate) limit: usize,
+}
+
+/// A stretch of a chain: some steps one after another, then some at the same time.
+#[derive(Debug, Default)]
+pub(crate) struct Stage {
+    pub(crate) in_turn: Vec<Step>,
+    pub(crate) at_once: Vec<Step>,
 }
 
 /// One plugin in one chain.
@@ -32,10 +37,18 @@ pub struct Chain {
 pub(crate) struct Step {
     pub(crate) instance: Arc<Instance>,
     pub(crate) ix: InstanceIx,
+    /// Which member it is, at whatever hook: the hook after an event is run by the one that ran the hook before.
+    pub(crate) place: u32,
+    /// Places of other members that call the same instance.
+    pub(crate) twins: Box<[u32]>,
     pub(crate) policy: Policy,
+    /// Set where its changes are left out only since it runs beside others and never declared any.
+    pub(crate) left_out: bool,
     /// `None` where the plugin turned out not to have this hook.
     pub(crate) needs: Option<Needs>,
     pub(crate) timeout: Duration,
+    /// What its breaker goes by.
+    pub(crate) breaker: Limits,
     pub(crate) stats: Arc<HookStats>,
     pub(crate) conditions: Conditions,
     /// The binding's scope, for a step made by a binding.
@@ -79,6 +92,11 @@ impl Chain {
     }
 
     pub(crate) fn steps(&self) -> impl Iterator<Item = &Step> {
-        self.serial.iter().chain(&self.concurrent).chain(&self.background)
+        self.foreground().chain(&self.background)
+    }
+
+    /// Those that are waited for, in the order they run.
+    pub(crate) fn foreground(&self) -> impl Iterator<Item = &Step> {
+        self.stages.iter().flat_map(|stage| stage.in_turn.iter().chain(&stage.at_once))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mortise_plugin_api::{HookId, HookTable};
 
 use super::{
-    Pipelines, Settings,
+    Pipelines, Settings, band,
     chain::{Chain, Step},
     condition::Conditions,
     policy::{Group, Policy},
@@ -57,39 +57,47 @@ pub fn compile(
         .map(|spec| {
             let mut steps: Vec<(Group, i64, Step)> = members
                 .iter()
-                .filter(|member| member.hooks.contains(&spec.id))
-                .filter_map(|member| step(member, spec, &settings, &instances))
+                .enumerate()
+                .filter(|(_, member)| member.hooks.contains(&spec.id))
+                .filter_map(|(place, _)| step(members, place, spec, &settings, &instances))
                 .collect();
             // Stable: equal priorities keep file order.
             steps.sort_by_key(|(group, priority, _)| (*group, *priority));
             (!steps.is_empty()).then(|| {
-                let mut chain = Chain {
+                let (background, foreground): (Vec<_>, Vec<_>) =
+                    steps.into_iter().partition(|(group, ..)| *group == Group::Background);
+                Chain {
                     spec: spec.clone(),
-                    serial: Vec::new(),
-                    concurrent: Vec::new(),
-                    background: Vec::new(),
+                    stages: band::stages(foreground, spec, settings.parallel_bands),
+                    background: background.into_iter().map(|(.., step)| step).collect(),
                     limit: settings.limit(spec.limit),
-                };
-                for (group, _, step) in steps {
-                    match group {
-                        Group::Sequential | Group::Transform | Group::Audit => chain.serial.push(step),
-                        Group::Concurrent => chain.concurrent.push(step),
-                        Group::Background => chain.background.push(step),
-                    }
                 }
-                chain
             })
         })
         .collect();
-    Pipelines { hooks, chains, instances, listed, settings, background }
+    let names = instances.iter().map(|instance| instance.name.clone()).collect();
+    Pipelines { hooks, chains, instances, listed, names, settings, background, bindings: Vec::new() }
+}
+
+/// Places of other members that call the same instance.
+fn twins(members: &[Member], place: usize) -> Box<[u32]> {
+    let calls_it =
+        |other: &Member| members.get(place).is_some_and(|one| Arc::ptr_eq(&one.instance, &other.instance));
+    let others = members.iter().enumerate().filter(|(at, other)| *at != place && calls_it(other));
+    others.filter_map(|(at, _)| u32::try_from(at).ok()).collect()
 }
 
 fn step(
-    member: &Member,
+    members: &[Member],
+    place: usize,
     spec: &mortise_plugin_api::HookSpec,
     settings: &Settings,
     instances: &[Arc<Instance>],
 ) -> Option<(Group, i64, Step)> {
+    let member = members.get(place)?;
+    if member.scope.as_ref().is_some_and(|scope| !scope.can_hold(spec.family)) {
+        return None;
+    }
     let policy = Policy::of(member.mode, member.on_error, settings.fail_on_plugin_error)?;
     let instance = &member.instance;
     let ix = instances.iter().position(|known| Arc::ptr_eq(known, instance))?;
@@ -99,13 +107,17 @@ fn step(
     }
     let step = Step {
         ix: u32::try_from(ix).ok()?,
+        place: u32::try_from(place).ok()?,
+        twins: twins(members, place),
         policy,
         needs,
         timeout: settings.plugin_timeout,
+        left_out: false,
+        breaker: instance.entry.circuit_breaker.over(settings.breaker),
         stats: instance.stats.at(spec.id, &spec.name),
         conditions: Conditions::compile(&instance.entry.conditions, spec.family, settings.exact_conditions),
         scope: member.scope.clone(),
-        unless: member.unless.clone(),
+        unless: member.unless.iter().filter(|scope| scope.can_hold(spec.family)).cloned().collect(),
         off: instance.off().clone(),
         instance: instance.clone(),
     };

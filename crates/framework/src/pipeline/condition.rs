@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use mortise_plugin_api::{Family, Payload, Request};
 use regex::{RegexSet, RegexSetBuilder};
 
+use super::coverage::facts::{Facts, Fields, Truth};
 use crate::config::Condition;
 
 /// The conditions of one plugin, compiled for one hook family.
@@ -143,6 +144,14 @@ impl Conditions {
         self.0.is_empty() || self.0.iter().any(|all| all.matches(request, payload))
     }
 
+    /// Whether it runs for a call of which not everything is known.
+    pub(crate) fn judge(&self, facts: &Facts<'_>) -> Truth {
+        if self.0.is_empty() {
+            return Truth::Yes;
+        }
+        self.0.iter().fold(Truth::No, |so_far, all| so_far.or(all.judge(facts)))
+    }
+
     /// Whether there is nothing to match.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -163,11 +172,46 @@ impl All {
                 [of_request, of_payload].into_iter().flatten().any(|word| types.contains(&word))
             })
     }
+
+    fn judge(&self, facts: &Facts<'_>) -> Truth {
+        let request = facts.request;
+        let judge =
+            |words: &Option<Words>, test: &dyn Fn(&Words) -> Truth| words.as_ref().map_or(Truth::Yes, test);
+        let any = |words: &Words, value: Option<&str>| Truth::of(words.matches_any([value]));
+        judge(&self.servers, &|words| {
+            Truth::of(words.matches_any([request.server_id.as_deref(), request.upstream.as_deref()]))
+        })
+        .and(facts.who.tenant.judge(self.tenants.as_ref(), Fields::TENANT, |tenant| {
+            judge(&self.tenants, &|words| any(words, tenant))
+        }))
+        .and(
+            facts.who.user.judge(self.users.as_ref(), Fields::USER, |user| {
+                judge(&self.users, &|words| any(words, user))
+            }),
+        )
+        .and(judge(&self.subjects, &|words| match facts.subject {
+            Some(_) => Truth::of(named(words, request, facts.subject)),
+            None if words.exact.contains("*") => Truth::Yes,
+            None => Truth::Unknown(Fields::NAME),
+        }))
+        .and(self.content_types.as_ref().map_or(Truth::Yes, |types| {
+            let listed = |word: &str| types.contains(&normalised(word));
+            let of_request = request.content_type.as_deref().is_some_and(listed);
+            match facts.content_type {
+                _ if of_request => Truth::Yes,
+                Some(known) => Truth::of(known.is_some_and(listed)),
+                None => Truth::Unknown(Fields::CONTENT_TYPE),
+            }
+        }))
+    }
 }
 
 /// Tools match by their exposed name, the name at the upstream, and `upstream-tool`.
 fn subject_matches(words: &Words, request: &Request, payload: &dyn Payload) -> bool {
-    let subject = payload.subject();
+    named(words, request, payload.subject())
+}
+
+fn named(words: &Words, request: &Request, subject: Option<&str>) -> bool {
     let original = request.original_name.as_deref();
     if words.matches_any([subject, original]) {
         return true;

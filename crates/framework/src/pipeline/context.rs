@@ -1,8 +1,15 @@
 //! The memory of one request: what each plugin keeps for itself and what all share.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
-use mortise_plugin_api::{Context, Shared, State};
+use mortise_plugin_api::{Context, End, HookId, Revision, Shared, State};
+
+use super::{
+    Pipelines,
+    budget::Waited,
+    trace::{Running, Trace},
+};
+use crate::stats::contexts::Held;
 
 /// Number of an instance within its pipelines.
 pub(crate) type InstanceIx = u32;
@@ -16,12 +23,25 @@ pub struct Contexts {
     /// Made when somebody writes to it: a request whose plugins share nothing carries a pointer.
     shared: Option<Box<Shared>>,
     own: Vec<(InstanceIx, Box<State>)>,
+    /// Counts this memory once something was written to it.
+    held: Option<Held>,
+    /// What happens to the request at hooks, where somebody observes it.
+    trace: Option<Arc<Trace>>,
+    /// How long the request has waited for plugins; kept only where that is limited.
+    pub(super) waited: Option<Arc<Waited>>,
 }
 
 impl Contexts {
     /// No memory yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// No memory yet, for a request that these pipelines serve: where they limit what a request may wait for plugins,
+    /// all [companions](Self::companion) of it draw on one budget.
+    pub fn of(pipelines: &Pipelines) -> Self {
+        let waited = pipelines.settings.request_budget.map(|_| Arc::default());
+        Self { waited, ..Self::default() }
     }
 
     /// What all plugins of the request share.
@@ -32,6 +52,7 @@ impl Contexts {
 
     /// What all plugins of the request share, for the surface to say something (`metadata.gateway`, …).
     pub fn shared_mut(&mut self) -> &mut Shared {
+        self.held.get_or_insert_with(Held::begin);
         self.shared.get_or_insert_default()
     }
 
@@ -40,7 +61,24 @@ impl Contexts {
         self.own.iter().map(|(ix, state)| (*ix, &**state))
     }
 
-    /// A copy of all that can be copied: shared state, and plugins' own values without native ones.
+    /// Has the request observed from now on, by this trace in place of an earlier one.
+    pub fn set_trace(&mut self, trace: Arc<Trace>) {
+        self.trace = Some(trace);
+    }
+
+    /// Whether the request is observed.
+    pub(crate) fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// Notes the beginning of a run of a chain.
+    #[inline]
+    pub(crate) fn running(&self, hook: HookId, end: End, payload: &Arc<Revision>) -> Running {
+        Running::begin(self.trace.as_ref(), hook, end, payload)
+    }
+
+    /// A copy of all that can be copied: shared state, and plugins' own values without native ones. What happens under
+    /// it belongs to the same trace.
     pub fn copied(&self) -> Self {
         let copy = |state: &State| State {
             values: state.values.clone(),
@@ -50,7 +88,15 @@ impl Contexts {
         Self {
             shared: self.shared.clone(),
             own: self.own.iter().map(|(ix, state)| (*ix, Box::new(copy(state)))).collect(),
+            held: self.held.clone(),
+            trace: self.trace.clone(),
+            waited: self.waited.as_deref().map(|waited| Arc::new(waited.clone())),
         }
+    }
+
+    /// A [copy](Self::copied) for another hook of the same request: what is waited under it counts for both.
+    pub fn companion(&self) -> Self {
+        Self { waited: self.waited.clone(), ..self.copied() }
     }
 
     /// Takes an instance's own memory out for a call.
@@ -64,6 +110,7 @@ impl Contexts {
     #[inline]
     pub(crate) fn put(&mut self, ix: InstanceIx, state: Option<Box<State>>) {
         if let Some(state) = state.filter(|state| !state.is_empty()) {
+            self.held.get_or_insert_with(Held::begin);
             self.own.push((ix, state));
         }
     }

@@ -19,14 +19,19 @@ pub(crate) fn caught<'a>(call: impl FnOnce() -> Answer<'a>) -> Answer<'a> {
 }
 
 /// Awaits `future` at most `patience`, a panic being an error. On time-out the future is dropped, which cancels it.
-pub(crate) async fn timed<T>(
+///
+/// Time counts from this call, not from the first poll. Must be called within a tokio runtime.
+pub(crate) fn timed<T>(
     patience: Duration,
     future: impl Future<Output = Result<T, PluginError>>,
-) -> Result<T, PluginError> {
-    match tokio::time::timeout(patience, AssertUnwindSafe(future).catch_unwind()).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(panicked(&*panic)),
-        Err(_) => Err(PluginError::Timeout(patience)),
+) -> impl Future<Output = Result<T, PluginError>> {
+    let timed = tokio::time::timeout(patience, AssertUnwindSafe(future).catch_unwind());
+    async move {
+        match timed.await {
+            Ok(Ok(result)) => result,
+            Ok(Err(panic)) => Err(panicked(&*panic)),
+            Err(_) => Err(PluginError::Timeout(patience)),
+        }
     }
 }
 

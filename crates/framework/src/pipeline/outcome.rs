@@ -6,7 +6,7 @@ use mortise_plugin_api::{Headers, Notes, Revision, Violation};
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
-use super::{Pipelines, context::InstanceIx};
+use super::{Pipelines, context::InstanceIx, trace::Changed};
 
 /// How one call of one plugin ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,9 +104,26 @@ pub struct Outcome {
     /// Every plugin that was called, in order.
     pub executions: SmallVec<[Execution; 24]>,
     pub(crate) notes: Vec<(InstanceIx, Box<Notes>)>,
+    /// What each plugin made of the payload, where somebody observes the request.
+    pub(crate) changes: Option<Vec<Changed>>,
 }
 
 impl Outcome {
+    /// Nothing yet; `traced` says whether each change is remembered by itself.
+    #[inline]
+    pub(crate) fn begin(traced: bool) -> Self {
+        Self { changes: traced.then(Vec::new), ..Self::default() }
+    }
+
+    /// Takes a payload that the plugin which is answering has changed.
+    pub(crate) fn change(&mut self, revision: Arc<Revision>) {
+        if let Some(changes) = &mut self.changes {
+            let execution = u16::try_from(self.executions.len()).unwrap_or(u16::MAX);
+            changes.push(Changed { execution, revision: revision.clone() });
+        }
+        self.changed = Some(revision);
+    }
+
     /// Metadata of all plugins, later ones winning per key.
     pub fn metadata(&self) -> Map<String, Value> {
         let all = self.notes.iter().flat_map(|(_, notes)| notes.metadata.clone());

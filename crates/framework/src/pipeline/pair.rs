@@ -4,23 +4,23 @@
 //! slow, when a later plugin blocked the call, and when the client went away and the whole request was dropped.
 //! The last is why this is a guard: its `Drop` hands the post hooks to the background.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use mortise_plugin_api::{End, HookId, Payload, Request, Revision};
 
-use super::{
-    Pipelines,
-    context::Contexts,
-    outcome::Outcome,
-    run::{Ran, Run},
-};
+use super::{Pipelines, context::Contexts, outcome::Outcome, ran::Ran, run::Run};
 
 /// What a post hook is shown when there is no answer to show: made of the pre payload and how the call ended.
 pub type Substitute = fn(&dyn Payload, End) -> Box<dyn Payload>;
 
+/// What keeps the pipelines of a pair: a pointer to them, or to what holds them.
+pub trait Keep: Deref<Target = Pipelines> + Clone + Send + Sync + 'static {}
+
+impl<T: Deref<Target = Pipelines> + Clone + Send + Sync + 'static> Keep for T {}
+
 /// One event between its two hooks.
-pub struct Pair {
-    pipelines: Arc<Pipelines>,
+pub struct Pair<P: Keep = Arc<Pipelines>> {
+    pipelines: P,
     before: HookId,
     after: HookId,
     request: Arc<Request>,
@@ -30,12 +30,12 @@ pub struct Pair {
     substitute: Substitute,
 }
 
-impl Pair {
+impl<P: Keep> Pair<P> {
     /// A pair for `before` and its counterpart in the table.
     ///
     /// A hook without counterpart is its own; its post chain never runs.
     pub fn new(
-        pipelines: Arc<Pipelines>,
+        pipelines: P,
         before: HookId,
         request: impl Into<Arc<Request>>,
         contexts: Contexts,
@@ -43,7 +43,7 @@ impl Pair {
     ) -> Self {
         let after = pipelines.hooks.spec(before).and_then(|spec| spec.pair).unwrap_or(before);
         let request = request.into();
-        Self { pipelines, before, after, request, contexts, ran: Ran::new(), payload: None, substitute }
+        Self { pipelines, before, after, request, contexts, ran: Ran::default(), payload: None, substitute }
     }
 
     /// Whether a plugin stands at the hook before.
@@ -76,8 +76,10 @@ impl Pair {
         self.payload = Some(payload.clone());
         let Self { pipelines, before, request, contexts, ran, .. } = self;
         let Some(chain) = pipelines.chain(*before) else { return Outcome::default() };
-        let run = Run { pipelines, request, end: End::Ok, before: &[] };
-        let outcome = chain.execute(&run, contexts, &payload, ran).await;
+        let run = Run { pipelines, request, end: End::Ok, before: &Ran::default() };
+        let running = contexts.running(*before, End::Ok, &payload);
+        let mut outcome = chain.execute(&run, contexts, &payload, ran).await;
+        running.finish(&mut outcome);
         if let Some(changed) = &outcome.changed {
             self.payload = Some(changed.clone());
         }
@@ -98,7 +100,7 @@ impl Pair {
     pub async fn failed(&mut self, end: End) -> Outcome {
         let Some(payload) = self.payload.clone() else { return Outcome::default() };
         if !self.has_after() {
-            self.ran.clear();
+            self.ran = Ran::default();
             return Outcome::default();
         }
         self.run_after(end, Revision::new((self.substitute)(payload.payload(), end))).await
@@ -117,17 +119,20 @@ impl Pair {
         let Self { pipelines, after, request, contexts, .. } = self;
         let Some(chain) = pipelines.chain(*after) else { return Outcome::default() };
         let run = Run { pipelines, request, end, before: &ran };
-        chain.execute(&run, contexts, &answer, &mut Ran::new()).await
+        let running = contexts.running(*after, end, &answer);
+        let mut outcome = chain.execute(&run, contexts, &answer, &mut Ran::default()).await;
+        running.finish(&mut outcome);
+        outcome
     }
 
     /// Ends the pair and gives the request's memory back, for later hooks of the same request.
     pub fn into_contexts(mut self) -> Contexts {
-        self.ran.clear();
+        self.ran = Ran::default();
         std::mem::take(&mut self.contexts)
     }
 }
 
-impl Drop for Pair {
+impl<P: Keep> Drop for Pair<P> {
     fn drop(&mut self) {
         let Some(payload) = self.payload.take() else { return };
         if self.ran.is_empty() || !self.has_after() {
@@ -141,7 +146,9 @@ impl Drop for Pair {
             let Some(chain) = pipelines.chain(after) else { return };
             let run = Run { pipelines: &pipelines, request: &request, end: End::Cancelled, before: &ran };
             let answer = Revision::new(substitute(payload.payload(), End::Cancelled));
-            chain.execute(&run, &mut contexts, &answer, &mut Ran::new()).await;
+            let running = contexts.running(after, End::Cancelled, &answer);
+            let mut outcome = chain.execute(&run, &mut contexts, &answer, &mut Ran::default()).await;
+            running.finish(&mut outcome);
         });
         if !told {
             tracing::error!(request = &*self.request.id, "no room to run post hooks of a cancelled call");

@@ -2,13 +2,15 @@
 //!
 //! A plugin runs everywhere its conditions let it. A binding says that within a scope (a tenant, a virtual server,
 //! a tool, …) it runs in another order, mode or configuration; the most specific binding of a plugin decides.
-//! Where a plugin should run nowhere else, its own mode is `disabled` and the binding's is not.
+//! Where a plugin should run nowhere else, its own mode is `disabled` and the binding's is not. A binding that is
+//! `required` changes nothing about calls: [`coverage`](super::coverage) tells where the plugin would be missing.
 
-use mortise_plugin_api::{Payload, Request};
+use mortise_plugin_api::{Family, Payload, Request};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::coverage::facts::{Facts, Fields, Truth};
 use crate::config::{Mode, OnError};
 
 /// A plugin in a scope.
@@ -32,6 +34,33 @@ pub struct Binding {
     /// Configuration there: these keys over the plugin's.
     #[serde(default)]
     pub config: Option<Map<String, Value>>,
+    /// Whether `mortise coverage` fails where the plugin would not run in this scope: `true` for all of its hooks, or
+    /// a list of hooks.
+    #[serde(default, skip_serializing_if = "Required::is_no")]
+    pub required: Required,
+}
+
+/// Whether a plugin must run in a scope.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Required {
+    /// `true`: at each hook it stands at, and at one hook at least of everything in the scope.
+    All(bool),
+    /// At these hooks, by name, of whatever in the scope has them.
+    At(Vec<String>),
+}
+
+impl Default for Required {
+    fn default() -> Self {
+        Self::All(false)
+    }
+}
+
+impl Required {
+    /// Whether nothing is required.
+    pub fn is_no(&self) -> bool {
+        *self == Self::All(false)
+    }
 }
 
 /// Where a binding holds: every field that is set must match. Words may hold `*`.
@@ -52,6 +81,8 @@ pub struct Scope {
     pub tool: Option<String>,
     /// Configured LLM.
     pub llm: Option<String>,
+    /// Path of the HTTP request, such as `/mcp` or `/servers/*`; a slash at the end makes no difference.
+    pub path: Option<String>,
 }
 
 impl Scope {
@@ -63,13 +94,21 @@ impl Scope {
             Some(word) if word.contains('*') => weight,
             Some(_) => weight + 1,
         };
-        weight(&self.tool, 640)
-            + weight(&self.llm, 320)
-            + weight(&self.server, 160)
+        weight(&self.tool, 1280)
+            + weight(&self.llm, 640)
+            + weight(&self.server, 320)
+            + weight(&self.path, 160)
             + weight(&self.upstream, 80)
             + weight(&self.app, 40)
             + weight(&self.team, 20)
             + weight(&self.tenant, 10)
+    }
+
+    /// Whether calls at the hooks of a family can be within it at all: others name no tool, or no LLM.
+    pub fn can_hold(&self, family: Family) -> bool {
+        use Family::{Agent, Llm, Open, Prompt, Resource, Tool};
+        (self.llm.is_none() || matches!(family, Llm | Open))
+            && (self.tool.is_none() || matches!(family, Tool | Prompt | Resource | Agent | Open))
     }
 
     /// Whether a call is within it.
@@ -81,17 +120,64 @@ impl Scope {
             && is(&self.team, caller.teams.iter().map(|team| Some(&**team)))
             && is(&self.upstream, [request.upstream.as_deref()])
             && is(&self.server, [request.server_id.as_deref()])
-            && is(&self.llm, [subject])
-            && self.tool.as_deref().is_none_or(|word| {
-                let original = request.original_name.as_deref();
-                let qualified = request.upstream.as_deref().zip(original.or(subject));
-                let qualified = qualified.map(|(upstream, name)| format!("{upstream}-{name}"));
-                [subject, original, qualified.as_deref()]
-                    .into_iter()
-                    .flatten()
-                    .any(|name| matches(word, name))
+            && self.path.as_deref().is_none_or(|word| {
+                request.path.as_deref().is_some_and(|path| matches(end_cut(word), end_cut(path)))
             })
+            && is(&self.llm, [subject])
+            && self.tool.as_deref().is_none_or(|word| names(request, subject, |name| matches(word, name)))
     }
+
+    /// The same of a call of which not everything is known.
+    pub(crate) fn judge(&self, facts: &Facts<'_>) -> Truth {
+        let request = facts.request;
+        let yes = |holds: bool| if holds { Truth::Yes } else { Truth::No };
+        let known = |word: &Option<String>, value: Option<&str>| yes(is(word, [value]));
+        let path = self.path.as_deref().is_none_or(|word| {
+            request.path.as_deref().is_some_and(|path| matches(end_cut(word), end_cut(path)))
+        });
+        let tool = self.tool.as_deref().map_or(Truth::Yes, |word| match facts.subject {
+            _ if word == "*" => Truth::Yes,
+            Some(_) => yes(names(request, facts.subject, |name| matches(word, name))),
+            None => Truth::Unknown(Fields::NAME),
+        });
+        let teams = self.team.as_ref().map_or(Truth::Yes, |_| match &facts.who.teams {
+            Some(teams) => yes(is(&self.team, teams.iter().map(|team| Some(&**team)))),
+            None => Truth::Unknown(Fields::TEAM),
+        });
+        facts
+            .who
+            .app
+            .judge(self.app.as_ref(), Fields::APP, |app| known(&self.app, app))
+            .and(
+                facts
+                    .who
+                    .tenant
+                    .judge(self.tenant.as_ref(), Fields::TENANT, |tenant| known(&self.tenant, tenant)),
+            )
+            .and(teams)
+            .and(known(&self.upstream, request.upstream.as_deref()))
+            .and(known(&self.server, request.server_id.as_deref()))
+            .and(yes(path))
+            .and(known(&self.llm, facts.subject))
+            .and(tool)
+    }
+}
+
+/// Whether one of the names of what is called passes a test: exposed, at the upstream, `upstream-name`.
+fn names(request: &Request, subject: Option<&str>, test: impl Fn(&str) -> bool) -> bool {
+    let original = request.original_name.as_deref();
+    if [subject, original].into_iter().flatten().any(&test) {
+        return true;
+    }
+    match (request.upstream.as_deref(), original.or(subject)) {
+        (Some(upstream), Some(name)) => test(&format!("{upstream}-{name}")),
+        _ => false,
+    }
+}
+
+/// A path without a slash at its end: the gateway leads both to the same place.
+fn end_cut(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 fn is<'a>(word: &Option<String>, values: impl IntoIterator<Item = Option<&'a str>>) -> bool {
@@ -147,5 +233,59 @@ mod tests {
         };
         assert!(tool.rank() > wild.rank() && wild.rank() > who.rank());
         assert_eq!(Scope { tool: Some("*".into()), ..Scope::default() }.rank(), 0);
+    }
+
+    #[test]
+    fn each_field_outweighs_all_that_stand_behind_it() {
+        let set = |at: usize, word: &str| {
+            let mut scope = Scope::default();
+            let fields = [
+                &mut scope.tenant,
+                &mut scope.team,
+                &mut scope.app,
+                &mut scope.upstream,
+                &mut scope.path,
+                &mut scope.server,
+                &mut scope.llm,
+                &mut scope.tool,
+            ];
+            for (field, place) in fields.into_iter().zip(0..) {
+                *field = (if word == "all below" { place < at } else { place == at }).then(|| "x".to_owned());
+                if place == at && word == "pattern" {
+                    *field = Some("x*".to_owned());
+                }
+            }
+            scope.rank()
+        };
+        for at in 1..8 {
+            assert!(set(at, "pattern") > set(at, "all below"), "{at}");
+            assert!(set(at, "name") > set(at, "pattern"), "{at}");
+        }
+    }
+
+    #[test]
+    fn path_holds_with_and_without_a_slash_at_the_end() {
+        let payload = mortise_plugin_api::hooks::tool::ToolPreInvokePayload {
+            name: "t".into(),
+            args: mortise_plugin_api::Json::object(),
+            headers: None,
+        };
+        let holds = |word: &str, path: &str| {
+            let mut request = Request::new("r");
+            request.path = Some(path.into());
+            Scope { path: Some(word.into()), ..Scope::default() }.holds(&request, &payload)
+        };
+        assert!(holds("/mcp", "/mcp") && holds("/mcp", "/mcp/") && holds("/mcp/", "/mcp"));
+        assert!(holds("/servers/*", "/servers/a/mcp") && !holds("/servers/*", "/mcp"));
+        let scope = Scope { path: Some("*".into()), ..Scope::default() };
+        assert!(!scope.holds(&Request::new("r"), &payload), "a call without a path is at none");
+    }
+
+    #[test]
+    fn llm_and_tool_are_looked_for_where_they_are() {
+        let llm = Scope { llm: Some("gpt".into()), ..Scope::default() };
+        assert!(llm.can_hold(Family::Llm) && !llm.can_hold(Family::Tool));
+        let tool = Scope { tool: Some("gpt".into()), ..Scope::default() };
+        assert!(tool.can_hold(Family::Prompt) && !tool.can_hold(Family::Llm) && !tool.can_hold(Family::Http));
     }
 }

@@ -588,3 +588,7 @@ async fn contexts_of_requests_never_mix() {
     });
     futures_util::future::join_all(calls).await;
 }
+
+mod bands;
+mod breaker;
+mod budget;

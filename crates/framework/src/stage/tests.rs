@@ -255,3 +255,29 @@ async fn plugin_that_was_switched_off_by_an_error_stays_off_while_it_is_not_chan
     call(framework.pipelines()).await;
     assert_eq!(errors(&framework), Some(2), "started anew");
 }
+
+#[tokio::test]
+async fn open_breaker_stays_open_while_the_plugin_is_not_changed_and_goes_by_the_numbers_in_force() {
+    let failing = |threshold: u32, more: Value| {
+        let mut plan = plan(serde_json::json!({ "fails": true, "more": more }));
+        plan.entries[0].mode = Mode::Permissive;
+        plan.settings.breaker.failures = threshold;
+        plan
+    };
+    let stand = |framework: &Framework| framework.pipelines().instances()[0].circuit_breaker().stand.word();
+    let (framework, _) = running(serde_json::json!({})).await;
+    framework.reload(failing(2, Value::Null)).await.unwrap();
+    for _ in 0..2 {
+        call(framework.pipelines()).await;
+    }
+    assert_eq!(stand(&framework), "open");
+
+    framework.reload(failing(3, Value::Null)).await.unwrap();
+    assert_eq!(stand(&framework), "open", "only a number has changed");
+
+    framework.reload(failing(3, 1.into())).await.unwrap();
+    for expected in ["closed", "closed", "open"] {
+        call(framework.pipelines()).await;
+        assert_eq!(stand(&framework), expected, "started anew");
+    }
+}

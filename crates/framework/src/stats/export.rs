@@ -1,9 +1,17 @@
 //! Reading plugin counters out in the exposition format.
 
+mod documented;
+
+use std::collections::HashSet;
+
 use mortise_telemetry::names;
 
 use super::*;
-use crate::{instance::State, load::Framework};
+use crate::{
+    breaker::Stand,
+    instance::{Instance, State},
+    load::Framework,
+};
 
 /// Shows the counters of a framework's plugins to a metrics registry.
 #[derive(Debug)]
@@ -13,7 +21,7 @@ impl Collector for PluginCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let all = self.0.stats().all();
         self.executions(&mut encoder, &all)?;
-        durations(&mut encoder, &all)?;
+        durations(&mut encoder, &names::PLUGIN_DURATION, &all)?;
         by_code(&mut encoder, &all)?;
         let mut metric = descriptor(&mut encoder, &names::PLUGIN_OVERRUNS)?;
         for (plugin, stats) in &all {
@@ -23,11 +31,13 @@ impl Collector for PluginCollector {
         for (plugin, stats) in &all {
             counter(&mut metric, &[("plugin", plugin)], stats.dropped.load(Relaxed))?;
         }
-        let mut metric = descriptor(&mut encoder, &names::PLUGIN_UP)?;
-        for instance in self.0.pipelines().instances() {
-            let up = i64::from(instance.state() == State::Ready);
-            metric.encode_family(&[("plugin", &*instance.name)])?.encode_gauge(&up)?;
+        let mut metric = descriptor(&mut encoder, &names::PLUGIN_BREAKER_OPENINGS)?;
+        for (plugin, stats) in &all {
+            counter(&mut metric, &[("plugin", plugin)], stats.breaker_openings())?;
         }
+        documented::encode(&mut encoder, &all)?;
+        self.memory(&mut encoder)?;
+        self.standing(&mut encoder)?;
         let draining = i64::try_from(self.0.draining()).unwrap_or(i64::MAX);
         descriptor(&mut encoder, &names::PLUGINS_DRAINING)?.encode_gauge(&draining)?;
         let enabled = self.0.pipelines().settings().enabled;
@@ -36,6 +46,55 @@ impl Collector for PluginCollector {
 }
 
 impl PluginCollector {
+    /// Memory of requests, and of plugins. Those of this program's own code have none apart, so there is no plugin to
+    /// tell of; a runtime that runs them elsewhere tells it here.
+    fn memory(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let active = i64::try_from(contexts::active()).unwrap_or(i64::MAX);
+        let ended = contexts::ended();
+        for metric in [&names::CONTEXTS_ACTIVE, &names::DOCUMENTED_CONTEXTS_ACTIVE] {
+            descriptor(encoder, metric)?.encode_gauge(&active)?;
+        }
+        for metric in [&names::CONTEXTS_CLEANED, &names::DOCUMENTED_CONTEXTS_CLEANED] {
+            descriptor(encoder, metric)?.encode_counter::<NoLabelSet, _, u64>(&ended, None)?;
+        }
+        descriptor(encoder, &names::PLUGIN_MEMORY)?;
+        descriptor(encoder, &names::DOCUMENTED_MEMORY)?;
+        Ok(())
+    }
+
+    /// How plugins stand. One that bindings let run with several configurations is as well as the worst of these.
+    fn standing(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let pipelines = self.0.pipelines();
+        let (mut unwell, mut tripped) = (HashSet::new(), HashSet::new());
+        for instance in pipelines.all_instances() {
+            if instance.unwell().is_some() {
+                unwell.insert(&*instance.name);
+            }
+            if instance.circuit_breaker().stand != Stand::Closed {
+                tripped.insert(&*instance.name);
+            }
+        }
+        let ready = |instance: &Instance| instance.state() == State::Ready;
+        let well = |instance: &Instance| !unwell.contains(&*instance.name);
+        let mut metric = descriptor(encoder, &names::PLUGIN_UP)?;
+        for instance in pipelines.instances() {
+            gauge(&mut metric, instance, ready(instance) && well(instance))?;
+        }
+        let mut metric = descriptor(encoder, &names::PLUGIN_HEALTHY)?;
+        for instance in pipelines.instances().iter().filter(|instance| ready(instance)) {
+            gauge(&mut metric, instance, well(instance))?;
+        }
+        let mut metric = descriptor(encoder, &names::PLUGIN_OVERRIDDEN)?;
+        for instance in pipelines.instances() {
+            gauge(&mut metric, instance, instance.entry.overlaid.is_some())?;
+        }
+        let mut metric = descriptor(encoder, &names::PLUGIN_BREAKER_OPEN)?;
+        for instance in pipelines.instances() {
+            gauge(&mut metric, instance, tripped.contains(&*instance.name))?;
+        }
+        Ok(())
+    }
+
     fn executions(&self, encoder: &mut DescriptorEncoder<'_>, all: &All) -> std::fmt::Result {
         let mut metric = descriptor(encoder, &names::PLUGIN_EXECUTIONS)?;
         for (plugin, stats) in all {
@@ -52,8 +111,8 @@ impl PluginCollector {
 
 type All = Vec<(Arc<str>, Arc<PluginStats>)>;
 
-fn durations(encoder: &mut DescriptorEncoder<'_>, all: &All) -> std::fmt::Result {
-    let mut metric = descriptor(encoder, &names::PLUGIN_DURATION)?;
+fn durations(encoder: &mut DescriptorEncoder<'_>, metric: &names::Metric, all: &All) -> std::fmt::Result {
+    let mut metric = descriptor(encoder, metric)?;
     for (plugin, stats) in all {
         for (hook, counts) in stats.hooks() {
             let reading = counts.duration.read();
@@ -79,13 +138,21 @@ fn by_code(encoder: &mut DescriptorEncoder<'_>, all: &All) -> std::fmt::Result {
             counter(&mut metric, &labels, count)?;
         }
     }
-    let mut metric = descriptor(encoder, &names::PLUGIN_ERRORS)?;
+    errors(encoder, &names::PLUGIN_ERRORS, all)
+}
+
+fn errors(encoder: &mut DescriptorEncoder<'_>, metric: &names::Metric, all: &All) -> std::fmt::Result {
+    let mut metric = descriptor(encoder, metric)?;
     for (plugin, stats) in all {
         for (kind, count) in stats.errors() {
             counter(&mut metric, &[("plugin", &**plugin), ("error_type", kind)], count)?;
         }
     }
     Ok(())
+}
+
+fn gauge(metric: &mut MetricEncoder<'_>, plugin: &Instance, is: bool) -> std::fmt::Result {
+    metric.encode_family(&[("plugin", &*plugin.name)])?.encode_gauge(&i64::from(is))
 }
 
 fn counter<const N: usize>(

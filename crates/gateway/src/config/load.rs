@@ -17,11 +17,12 @@ use mortise_framework::{
 };
 
 use super::{
-    App, Config, Egress, Listen, Upstream, app, check, egress, listen,
+    App, Config, Egress, Listen, Telemetry, Upstream, app, check, egress, listen,
     outline::Outline,
     place::{self, Findings, Unread},
-    plugins, upstream,
+    plugins, telemetry, upstream,
 };
+use crate::overrides::{self, OverrideSource, Overrides};
 
 /// The file that is read when nobody names one; it may be missing.
 pub const DEFAULT_FILE: &str = "mortise.yaml";
@@ -64,6 +65,8 @@ pub struct LoadOptions {
     pub strict: bool,
     /// Whether files that nobody named are read: the default ones, and those that the environment names.
     pub defaults: bool,
+    /// Where what is changed while running comes from. By default the state folder.
+    pub runtime_overrides: OverrideSource,
     /// Things noticed before, such as lines of a `.env` file that make no sense.
     pub notices: Vec<Notice>,
     /// Of those added, the files that could be of either kind.
@@ -87,6 +90,7 @@ impl LoadOptions {
             port: None,
             strict: false,
             defaults: true,
+            runtime_overrides: OverrideSource::default(),
             notices,
             unsure: Vec::new(),
             surely_own: false,
@@ -144,8 +148,14 @@ pub struct Settled {
     pub apps: Option<Vec<App>>,
     /// Where plugins may send requests of their own.
     pub egress: Egress,
-    /// The plugins.
+    /// Where spans are sent; `None` where they are not.
+    pub telemetry: Option<Telemetry>,
+    /// The plugins, with what was changed while running.
     pub plan: Plan,
+    /// The plugins as configured.
+    pub configured: Plan,
+    /// What was changed while running.
+    pub overrides: Arc<Overrides>,
     /// What holds for all plugins.
     pub plugin_settings: PluginSettings,
     /// The manifests in `plugin_dirs`.
@@ -187,6 +197,7 @@ impl Settled {
         let flags = (options.host.as_deref(), options.port);
         let listen = listen::settle(&config.listen, flags, guarded, &mut found);
         let egress = egress::settle(&config.egress, &mut found);
+        let telemetry = telemetry::settle(&config.telemetry, &options.environment, &mut found);
         check::names(config, &mut found);
         let upstreams = config.upstreams.iter();
         let upstreams = upstreams.filter_map(|(name, raw)| upstream::settle(name, raw, &mut found)).collect();
@@ -194,13 +205,15 @@ impl Settled {
             let apps = apps.iter().enumerate();
             apps.map(|(index, raw)| app::settle(index, raw.clone(), &mut found)).collect()
         });
-        let plugins = plugins::settle(options, framework, &loaded, &mut found);
         let state_dir = state_dir(&loaded, options);
+        let overrides = overrides(options, &state_dir, &mut found);
+        let plugins = plugins::settle(options, framework, &loaded, &overrides, &mut found);
         let Findings { mut errors, notices, .. } = found;
         errors.iter_mut().for_each(|error| place::as_written(error, &gaps));
         errors.retain(|error| !place::is_echo(error, &own_errors));
         errors.extend(own_errors);
-        let outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings, &plugins.plan);
+        let outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings)
+            .with_overrides(&overrides, plugins.plan.enabled);
         if let Some(errors) = Errors::from_list(errors) {
             return Err(errors);
         }
@@ -210,7 +223,10 @@ impl Settled {
             upstreams,
             apps,
             egress,
+            telemetry,
             plan: plugins.plan,
+            configured: plugins.configured,
+            overrides,
             plugin_settings: plugins.settings,
             catalogue: plugins.catalogue,
             notices,
@@ -239,6 +255,24 @@ fn own(options: &LoadOptions) -> Partial<Config> {
 fn or_unreadable(errors: Vec<Diagnostic>) -> Errors {
     let unreadable = || Diagnostic::new(DiagnosticKind::File, "the configuration cannot be read").into();
     Errors::from_list(errors).unwrap_or_else(unreadable)
+}
+
+/// What was changed while running.
+fn overrides(options: &LoadOptions, state_dir: &Path, found: &mut Findings<'_>) -> Arc<Overrides> {
+    match &options.runtime_overrides {
+        OverrideSource::Given(overrides) => overrides.clone(),
+        OverrideSource::Ignored => Arc::default(),
+        OverrideSource::StateDir => match overrides::read(state_dir) {
+            Ok((overrides, notice)) => {
+                found.notices.extend(notice);
+                Arc::new(overrides)
+            }
+            Err(error) => {
+                found.errors.push(error);
+                Arc::default()
+            }
+        },
+    }
 }
 
 fn state_dir(loaded: &Loaded<Config>, options: &LoadOptions) -> PathBuf {

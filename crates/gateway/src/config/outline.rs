@@ -12,15 +12,14 @@ use std::{
     hash::{Hash, Hasher},
 };
 
-use mortise_framework::{
-    Plan,
-    config::{Node, PluginSettings, Value as NodeValue, is_secret_key},
-};
+use mortise_framework::config::{Node, PluginSettings, Source, Value as NodeValue, is_secret_key};
 use mortise_telemetry::redact;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::place;
+use crate::overrides::Overrides;
 
 /// Longest text of a value that is shown, in characters.
 const LONGEST: usize = 200;
@@ -40,7 +39,7 @@ struct Setting {
 }
 
 /// One difference between two configurations.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Change {
     /// The setting: `plugins[pii].config.detect_email`.
     pub path: String,
@@ -55,7 +54,7 @@ pub struct Change {
 }
 
 /// What happened to a setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
     /// It was not there.
@@ -68,7 +67,7 @@ pub enum ChangeKind {
 
 impl Outline {
     /// Of the own tree, the tree of the plugin files below it, and what both say of all plugins.
-    pub(super) fn new(own: &Node, foreign: Option<&Node>, settings: &PluginSettings, plan: &Plan) -> Self {
+    pub(super) fn new(own: &Node, foreign: Option<&Node>, settings: &PluginSettings) -> Self {
         let mut outline = Self::default();
         for (key, entry) in own.as_map().into_iter().flatten() {
             match key.as_str() {
@@ -91,7 +90,20 @@ impl Outline {
                 outline.put(format!("plugin_settings.{key}"), &value.to_string(), Some(value));
             }
         }
-        outline.put("plugins_enabled".to_owned(), &plan.enabled.to_string(), Some(plan.enabled.into()));
+        outline
+    }
+
+    /// This one with these overrides instead of others; `enabled`: whether plugins run at all.
+    #[must_use]
+    pub fn with_overrides(&self, overrides: &Overrides, enabled: bool) -> Self {
+        let mut outline = self.clone();
+        outline.0.retain(|path, _| !(path.starts_with("plugins[") && path.contains("].override.")));
+        for (name, over) in &overrides.plugins {
+            let Ok(over) = serde_json::to_value(&over.overlay) else { continue };
+            let span = Source::from_text("", "").start();
+            outline.add(&format!("{}.override", named("plugins", name)), &Node::from_json(&over, &span), false);
+        }
+        outline.put("plugins_enabled".to_owned(), &enabled.to_string(), Some(enabled.into()));
         outline
     }
 
@@ -143,9 +155,13 @@ impl Outline {
         let secret = secret || node.is_expanded();
         match node.value() {
             NodeValue::Map(map) if !map.is_empty() => {
-                for (key, entry) in map.iter() {
+                for (at, (key, entry)) in map.iter().enumerate() {
                     let secret = secret || is_secret_key(key) || HIDDEN_UNDER.contains(&key.as_str());
-                    let path = place::key(path, key);
+                    // What a template printed may be no name but a secret.
+                    let path = match entry.has_hidden_key() {
+                        true => place::key(path, &format!("***{at}")),
+                        false => place::key(path, key),
+                    };
                     match entry.node.as_list() {
                         Some(words) if key == "command" => self.command(path, &entry.node, words, secret),
                         _ => self.add(&path, &entry.node, secret),

@@ -17,14 +17,17 @@ use super::{
     Config, LoadOptions, catalogue,
     place::{self, Findings},
 };
+use crate::overrides::Overrides;
 
 /// Settings that are read and checked and that nothing obeys yet.
-const WITHOUT_EFFECT: [&str; 3] =
-    ["parallel_execution_within_band", "plugin_health_check_interval", "include_user_info"];
+const WITHOUT_EFFECT: [&str; 1] = ["include_user_info"];
 
 /// What all sources together say of plugins.
 pub(super) struct Plugins {
+    /// With what was changed while running.
     pub(super) plan: Plan,
+    /// Without.
+    pub(super) configured: Plan,
     pub(super) settings: PluginSettings,
     pub(super) files: Vec<PathBuf>,
     /// The plugin files as one tree.
@@ -33,11 +36,13 @@ pub(super) struct Plugins {
     pub(super) catalogue: Arc<Catalogue>,
 }
 
-/// Reads the plugin files and lays the own file over them. Errors go to `found`.
+/// Reads the plugin files and lays the own file over them, and over all what was changed while running. Errors go to
+/// `found`.
 pub(super) fn settle(
     options: &LoadOptions,
     framework: &Framework,
     loaded: &Loaded<Config>,
+    overrides: &Overrides,
     found: &mut Findings<'_>,
 ) -> Plugins {
     let switches = PluginSwitches::read(&options.environment).unwrap_or_else(|errors| {
@@ -52,11 +57,15 @@ pub(super) fn settle(
     let config = &loaded.value;
     let mut entries = laid_over(foreign.entries, inline, found);
     let catalogue = catalogue::settle(options, framework, loaded, foreign.plugin_dirs, &mut entries, found);
-    let plan = Plan {
+    let configured = Plan {
         entries,
         bindings: config.bindings.clone(),
         settings: pipeline::Settings {
             plugin_timeout: settings.timeout(),
+            breaker: settings.breaker(),
+            parallel_bands: settings.parallel_execution_within_band,
+            request_budget: settings.request_budget.map(|budget| budget.0),
+            health_interval: settings.health_interval(),
             fail_on_plugin_error: settings.fail_on_plugin_error,
             exact_conditions: settings.condition_matching == ConditionMatching::Exact,
             max_arguments: config.limits.max_argument_bytes,
@@ -66,8 +75,13 @@ pub(super) fn settle(
         enabled: switches.enabled,
         start_idle: false,
     };
+    let (plan, notices) = overrides.lay_over(&configured);
+    // A plugin that could not be read is not one that is gone.
+    if found.errors.is_empty() {
+        found.notices.extend(notices);
+    }
     check(framework, &plan, foreign.node.as_ref(), found);
-    Plugins { plan, settings, files: foreign.files, foreign: foreign.node, catalogue }
+    Plugins { plan, configured, settings, files: foreign.files, foreign: foreign.node, catalogue }
 }
 
 #[derive(Default)]
@@ -237,7 +251,11 @@ fn check(framework: &Framework, plan: &Plan, foreign: Option<&Node>, found: &mut
         && written.all(|name| name.is_some_and(|name| names.iter().any(|known| *known == name)));
     found.notices.extend(plan.entries.iter().filter_map(|entry| waiting(framework, entry)));
     match framework.check(plan) {
-        Ok(notices) => found.notices.extend(notices),
+        Ok(notices) => {
+            let placed = notices.into_iter().map(|notice| placed(notice, found));
+            let placed: Vec<_> = placed.collect();
+            found.notices.extend(placed);
+        }
         Err(errors) if !all_read => {
             // What is depended on may be among what could not be read.
             let depends = |error: &Diagnostic| error.path.contains(".dependencies");
@@ -280,6 +298,18 @@ fn add_errors(errors: Errors, plan: &Plan, found: &mut Findings<'_>) {
                 error = error.at(span).path(path);
             }
         }
+        let error = placed(error, found);
         found.errors.push(error);
+    }
+}
+
+/// The same at its place, where only its path is known.
+fn placed(error: Diagnostic, found: &Findings<'_>) -> Diagnostic {
+    if error.span.is_some() || !error.path.starts_with("bindings[") {
+        return error;
+    }
+    match found.node(&error.path).map(|node| node.span().clone()) {
+        Some(span) => error.at(span),
+        None => error,
     }
 }

@@ -20,6 +20,8 @@ use mortise_plugin_api::{
 };
 use serde_json::{Map, Value};
 
+use crate::snapshot::Snapshot;
+
 /// Headers that carry credentials: a plugin may add one that is not there, never replace what the client sent.
 const PROTECTED: [HeaderName; 4] = [
     header::AUTHORIZATION,
@@ -30,13 +32,13 @@ const PROTECTED: [HeaderName; 4] = [
 
 /// A request on its way past the edge's hooks.
 pub(super) struct Guard {
-    pipelines: Arc<Pipelines>,
+    snapshot: Arc<Snapshot>,
     contexts: Contexts,
 }
 
 impl Guard {
-    pub(super) fn new(pipelines: Arc<Pipelines>) -> Self {
-        Self { pipelines, contexts: Contexts::new() }
+    pub(super) fn new(snapshot: Arc<Snapshot>, contexts: Contexts) -> Self {
+        Self { snapshot, contexts }
     }
 
     /// The request's memory, for the hooks of its surface.
@@ -46,7 +48,7 @@ impl Guard {
 
     /// A copy of what plugins noted, for the hook when the answer leaves; native values stay with the surface.
     pub(super) fn notes(&self) -> Contexts {
-        self.contexts.copied()
+        self.contexts.companion()
     }
 
     /// Runs the hook before authentication; header changes are made in `parts`.
@@ -55,7 +57,7 @@ impl Guard {
         parts: &mut Parts,
         about: &Request,
     ) -> Result<(), Box<Response<AnswerBody>>> {
-        let pipelines = self.pipelines.clone();
+        let pipelines = self.snapshot.pipelines.clone();
         let Some(chain) = pipelines.chain(HttpPreRequest::ID) else { return Ok(()) };
         let payload = HttpPreRequestPayload {
             path: parts.uri.path().to_owned(),
@@ -81,12 +83,12 @@ impl Guard {
     /// Whether a plugin stands at any hook before a request reaches its surface.
     pub(super) fn stands(&self) -> bool {
         let hooks = [HttpPreRequest::ID, HttpAuthResolveUser::ID, AuthPostCheck::ID];
-        hooks.into_iter().any(|hook| self.pipelines.chain(hook).is_some())
+        hooks.into_iter().any(|hook| self.snapshot.pipelines.chain(hook).is_some())
     }
 
     /// Whether a plugin stands where callers are authenticated.
     pub(super) fn authenticates(&self) -> bool {
-        self.pipelines.chain(HttpAuthResolveUser::ID).is_some()
+        self.snapshot.pipelines.chain(HttpAuthResolveUser::ID).is_some()
     }
 
     /// Asks plugins who makes a request. `Ok(None)`: nobody knows, the gateway's own tokens decide.
@@ -95,7 +97,7 @@ impl Guard {
         headers: &HeaderMap,
         about: &Request,
     ) -> Result<Option<Caller>, Box<Response<AnswerBody>>> {
-        let pipelines = self.pipelines.clone();
+        let pipelines = self.snapshot.pipelines.clone();
         let Some(chain) = pipelines.chain(HttpAuthResolveUser::ID) else { return Ok(None) };
         let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let payload = ResolveUserPayload {
@@ -124,7 +126,7 @@ impl Guard {
         headers: &HeaderMap,
         about: &Request,
     ) -> Result<Arc<Caller>, Box<Response<AnswerBody>>> {
-        let pipelines = self.pipelines.clone();
+        let pipelines = self.snapshot.pipelines.clone();
         let Some(chain) = pipelines.chain(AuthPostCheck::ID) else { return Ok(caller) };
         let payload = AuthPostCheckPayload { user: record_of(&caller), headers: shown(headers) };
         let outcome =

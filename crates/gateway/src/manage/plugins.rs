@@ -1,5 +1,11 @@
-//! Plugins as JSON: the list in the shape of the ContextForge documents with more fields beside, and one in full.
+//! Plugins as the surface shows them: the list in the shape of the ContextForge documents with more fields beside, and
+//! one in full.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Response;
+use jiff::Timestamp;
 use mortise_framework::{
     Framework, Instance,
     config::{Condition, Mode},
@@ -7,65 +13,83 @@ use mortise_framework::{
     pipeline::outcome::Status,
     stats::PluginStats,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use super::{
+    Managed,
+    answers::{no_such_plugin, ok},
+    asked::Asked,
+    shapes::{Breaker, Counters, HookCounters, PluginDetail, PluginSummary, ViolationCount},
+};
+use crate::overrides::{Configured, Overrides};
 
 /// All plugins, those that wait or are disabled too, by priority and then in file order.
-pub(super) fn list(framework: &Framework) -> Value {
-    let pipelines = framework.pipelines();
+pub(super) fn list(asked: &Asked<'_>) -> Response<Bytes> {
+    let pipelines = asked.managed.framework().pipelines();
     let mut instances: Vec<_> = pipelines.instances().iter().collect();
     instances.sort_by_key(|instance| instance.entry.priority);
-    instances.into_iter().map(|instance| Value::Object(summary(framework, instance))).collect()
-}
-
-/// One plugin as the list has it.
-pub(super) fn one_of_the_list(framework: &Framework, name: &str) -> Option<Value> {
-    let pipelines = framework.pipelines();
-    let instance = pipelines.instances().iter().find(|instance| &*instance.name == name)?;
-    Some(Value::Object(summary(framework, instance)))
+    let overrides = asked.managed.overrides();
+    let shown = |instance: &Arc<Instance>| summary(asked.managed.framework(), &overrides, instance);
+    ok(&instances.into_iter().map(shown).collect::<Vec<_>>())
 }
 
 /// One plugin with its configuration, secrets as `***`, and its counters.
-pub(super) fn one(framework: &Framework, name: &str) -> Option<Value> {
-    let pipelines = framework.pipelines();
-    let instance = pipelines.instances().iter().find(|instance| &*instance.name == name)?;
-    let entry = &instance.entry;
-    let mut plugin = summary(framework, instance);
-    plugin.insert("namespace".to_owned(), json!(entry.namespace));
-    plugin.insert("on_error".to_owned(), json!(entry.on_error));
-    plugin.insert("capabilities".to_owned(), json!(entry.permissions));
-    plugin.insert("offers".to_owned(), json!(entry.offers));
-    plugin.insert("source".to_owned(), json!(entry.span.to_string()));
-    plugin.insert("config".to_owned(), entry.config.to_masked_json());
-    plugin.insert("stats".to_owned(), stats(&instance.stats));
-    Some(plugin.into())
+pub(super) fn show(asked: &Asked<'_>) -> Response<Bytes> {
+    match one(asked.managed, &asked.name) {
+        Some(plugin) => ok(&plugin),
+        None => no_such_plugin(&asked.name),
+    }
 }
 
-fn summary(framework: &Framework, instance: &Instance) -> Map<String, Value> {
+/// One plugin as the list has it.
+pub(super) fn one_of_the_list(managed: &dyn Managed, name: &str) -> Option<PluginSummary> {
+    let pipelines = managed.framework().pipelines();
+    let instance = pipelines.instances().iter().find(|instance| &*instance.name == name)?;
+    Some(summary(managed.framework(), &managed.overrides(), instance))
+}
+
+/// One plugin in full.
+pub(super) fn one(managed: &dyn Managed, name: &str) -> Option<PluginDetail> {
+    let pipelines = managed.framework().pipelines();
+    let instance = pipelines.instances().iter().find(|instance| &*instance.name == name)?;
+    let entry = &instance.entry;
+    Some(PluginDetail {
+        summary: summary(managed.framework(), &managed.overrides(), instance),
+        namespace: entry.namespace.clone(),
+        on_error: entry.on_error,
+        capabilities: entry.permissions.clone(),
+        offers: entry.offers.clone(),
+        source: entry.span.to_string(),
+        config: entry.config.to_masked_json(),
+        circuit_breaker: breaker(instance),
+        stats: counters(&instance.stats),
+    })
+}
+
+fn summary(framework: &Framework, overrides: &Overrides, instance: &Instance) -> PluginSummary {
     let entry = &instance.entry;
     let state = instance.state();
-    let lacks = if state == State::Ready { instance.lacks(framework.hooks()) } else { None };
-    let summary = json!({
-        "name": entry.name,
-        "priority": entry.priority,
-        "mode": entry.mode,
-        "hooks": hooks(framework, instance),
-        "tags": entry.tags,
-        "conditions": conditions(&entry.conditions),
-        "status": if lacks.is_some() { "degraded" } else { state.word() },
-        "reason": match &state {
-            State::Unavailable(reason) | State::Idle(reason) => Some(&**reason),
-            _ => lacks.as_deref(),
+    let degraded = if state == State::Ready { instance.degraded(framework.hooks()) } else { None };
+    PluginSummary {
+        name: entry.name.clone(),
+        priority: entry.priority,
+        mode: entry.mode,
+        hooks: hooks(framework, instance),
+        tags: entry.tags.clone(),
+        conditions: conditions(&entry.conditions),
+        status: if degraded.is_some() { "degraded" } else { state.word() },
+        reason: match &state {
+            State::Unavailable(reason) | State::Idle(reason) => Some(reason.to_string()),
+            _ => degraded,
         },
-        "kind": entry.kind,
-        "runtime": instance.runtime,
-        "uuid": &*instance.uuid,
-        "description": entry.description,
-        "author": entry.author,
-        "version": entry.version,
-    });
-    match summary {
-        Value::Object(map) => map,
-        _ => Map::new(),
+        kind: entry.kind.clone(),
+        runtime: instance.runtime,
+        uuid: instance.uuid.to_string(),
+        description: entry.description.clone(),
+        author: entry.author.clone(),
+        version: entry.version.clone(),
+        over: overrides.of(&instance.name),
+        configured: Configured::of(entry),
     }
 }
 
@@ -102,24 +126,27 @@ fn fields(condition: &Condition) -> Value {
     fields
 }
 
-fn stats(stats: &PluginStats) -> Value {
-    let hooks: Map<String, Value> = stats
-        .hooks()
-        .into_iter()
-        .map(|(hook, counts)| {
-            let calls: Map<String, Value> = Status::ALL
-                .iter()
-                .map(|status| (status.word().to_owned(), counts.calls(*status).into()))
-                .collect();
-            (hook.to_string(), json!({ "calls": counts.total(), "by_status": calls }))
-        })
-        .collect();
-    let violations: Vec<Value> = stats
-        .violations()
-        .into_iter()
-        .map(|((code, blocked), count)| json!({ "code": code, "blocked": blocked, "count": count }))
-        .collect();
-    let errors: Map<String, Value> =
-        stats.errors().into_iter().map(|(kind, count)| (kind.to_owned(), count.into())).collect();
-    json!({ "hooks": hooks, "violations": violations, "errors": errors })
+fn breaker(instance: &Instance) -> Breaker {
+    let reading = instance.circuit_breaker();
+    Breaker {
+        state: reading.stand.word(),
+        failures: reading.failures,
+        since: reading.since.and_then(|since| Timestamp::try_from(since).ok()).map(|since| since.to_string()),
+        retry_in: reading.remaining.as_secs_f64(),
+    }
+}
+
+fn counters(stats: &PluginStats) -> Counters {
+    let hooks = stats.hooks().into_iter().map(|(hook, counts)| {
+        let by_status = Status::ALL.iter().map(|status| (status.word().to_owned(), counts.calls(*status)));
+        (hook.to_string(), HookCounters { calls: counts.total(), by_status: by_status.collect() })
+    });
+    let violations = stats.violations().into_iter();
+    Counters {
+        hooks: hooks.collect(),
+        violations: violations
+            .map(|((code, blocked), count)| ViolationCount { code, blocked, count })
+            .collect(),
+        errors: stats.errors().into_iter().map(|(kind, count)| (kind.to_owned(), count)).collect(),
+    }
 }

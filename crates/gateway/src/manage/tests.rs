@@ -1,3 +1,7 @@
+use std::collections::BTreeSet;
+
+use http::Method;
+use http_body_util::Full;
 use mortise_framework::{
     Plan,
     config::{Environment, PluginsFile, PluginsFileOptions},
@@ -5,8 +9,10 @@ use mortise_framework::{
 };
 use mortise_plugin_api::{Native, NativeKind, Needs, PluginError, Verdict, hooks::ToolPreInvoke};
 
+use serde_json::{Value, json};
+
 use super::*;
-use crate::config::{App, Token};
+use crate::config::{App, Token, TokenDigest};
 
 struct Stage {
     framework: Framework,
@@ -120,19 +126,30 @@ fn guarded() -> Authenticator {
 
 use serde_json::Map;
 
-fn get(stage: &Stage, callers: &Authenticator, path: &str, token: Option<&str>) -> (u16, Value) {
-    let mut headers = HeaderMap::new();
+async fn ask(
+    stage: &Stage,
+    callers: &Authenticator,
+    method: Method,
+    path: &str,
+    token: Option<&str>,
+) -> Option<Response<Bytes>> {
+    let mut request = http::Request::builder().method(method).uri(path);
     if let Some(token) = token {
-        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        request = request.header("authorization", format!("Bearer {token}"));
     }
+    let (parts, body) = request.body(Full::<Bytes>::default()).unwrap().into_parts();
     let admins = Admins::new([TokenDigest::of(b"admin"), TokenDigest::of(b"local")]);
-    let answer = answer(stage, &admins, callers, &Method::GET, path, &headers).unwrap();
+    serve(stage, &admins, callers, &parts, body).await
+}
+
+async fn get(stage: &Stage, callers: &Authenticator, path: &str, token: Option<&str>) -> (u16, Value) {
+    let answer = ask(stage, callers, Method::GET, path, token).await.unwrap();
     (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or(Value::Null))
 }
 
 #[tokio::test]
 async fn the_list_has_the_documents_shape_by_priority() {
-    let (status, list) = get(&stage().await, &open(), "/plugins", None);
+    let (status, list) = get(&stage().await, &open(), "/plugins", None).await;
     assert_eq!(status, 200);
     let names: Vec<_> = list.as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["odd name/1", "later", "off"]);
@@ -151,11 +168,11 @@ async fn the_list_has_the_documents_shape_by_priority() {
 #[tokio::test]
 async fn one_plugin_is_shown_without_its_secrets() {
     let stage = stage().await;
-    let (status, plugin) = get(&stage, &open(), "/api/v1/plugins/later", None);
+    let (status, plugin) = get(&stage, &open(), "/api/v1/plugins/later", None).await;
     assert_eq!((status, &plugin["config"]), (200, &json!({ "api_key": "***", "depth": 3 })));
     assert!(plugin["stats"]["hooks"].is_object());
-    assert_eq!(get(&stage, &open(), "/api/v1/plugins/odd%20name%2f1", None).1["name"], "odd name/1");
-    let (status, error) = get(&stage, &open(), "/api/v1/plugins/none", None);
+    assert_eq!(get(&stage, &open(), "/api/v1/plugins/odd%20name%2f1", None).await.1["name"], "odd name/1");
+    let (status, error) = get(&stage, &open(), "/api/v1/plugins/none", None).await;
     assert_eq!((status, &error["detail"]), (404, &json!("Plugin 'none' not found")));
 }
 
@@ -164,16 +181,16 @@ async fn with_apps_only_admins_read_and_probes_need_nothing() {
     let (stage, callers) = (stage().await, guarded());
     for path in ["/plugins", "/api/v1/plugins", "/api/v1/plugins/later", "/api/v1/upstreams", "/metrics"] {
         for (token, status) in [(None, 401), (Some("wrong"), 401), (Some("plain"), 403)] {
-            assert_eq!(get(&stage, &callers, path, token).0, status, "{path} {token:?}");
+            assert_eq!(get(&stage, &callers, path, token).await.0, status, "{path} {token:?}");
         }
-        let (_, refused) = get(&stage, &callers, path, Some("plain"));
+        let (_, refused) = get(&stage, &callers, path, Some("plain")).await;
         assert!(refused["detail"].as_str().unwrap().starts_with("not allowed"), "{path}: {refused}");
         for token in ["admin", "local", "boss"] {
-            assert_eq!(get(&stage, &callers, path, Some(token)).0, 200, "{path} {token}");
+            assert_eq!(get(&stage, &callers, path, Some(token)).await.0, 200, "{path} {token}");
         }
     }
-    assert_eq!(get(&stage, &callers, "/health", None), (200, json!({ "status": "healthy" })));
-    let (status, ready) = get(&stage, &callers, "/ready", None);
+    assert_eq!(get(&stage, &callers, "/health", None).await, (200, json!({ "status": "healthy" })));
+    let (status, ready) = get(&stage, &callers, "/ready", None).await;
     assert_eq!(status, 200);
     assert!(ready["degraded"][0].get("reason").is_none(), "{ready}");
 }
@@ -182,9 +199,9 @@ async fn with_apps_only_admins_read_and_probes_need_nothing() {
 async fn ready_waits_for_the_first_attempts_and_then_names_what_is_degraded() {
     let mut stage = stage().await;
     stage.attempted = false;
-    assert_eq!(get(&stage, &open(), "/ready", None).0, 503);
+    assert_eq!(get(&stage, &open(), "/ready", None).await.0, 503);
     stage.attempted = true;
-    let (status, ready) = get(&stage, &open(), "/ready", None);
+    let (status, ready) = get(&stage, &open(), "/ready", None).await;
     assert_eq!((status, &ready["status"]), (200, &json!("degraded")));
     let named: Vec<_> = ready["degraded"]
         .as_array()
@@ -201,19 +218,96 @@ async fn ready_waits_for_the_first_attempts_and_then_names_what_is_degraded() {
 async fn the_plugin_endpoints_can_be_switched_off() {
     let mut stage = stage().await;
     stage.serves_plugins = false;
-    assert_eq!(get(&stage, &open(), "/plugins", None).0, 404);
-    assert_eq!(get(&stage, &open(), "/api/v1/plugins/later", None).0, 404);
-    assert_eq!(get(&stage, &open(), "/health", None).0, 200);
+    assert_eq!(get(&stage, &open(), "/plugins", None).await.0, 404);
+    assert_eq!(get(&stage, &open(), "/api/v1/plugins/later", None).await.0, 404);
+    assert_eq!(get(&stage, &open(), "/health", None).await.0, 200);
 }
 
 #[tokio::test]
 async fn other_methods_are_refused_and_other_paths_left_to_others() {
     let stage = stage().await;
-    let ask = |method: Method, path: &str| {
-        answer(&stage, &Admins::default(), &open(), &method, path, &HeaderMap::new())
-    };
-    assert_eq!(ask(Method::POST, "/plugins").unwrap().status(), 405);
-    for path in ["/", "/mcp", "/plugins/", "/api/v1/plugins/a/b", "/api/v1/plugins/%zz", "/api/v1/plugins/"] {
-        assert!(ask(Method::GET, path).is_none(), "{path}");
+    let refused = ask(&stage, &open(), Method::POST, "/plugins", None).await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["allow"].to_str().unwrap()), (405, "GET, HEAD"));
+    let refused = ask(&stage, &open(), Method::PUT, "/api/v1/plugins/later", None).await.unwrap();
+    assert_eq!(refused.headers()["allow"], "GET, HEAD, PATCH");
+    assert_eq!(ask(&stage, &open(), Method::HEAD, "/plugins", None).await.unwrap().status(), 200);
+    for path in ["/", "/mcp", "/plugins/", "/plugins/reload/", "/plugins/reload/a/b", "/api/v1/plugins/a/b"] {
+        assert!(ask(&stage, &open(), Method::GET, path, None).await.is_none(), "{path}");
+    }
+    for path in ["/api/v1/plugins/%zz", "/api/v1/plugins/", "/api/v1/plugins//reload", "/api/v1/nothing"] {
+        assert!(ask(&stage, &open(), Method::GET, path, None).await.is_none(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_route_is_described_and_everything_described_is_served() {
+    let document = openapi::document();
+    let stage = stage().await;
+    let mut described = BTreeSet::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for verb in operations.as_object().unwrap().keys() {
+            described.insert((path.clone(), verb.clone()));
+        }
+        let asked: Vec<&str> =
+            path.split('/').map(|part| if part.starts_with('{') { "odd%20name%2F1" } else { part }).collect();
+        let asked = asked.join("/");
+        for method in [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
+            let served = operations.get(method.as_str().to_lowercase()).is_some();
+            let answer = ask(&stage, &open(), method.clone(), &asked, Some("admin")).await.unwrap();
+            assert_eq!(answer.status() != 405, served, "{method} {path}: {}", answer.status());
+        }
+    }
+    let rows: BTreeSet<_> =
+        routes::ROUTES.iter().map(|row| (row.path.to_owned(), row.verb.word().to_owned())).collect();
+    assert_eq!(described, rows);
+    let ids: BTreeSet<_> = routes::ROUTES.iter().map(|row| row.id).collect();
+    assert_eq!((ids.len(), rows.len()), (routes::ROUTES.len(), routes::ROUTES.len()), "each once");
+    let (status, served) = get(&stage, &guarded(), "/api/v1/openapi.json", None).await;
+    assert_eq!((status, served), (200, document));
+}
+
+#[test]
+fn every_reference_of_the_document_leads_somewhere() {
+    fn references<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+        match value {
+            Value::Object(map) => {
+                found.extend(map.get("$ref").and_then(Value::as_str));
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(items) => items.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+    let document = openapi::document();
+    let mut found = Vec::new();
+    references(&document, &mut found);
+    assert!(found.len() > 20);
+    for reference in found {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[tokio::test]
+async fn answers_are_as_the_document_describes_them() {
+    let (stage, document) = (stage().await, openapi::document());
+    for (path, row) in [
+        ("/health", "/health"),
+        ("/ready", "/ready"),
+        ("/plugins", "/plugins"),
+        ("/api/v1/plugins", "/api/v1/plugins"),
+        ("/api/v1/plugins/later", "/api/v1/plugins/{name}"),
+        ("/api/v1/upstreams", "/api/v1/upstreams"),
+    ] {
+        let (_, answer) = get(&stage, &open(), path, None).await;
+        let schema = &document["paths"][row]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let mut schema = schema.clone();
+        schema["components"] = document["components"].clone();
+        let problems: Vec<String> = jsonschema::validator_for(&schema)
+            .unwrap()
+            .iter_errors(&answer)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert!(problems.is_empty(), "{path}: {problems:?}");
     }
 }

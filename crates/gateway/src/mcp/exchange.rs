@@ -1,6 +1,6 @@
 //! One request on its way through the gateway: what is known of it, and how it reaches an upstream.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use http::HeaderMap;
 use mortise_framework::Contexts;
@@ -16,6 +16,8 @@ use mortise_plugin_api::{End, Request};
 use super::{Surface, forwarding, interim::Interim, session::Session};
 use crate::{
     snapshot::Snapshot,
+    spans::TraceContext,
+    trace::Followed,
     upstreams::{Upstream, Views, link::Link, upstream::Live},
 };
 
@@ -34,6 +36,16 @@ pub(crate) struct Inbound {
     pub(crate) params: Option<Raw>,
     /// Where messages go that come before the answer; `None` where the client takes no event stream.
     pub(crate) interim: Option<Interim>,
+    /// Set where the call is followed.
+    pub(crate) followed: Option<Followed>,
+    /// The trace it belongs to.
+    pub(crate) context: Option<Arc<TraceContext>>,
+}
+
+/// How an upstream is told of the trace.
+enum Told {
+    Headers(HeaderMap),
+    Params(Raw),
 }
 
 /// An upstream that gave no answer.
@@ -60,6 +72,14 @@ impl Way {
     }
 }
 
+impl Drop for Inbound {
+    fn drop(&mut self) {
+        if let Some(followed) = self.followed.take() {
+            followed.end(&self.request);
+        }
+    }
+}
+
 impl Inbound {
     /// What the client is shown. The server was looked up when the request came in.
     pub(crate) fn views(&self) -> &Views {
@@ -74,7 +94,7 @@ impl Inbound {
 
     /// Notes in the request what it is about: the upstream, and the thing's name there.
     pub(crate) fn about(&mut self, at: usize, original: &str, exposed: &str) -> Arc<Request> {
-        if let Some(name) = self.upstream(at).map(|upstream| upstream.name.clone()) {
+        if let Some(name) = self.upstream(at).map(|upstream| upstream.name_here().clone()) {
             let request = Arc::make_mut(&mut self.request);
             request.server_id = self.server.clone().or_else(|| Some(name.clone()));
             request.upstream = Some(name);
@@ -110,10 +130,21 @@ impl Inbound {
             None => None,
         };
         let headers = changed.as_ref().or(headers);
+        let told = self.context.as_ref().and_then(|context| tell(context, upstream, headers, params));
+        let (headers, params) = match told.as_deref() {
+            Some(Told::Headers(with)) => (Some(with), params),
+            Some(Told::Params(with)) => (headers, Some(with)),
+            None => (headers, params),
+        };
         let mut again = true;
         loop {
             let call = Call { method, params, timeout: upstream.timeout, headers };
-            let error = match self.exchange(upstream, way.connection(), call).await {
+            let began = self.followed.as_ref().map(|_| Instant::now());
+            let answer = self.exchange(upstream, way.connection(), call).await;
+            if let (Some(followed), Some(began)) = (&self.followed, began) {
+                followed.upstream_took(began);
+            }
+            let error = match answer {
                 Ok(outcome) => {
                     upstream.metrics.ok();
                     if let Some(path) = upstream.http_path().filter(|_| hooked) {
@@ -206,6 +237,20 @@ impl Inbound {
         if let Message::Request(request) = message {
             let _ = connection.respond(Response::err(Some(request.id), &refusal)).await;
         }
+    }
+}
+
+/// Puts the trace's context where an upstream looks for it: a header, or `_meta` where there are none. Boxed, so that the
+/// future of a request without a trace stays small.
+fn tell(
+    context: &TraceContext,
+    upstream: &Upstream,
+    headers: Option<&HeaderMap>,
+    params: Option<&Raw>,
+) -> Option<Box<Told>> {
+    match upstream.http_path() {
+        Some(_) => Some(Box::new(Told::Headers(context.with_headers(headers)))),
+        None => context.with_meta(params).map(|params| Box::new(Told::Params(params))),
     }
 }
 

@@ -76,7 +76,7 @@ async fn run(
         headers,
         status_code,
     };
-    let mut contexts = inbound.contexts.copied();
+    let mut contexts = inbound.contexts.companion();
     let payload = Revision::new(Box::new(payload));
     let outcome = chain.run(&inbound.snapshot.pipelines, &inbound.request, &mut contexts, &payload).await;
     Some(outcome.changed?.get::<ForwardingPayload>()?.headers.clone())

@@ -46,7 +46,7 @@ pub(super) async fn check(inbound: &Inbound, name: &str) -> Result<(), RpcError>
         client_host: inbound.request.client.map(|client| client.ip().to_string()),
         user_agent: None,
     };
-    let mut contexts: Contexts = inbound.contexts.copied();
+    let mut contexts: Contexts = inbound.contexts.companion();
     let question = Revision::new(Box::new(question));
     let mut outcome =
         chain.run(&inbound.snapshot.pipelines, &inbound.request, &mut contexts, &question).await;

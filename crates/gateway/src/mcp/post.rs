@@ -34,7 +34,12 @@ use super::{
     session::{Owner, Session},
     stream::{self, Finished, Pending, Work},
 };
-use crate::{metrics::Tally, snapshot::Snapshot};
+use crate::{
+    metrics::Tally,
+    snapshot::Snapshot,
+    spans::TraceContext,
+    trace::{Followed, Following},
+};
 
 /// A request of which the audience is settled.
 pub struct Post {
@@ -46,6 +51,10 @@ pub struct Post {
     pub contexts: Contexts,
     /// What it is served by.
     pub snapshot: Arc<Snapshot>,
+    /// Set where it is followed.
+    pub(crate) call: Option<Following>,
+    /// The trace it belongs to.
+    pub(crate) context: Option<Arc<TraceContext>>,
 }
 
 impl Surface {
@@ -187,6 +196,7 @@ impl Surface {
         asked: Asked,
         interim: Option<Interim>,
     ) -> Work {
+        let followed = post.call.map(|call| Followed::new(call, &asked.method));
         let mut inbound = Inbound {
             surface: self.clone(),
             snapshot: post.snapshot,
@@ -197,6 +207,8 @@ impl Surface {
             contexts: post.contexts,
             params: asked.params,
             interim,
+            followed,
+            context: post.context,
         };
         let name = asked.method;
         in_place::boxed(|| async move {
@@ -208,6 +220,9 @@ impl Surface {
                 Verdict::Error => Tally::Error,
             };
             inbound.surface.metrics.mcp(&name, tally, started.elapsed());
+            if let Some(followed) = &mut inbound.followed {
+                followed.came_to(answer.verdict);
+            }
             Finished { outcome: answer.outcome, headers: answer.headers }
         })
     }
@@ -296,10 +311,15 @@ impl Surface {
                     }
                     Ok(Message::Request(asked)) => {
                         let id = asked.id.clone();
+                        let mut contexts = post.contexts.copied();
+                        let context = post.context.as_ref().map(|context| context.beside());
                         let post = Box::new(Post {
                             audience: post.audience.clone(),
                             headers: HeaderMap::new(),
-                            contexts: post.contexts.copied(),
+                            // Each of them is a call of its own.
+                            call: self.calls.follow(&post.snapshot, &mut contexts, context.as_ref()),
+                            contexts,
+                            context,
                             snapshot: post.snapshot.clone(),
                         });
                         let finished = self.work(post, session, None, asked, None).await;

@@ -20,6 +20,7 @@ use super::{
     exchange::{Inbound, no_answer},
     invalid_params, listing, rpc,
 };
+use crate::snapshot::Plugins;
 
 /// Answers `prompts/get`.
 pub(crate) async fn get(inbound: &mut Inbound) -> Answer {
@@ -28,12 +29,15 @@ pub(crate) async fn get(inbound: &mut Inbound) -> Answer {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
     };
+    if let Some(followed) = &mut inbound.followed {
+        followed.about(&call.name);
+    }
     let Some((at, original)) = listing::find(inbound, Kind::Prompts, &call.name).await else {
         return invalid_params(format!("Unknown prompt: {}", call.name)).into();
     };
     let request = inbound.about(at, &original, &call.name);
     let mut pair = Pair::new(
-        inbound.snapshot.pipelines.clone(),
+        Plugins(inbound.snapshot.clone()),
         PromptPreFetch::ID,
         request,
         std::mem::take(&mut inbound.contexts),
@@ -78,7 +82,7 @@ pub(crate) async fn get(inbound: &mut Inbound) -> Answer {
     }
 }
 
-async fn after(pair: &mut Pair, name: &str, result: Raw) -> Answer {
+async fn after(pair: &mut Pair<Plugins>, name: &str, result: Raw) -> Answer {
     let shown = PromptPostFetchPayload {
         prompt_id: name.to_owned(),
         result: Json::assume_valid(result.clone().into_bytes()),

@@ -21,6 +21,7 @@ use super::{
     prompts::blocked,
     rpc,
 };
+use crate::snapshot::Plugins;
 
 /// Answers `resources/read`.
 pub(crate) async fn read(inbound: &mut Inbound) -> Answer {
@@ -29,13 +30,16 @@ pub(crate) async fn read(inbound: &mut Inbound) -> Answer {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
     };
+    if let Some(followed) = &mut inbound.followed {
+        followed.about(&call.uri);
+    }
     let mut place = inbound.views().find_resource(&call.uri);
     let request = match place {
         Some(at) => inbound.about(at, &call.uri, &call.uri),
         None => inbound.request.clone(),
     };
     let mut pair = Pair::new(
-        inbound.snapshot.pipelines.clone(),
+        Plugins(inbound.snapshot.clone()),
         ResourcePreFetch::ID,
         request,
         std::mem::take(&mut inbound.contexts),
@@ -79,7 +83,7 @@ pub(crate) async fn read(inbound: &mut Inbound) -> Answer {
     }
 }
 
-async fn after(pair: &mut Pair, uri: &str, result: Raw) -> Answer {
+async fn after(pair: &mut Pair<Plugins>, uri: &str, result: Raw) -> Answer {
     let shown = pair.has_after().then(|| to_content(&result)).flatten();
     let Some(content) = shown else {
         // Nobody looks, or there is nothing that plugins know how to look at.

@@ -19,6 +19,7 @@ use super::{
     exchange::{Inbound, NoAnswer},
     forwarding, invalid_params, listing,
 };
+use crate::snapshot::Plugins;
 
 /// Most attempts of one call, whatever plugins wish for.
 const ATTEMPTS: u32 = 11;
@@ -33,6 +34,9 @@ pub(crate) async fn call(inbound: &mut Inbound) -> Answer {
         Ok(call) => call,
         Err(error) => return invalid_params(error).into(),
     };
+    if let Some(followed) = &mut inbound.followed {
+        followed.about(&call.name);
+    }
     let known = listing::find_shared(inbound, Kind::Tools, &call.name);
     let found = match known {
         Some(found) => Some(found),
@@ -41,7 +45,7 @@ pub(crate) async fn call(inbound: &mut Inbound) -> Answer {
     let Some((at, original)) = found else {
         return invalid_params(format!("Unknown tool: {}", call.name)).into();
     };
-    let pipelines = inbound.snapshot.pipelines.clone();
+    let pipelines = &inbound.snapshot.pipelines;
     let guarded =
         pipelines.chain(ToolPreInvoke::ID).is_some() || pipelines.chain(ToolPostInvoke::ID).is_some();
     if !guarded {
@@ -63,6 +67,7 @@ pub(crate) async fn call(inbound: &mut Inbound) -> Answer {
         tracing::info!(
             tool = &*call.name,
             request = &*inbound.request.id,
+            traceparent = inbound.request.traceparent.as_deref(),
             attempt,
             ?pause,
             "a tool is called again"
@@ -81,7 +86,7 @@ async fn guarded_call(
 ) -> Answer {
     let request = inbound.about(place.0, &place.1, &call.name);
     let mut pair = Pair::new(
-        inbound.snapshot.pipelines.clone(),
+        Plugins(inbound.snapshot.clone()),
         ToolPreInvoke::ID,
         request,
         std::mem::take(&mut inbound.contexts),
@@ -96,7 +101,7 @@ async fn guarded_call(
 
 async fn between(
     inbound: &mut Inbound,
-    pair: &mut Pair,
+    pair: &mut Pair<Plugins>,
     params: &Raw,
     call: &ToolCall<'_>,
     (mut at, mut original): (usize, Arc<str>),
@@ -147,7 +152,7 @@ async fn between(
     }
 }
 
-async fn after(pair: &mut Pair, name: &str, result: Raw) -> Answer {
+async fn after(pair: &mut Pair<Plugins>, name: &str, result: Raw) -> Answer {
     if !pair.has_after() {
         pair.failed(End::Ok).await;
         return Ok(result).into();

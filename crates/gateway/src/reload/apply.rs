@@ -10,7 +10,7 @@ use futures_util::future::join;
 use mortise_framework::{
     Framework, Pipelines, Plan,
     config::{
-        Diagnostic, DiagnosticKind, Errors,
+        Diagnostic, DiagnosticKind, Errors, Notice,
         looked_at::{self, Fingerprint, LookedAt},
     },
     instance::State,
@@ -25,6 +25,7 @@ use crate::{
     },
     gateway::{server_specs, upstream_spec},
     history::Outcome,
+    overrides::OverrideSource,
     snapshot::{Access, Snapshot},
     upstreams::{Retired, Wanted},
 };
@@ -34,16 +35,18 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is in force, as far as the next change has to know.
 pub(super) struct InForce {
-    plan: Plan,
+    pub(super) plan: Plan,
+    /// The same without what is overridden.
+    pub(super) configured: Plan,
     upstreams: Vec<config::Upstream>,
-    outline: Outline,
+    pub(super) outline: Outline,
     source: LoadOptions,
 }
 
 impl InForce {
     pub(super) fn of(settled: Settled) -> Self {
-        let Settled { plan, upstreams, outline, source, .. } = settled;
-        Self { plan, upstreams, outline, source }
+        let Settled { plan, configured, upstreams, outline, source, .. } = settled;
+        Self { plan, configured, upstreams, outline, source }
     }
 }
 
@@ -59,7 +62,15 @@ enum What {
     /// All of a configuration.
     Whole(Box<Settled>),
     /// The one in force with one plugin's entry as it is in the files now.
-    Plugin { name: String, plan: Plan, outline: Outline },
+    Plugin(Box<OnePlugin>),
+}
+
+/// A configuration in which one plugin's entry is as it is in the files now.
+struct OnePlugin {
+    name: String,
+    plan: Plan,
+    configured: Plan,
+    outline: Outline,
 }
 
 impl Reloader {
@@ -70,20 +81,19 @@ impl Reloader {
         plugin: Option<&str>,
     ) -> Result<Report, Refused> {
         let Next { what, changes, waiting } = self.settle(in_force, plugin).await?;
-        let mut outcome = Outcome::Applied;
+        let (mut outcome, mut notices) = (Outcome::Applied, Vec::new());
         match what {
-            What::Plugin { name, plan, outline } => {
-                self.replace_plugin(plan.clone(), &name).await?;
-                (in_force.plan, in_force.outline) = (plan, outline);
+            What::Plugin(one) => {
+                let OnePlugin { name, plan, configured, outline } = *one;
+                self.replace_plugins(plan.clone(), Some(&name)).await?;
+                (in_force.plan, in_force.configured, in_force.outline) = (plan, configured, outline);
             }
             What::Whole(settled) => {
                 if changes.is_empty() && !self.has_more_to_try() {
                     outcome = Outcome::Unchanged;
                 } else {
                     self.put_in_force(in_force, &settled).await?;
-                    for notice in &settled.notices {
-                        tracing::warn!("{notice}");
-                    }
+                    notices.extend(settled.notices.iter().map(ToString::to_string));
                     self.end_sessions(&settled);
                 }
                 self.watches.store(watches(&settled), Relaxed);
@@ -91,12 +101,14 @@ impl Reloader {
             }
         }
         let snapshot = self.parts.snapshots.load().number;
-        Ok(Report { outcome, snapshot, changes, waiting })
+        Ok(Report { outcome, snapshot, changes, waiting, notices })
     }
 
     /// Reads and checks everything; nothing takes effect yet.
     async fn settle(&self, in_force: &InForce, plugin: Option<&str>) -> Result<Next, Refused> {
-        let (source, framework) = (in_force.source.clone(), self.parts.framework.clone());
+        let (mut source, framework) = (in_force.source.clone(), self.parts.framework.clone());
+        // What is overridden is what this process holds, whatever the folder says now.
+        source.runtime_overrides = OverrideSource::Given(self.overrides());
         let known = self.seen.borrow().files.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&source, &framework, known)).await;
         let (loaded, seen) = loaded.map_err(|error| Refused::Broken(error.to_string()))?;
@@ -115,7 +127,7 @@ impl Reloader {
         };
         let outline = match &what {
             What::Whole(settled) => &settled.outline,
-            What::Plugin { outline, .. } => outline,
+            What::Plugin(one) => &one.outline,
         };
         Ok(Next { changes: in_force.outline.changes_to(outline), what, waiting })
     }
@@ -142,6 +154,7 @@ impl Reloader {
             ("listen.max_connections", was.max_connections != is.max_connections),
             ("listen.idle_timeout", was.idle_timeout != is.idle_timeout),
             ("listen.drain_timeout", was.drain_timeout != is.drain_timeout),
+            ("telemetry", self.telemetry != settled.telemetry),
             ("state_dir", self.state_dir != settled.state_dir),
         ];
         settings.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
@@ -156,15 +169,21 @@ impl Reloader {
         })
     }
 
-    /// Starts one plugin anew in the place of the one that runs.
-    async fn replace_plugin(&self, plan: Plan, name: &str) -> Result<(), Refused> {
-        let staged = Box::pin(self.parts.framework.stage(plan, Some(name))).await?;
+    /// Puts plugins in force without anything else. The one named `renew` starts anew in any case.
+    /// Gives back what was tolerated.
+    pub(super) async fn replace_plugins(
+        &self,
+        plan: Plan,
+        renew: Option<&str>,
+    ) -> Result<Vec<Notice>, Refused> {
+        let staged = Box::pin(self.parts.framework.stage(plan, renew)).await?;
+        let notices = staged.notices().to_vec();
         let swap = |pipelines: &Arc<Pipelines>| {
             let pipelines = pipelines.clone();
             self.parts.snapshots.change(|now| Snapshot { number: now.number + 1, pipelines, ..now.clone() });
         };
         Box::pin(staged.commit(swap)).await?;
-        Ok(())
+        Ok(notices)
     }
 
     /// Brings up what is new or changed of a whole configuration, and swaps.
@@ -269,8 +288,16 @@ fn load(source: &LoadOptions, framework: &Framework, mut known: LookedAt) -> (Re
 
 /// The configuration in force with one plugin's entry as it is in the files now.
 fn only_plugin(in_force: &InForce, read: &Settled, name: &str) -> Result<What, Refused> {
-    let mut plan = in_force.plan.clone();
-    let entry = read.plan.entries.iter().find(|entry| entry.name == name);
+    let plan = with_entry(&in_force.plan, &read.plan, name)?;
+    let configured = with_entry(&in_force.configured, &read.configured, name)?;
+    let outline = in_force.outline.with_plugin(name, &read.outline);
+    Ok(What::Plugin(Box::new(OnePlugin { name: name.to_owned(), plan, configured, outline })))
+}
+
+/// A plan with one entry of another.
+fn with_entry(plan: &Plan, of: &Plan, name: &str) -> Result<Plan, Refused> {
+    let mut plan = plan.clone();
+    let entry = of.entries.iter().find(|entry| entry.name == name);
     match (entry, plan.entries.iter_mut().find(|entry| entry.name == name)) {
         (Some(entry), Some(known)) => *known = entry.clone(),
         (Some(entry), None) => plan.entries.push(entry.clone()),
@@ -281,8 +308,7 @@ fn only_plugin(in_force: &InForce, read: &Settled, name: &str) -> Result<What, R
         }
         (None, None) => return Err(Refused::NoSuchPlugin(name.to_owned())),
     }
-    let outline = in_force.outline.with_plugin(name, &read.outline);
-    Ok(What::Plugin { name: name.to_owned(), plan, outline })
+    Ok(plan)
 }
 
 pub(super) fn watches(settled: &Settled) -> bool {

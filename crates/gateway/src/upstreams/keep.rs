@@ -18,7 +18,7 @@ use mortise_mcp_transport::{
     stdio::upstream::{ChildState, StdioConfig, StdioUpstream},
     upstream::{Call, Connection, Hello, Initialized, UpstreamError},
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::{
     link::Link,
@@ -95,7 +95,7 @@ impl Upstream {
                             }
                         }
                         _ = state.changed() => {
-                            self.live.store(None);
+                            self.set_live(None);
                             continue;
                         }
                     }
@@ -124,12 +124,9 @@ impl Upstream {
                 return Chain(&error).to_string();
             }
         }
-        let live = Arc::new(Live {
-            connection: connection.clone(),
-            initialized: initialized.clone(),
-            lost: Notify::new(),
-        });
-        self.live.store(Some(live.clone()));
+        let live =
+            Live { connection: connection.clone(), initialized: initialized.clone(), lost: Arc::default() };
+        self.set_live(Some(&live));
         publish();
         if self.state.send_replace(State::Ready) != State::Ready {
             tracing::info!(upstream = &*self.name, version = %initialized.version, "upstream connected");
@@ -184,7 +181,7 @@ impl Upstream {
     }
 
     fn fail(&self, reason: String, publish: &impl Fn()) {
-        self.live.store(None);
+        self.set_live(None);
         let news = !matches!(*self.state.borrow(), State::Failing(_));
         if news {
             tracing::warn!(upstream = &*self.name, reason, "upstream is not connected");

@@ -15,6 +15,7 @@ use mortise_mcp_transport::{
     http::client::Endpoint,
     stdio::upstream::StdioConfig,
     upstream::{Connection, Hello, Initialized},
+    workers::PerWorker,
 };
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -70,7 +71,7 @@ pub struct Status {
 }
 
 /// The shared connection while it is open.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Live {
     /// The connection.
     pub connection: Connection,
@@ -78,7 +79,14 @@ pub struct Live {
     pub initialized: Arc<Initialized>,
     /// Told by whoever finds it broken. Of this connection alone: word of a lost one that comes late must not cost
     /// the next.
-    pub(super) lost: Notify,
+    pub(super) lost: Arc<Notify>,
+}
+
+impl Live {
+    /// Whether both are the same connection.
+    fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.lost, &other.lost)
+    }
 }
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
@@ -94,7 +102,9 @@ pub struct Upstream {
     /// Its counters. They belong to the name and outlive a change of its configuration.
     pub metrics: Arc<UpstreamMetrics>,
     pub(super) transport: Transport,
-    pub(super) live: ArcSwapOption<Live>,
+    /// The name once more for each worker, for requests to take a reference to.
+    names: PerWorker<Arc<str>>,
+    live: PerWorker<ArcSwapOption<Live>>,
     pub(super) offered: Mutex<Arc<Offered>>,
     pub(super) state: watch::Sender<State>,
     /// Told by whoever would have used the connection while there is none: cuts the pause before the next attempt.
@@ -108,11 +118,12 @@ impl Upstream {
     pub fn new(spec: UpstreamSpec) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Relaxed),
+            names: PerWorker::new(|| spec.name.as_str().into()),
             name: spec.name.into(),
             timeout: spec.timeout,
             metrics: Arc::default(),
             transport: spec.transport,
-            live: ArcSwapOption::empty(),
+            live: PerWorker::default(),
             offered: Mutex::default(),
             state: watch::channel(State::Starting).0,
             wanted: Notify::new(),
@@ -128,7 +139,18 @@ impl Upstream {
 
     /// The shared connection, if it is open.
     pub fn live(&self) -> Option<Arc<Live>> {
-        self.live.load_full()
+        self.live.own().load_full()
+    }
+
+    pub(super) fn set_live(&self, live: Option<&Live>) {
+        for place in self.live.all() {
+            place.store(live.cloned().map(Arc::new));
+        }
+    }
+
+    /// Its name, for a request on this thread.
+    pub fn name_here(&self) -> &Arc<str> {
+        self.names.own()
     }
 
     /// The path requests go to, where it is reached over HTTP.
@@ -191,7 +213,7 @@ impl Upstream {
         self.wanted.notify_one();
         let next = async {
             loop {
-                if let Some(live) = self.live().filter(|live| !Arc::ptr_eq(live, broken)) {
+                if let Some(live) = self.live().filter(|live| !live.is(broken)) {
                     return Some(live);
                 }
                 if state.changed().await.is_err() {
@@ -214,7 +236,8 @@ impl Upstream {
 
     /// Ends the shared connection.
     pub async fn close(&self) {
-        if let Some(live) = self.live.swap(None) {
+        if let Some(live) = self.live() {
+            self.set_live(None);
             live.connection.close().await;
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn search(args: &SearchArgs, assembly: &Assembly, output: &mut Output
         let hint = near.first().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
         return Err(anyhow!("there is no hook `{hook}`{hint}"));
     }
-    let catalogue = match configured(&args.config, assembly) {
+    let catalogue = match configured(&args.source.config, assembly) {
         Ok(mut catalogue) => match add(&mut catalogue, &args.dirs, assembly) {
             Ok(()) => catalogue,
             Err(errors) => return NotSettled::from(errors).tell(output),
@@ -51,20 +51,20 @@ pub(super) fn search(args: &SearchArgs, assembly: &Assembly, output: &mut Output
         text: args.text.join(" "),
     };
     let found = catalogue.search(&query, hooks);
-    if args.format == Format::Text && found.is_empty() {
+    if args.source.format == Format::Text && found.is_empty() {
         output.say("no plugin that is known here fits");
         for (word, near) in catalogue.near_misses(&query) {
             output.say(format!("nothing has `{word}`; did you mean `{near}`?"));
         }
         return Ok(Exit::Ok);
     }
-    tell(&found, args.format, output);
+    tell(&found, args.source.format, output);
     Ok(Exit::Ok)
 }
 
 pub(super) fn catalog(args: &CatalogArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
     let catalogue = if args.dirs.is_empty() {
-        match configured(&args.config, assembly) {
+        match configured(&args.source.config, assembly) {
             Ok(catalogue) => catalogue,
             Err(problem) => return problem.tell(output),
         }
@@ -77,11 +77,11 @@ pub(super) fn catalog(args: &CatalogArgs, assembly: &Assembly, output: &mut Outp
     };
     output.notices(catalogue.notices());
     let items = catalogue.search(&Query::default(), assembly.framework.hooks());
-    if args.format == Format::Text && items.is_empty() {
+    if args.source.format == Format::Text && items.is_empty() {
         output.say("no plugins are there");
         return Ok(Exit::Ok);
     }
-    tell(&items, args.format, output);
+    tell(&items, args.source.format, output);
     Ok(Exit::Ok)
 }
 

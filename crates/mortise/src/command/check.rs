@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use mortise_framework::config::{Environment, Errors, FileKind, Mode, PluginEntry, recognise};
-use mortise_gateway::config::{LoadOptions, Settled};
+use mortise_gateway::{
+    config::{LoadOptions, Settled},
+    overrides::OverrideSource,
+};
 use serde_json::{Value, json};
 
 use super::manifest;
 use crate::{
     Assembly, Exit,
     cli::{CheckArgs, Format},
-    output::{Output, Paint},
+    output::{Output, Paint, counted},
 };
 
 pub(super) fn check(args: &CheckArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
@@ -48,6 +51,8 @@ pub(super) fn check(args: &CheckArgs, assembly: &Assembly, output: &mut Output) 
 fn load(files: &[PathBuf], strict: bool, assembly: &Assembly) -> Result<Settled, Errors> {
     let mut options = LoadOptions::new(".", Environment::from_process());
     options.strict = strict;
+    // Files are checked for themselves, whatever was changed of a gateway that runs with them.
+    options.runtime_overrides = OverrideSource::Ignored;
     let mut errors = Vec::new();
     // What `serve` would read beside an own file belongs to it; a plugin file is checked for itself.
     options.defaults = false;
@@ -66,14 +71,7 @@ fn load(files: &[PathBuf], strict: bool, assembly: &Assembly) -> Result<Settled,
 fn tell(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly, output: &mut Output) {
     let settled = match result {
         Ok(settled) => settled,
-        Err(errors) => {
-            let count = errors.list().len();
-            let word =
-                output.paint(Paint::Bad, &format!("{count} error{}", if count == 1 { "" } else { "s" }));
-            output.line(format!("{name}: {word}"));
-            output.errors(errors);
-            return;
-        }
+        Err(errors) => return output.errors_of(name, errors),
     };
     output.notices(&settled.notices);
     let word = output.paint(Paint::Good, "ok");
@@ -116,10 +114,6 @@ fn tell_plugin(entry: &PluginEntry, idle: &Idle, assembly: &Assembly, output: &m
         }
     };
     output.line(format!("  {line}"));
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What becomes of an entry when the gateway starts.

@@ -17,8 +17,8 @@ use crate::{
 const SEARCHED: usize = 10_000;
 
 pub(super) fn history(args: &HistoryArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
-    let entries = if args.remote.url.is_some() {
-        let remote = match Remote::find(&args.remote, &args.config, assembly) {
+    let entries = if args.source.remote.url.is_some() {
+        let remote = match Remote::find(&args.source.remote, &args.source.config, assembly) {
             Ok(remote) => remote,
             Err(problem) => return problem.tell(output),
         };
@@ -28,7 +28,7 @@ pub(super) fn history(args: &HistoryArgs, assembly: &Assembly, output: &mut Outp
         }
         ask(&remote, &path)?.as_array().cloned().unwrap_or_default()
     } else {
-        let folder = match state_dir(&args.config, assembly) {
+        let folder = match state_dir(&args.source.config, assembly) {
             Ok(folder) => folder,
             Err(problem) => return problem.tell(output),
         };
@@ -36,7 +36,7 @@ pub(super) fn history(args: &HistoryArgs, assembly: &Assembly, output: &mut Outp
         let wanted = all.iter().filter(|entry| args.name.as_deref().is_none_or(|name| entry.is_about(name)));
         wanted.take(args.limit).map(serde_json::to_value).collect::<Result<_, _>>()?
     };
-    if args.format == Format::Json {
+    if args.source.format == Format::Json {
         output.json(&entries.into());
         return Ok(Exit::Ok);
     }

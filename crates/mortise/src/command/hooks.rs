@@ -60,6 +60,9 @@ fn as_json(row: &HookSpec, with_schema: bool) -> Value {
     if with_schema {
         hook["payload"] = row.payload_schema().to_value();
         hook["answer"] = row.change_schema().to_value();
+        let example = |text: &str| serde_json::from_str::<Value>(text).ok();
+        hook["example"] =
+            json!({ "payload": example(row.example.payload), "answer": example(row.example.answer) });
     }
     hook
 }
@@ -75,4 +78,10 @@ fn one(row: &HookSpec, output: &mut Output) {
         output.line(format!("It may change: {}", row.writable.join(", ")));
     }
     output.line(format!("\nPayload:\n{:#}", row.payload_schema().to_value()));
+    if row.example.payload != "null" {
+        output.line(format!("\nFor example:\n{}", row.example.payload));
+    }
+    if !row.example.answer.is_empty() {
+        output.line(format!("\nAn answer to it: {}\n{}", row.example.about, row.example.answer));
+    }
 }

@@ -1,7 +1,8 @@
 //! `mortise plugins list` and `mortise plugins show`: of a configuration, or of a running gateway.
 
 use anyhow::anyhow;
-use mortise_framework::config::nearest;
+use mortise_framework::config::{PluginEntry, nearest};
+use mortise_gateway::{config::Settled, overrides::Configured};
 use serde_json::Value;
 
 use super::{
@@ -16,22 +17,23 @@ use crate::{
 };
 
 pub(super) fn list(args: &ListArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
-    let mut plugins: Vec<Value> = if args.remote.url.is_some() {
-        match Remote::find(&args.remote, &args.config, assembly) {
+    let mut plugins: Vec<Value> = if args.source.remote.url.is_some() {
+        match Remote::find(&args.source.remote, &args.source.config, assembly) {
             Ok(remote) => ask(&remote, "/plugins")?.as_array().cloned().unwrap_or_default(),
             Err(problem) => return problem.tell(output),
         }
     } else {
-        match settle(&args.config, assembly) {
+        match settle(&args.source.config, assembly) {
             Ok(settled) => {
                 let idle = assembly.framework.idle(&settled.plan.entries);
-                settled.plan.entries.iter().map(|entry| summary(entry, &idle, assembly)).collect()
+                let entries = settled.plan.entries.iter();
+                entries.map(|entry| with_override(summary(entry, &idle, assembly), entry, &settled)).collect()
             }
             Err(problem) => return problem.tell(output),
         }
     };
     plugins.sort_by_key(|plugin| plugin["priority"].as_i64());
-    if args.format == Format::Json {
+    if args.source.format == Format::Json {
         output.json(&plugins.into());
         return Ok(Exit::Ok);
     }
@@ -64,17 +66,51 @@ pub(super) fn list(args: &ListArgs, assembly: &Assembly, output: &mut Output) ->
         let name = output.paint(Paint::Warn, &name);
         output.line(format!("{name}: {reason}"));
     }
+    for plugin in plugins.iter().filter(|plugin| plugin["override"].is_object()) {
+        let name = output.paint(Paint::Warn, &text(plugin, "name"));
+        output.line(format!("{name}: {}", overridden(plugin)));
+    }
     Ok(Exit::Ok)
 }
 
+/// The same with what is changed of it while the gateway runs, as the gateway's own list has it.
+fn with_override(mut plugin: Value, entry: &PluginEntry, settled: &Settled) -> Value {
+    if let (Some(over), Some(configured)) = (settled.overrides.of(&entry.name), Configured::of(entry)) {
+        plugin["override"] = serde_json::to_value(over).unwrap_or_default();
+        plugin["configured"] = serde_json::to_value(configured).unwrap_or_default();
+    }
+    plugin
+}
+
+/// What is changed of a plugin, in a line: `override by admin token: mode permissive (configured: enforce)`.
+fn overridden(plugin: &Value) -> String {
+    let (over, configured) = (&plugin["override"], &plugin["configured"]);
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut parts = Vec::new();
+    match over["enabled"].as_bool() {
+        Some(true) => parts.push("switched on".to_owned()),
+        Some(false) => parts.push("switched off".to_owned()),
+        None => {}
+    }
+    for key in ["mode", "priority"] {
+        if !over[key].is_null() {
+            parts.push(format!("{key} {} (configured: {})", plain(&over[key]), plain(&configured[key])));
+        }
+    }
+    if let Some(config) = over["config"].as_object() {
+        parts.push(format!("config {}", config.keys().cloned().collect::<Vec<_>>().join(", ")));
+    }
+    format!("override by {}: {}", plain(&over["by"]), parts.join(", "))
+}
+
 pub(super) fn show(args: &ShowArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
-    let plugin = if args.remote.url.is_some() {
-        match Remote::find(&args.remote, &args.config, assembly) {
+    let plugin = if args.source.remote.url.is_some() {
+        match Remote::find(&args.source.remote, &args.source.config, assembly) {
             Ok(remote) => ask(&remote, &format!("/api/v1/plugins/{}", encoded(&args.name)))?,
             Err(problem) => return problem.tell(output),
         }
     } else {
-        let settled = match settle(&args.config, assembly) {
+        let settled = match settle(&args.source.config, assembly) {
             Ok(settled) => settled,
             Err(problem) => return problem.tell(output),
         };
@@ -82,13 +118,13 @@ pub(super) fn show(args: &ShowArgs, assembly: &Assembly, output: &mut Output) ->
         let entry = settled.plan.entries.iter().find(|entry| entry.name == args.name);
         let entry = entry.ok_or_else(|| unknown(&args.name, names))?;
         let idle = assembly.framework.idle(&settled.plan.entries);
-        let mut plugin = summary(entry, &idle, assembly);
+        let mut plugin = with_override(summary(entry, &idle, assembly), entry, &settled);
         plugin["conditions"] = serde_json::to_value(&entry.conditions)?;
         plugin["on_error"] = serde_json::to_value(entry.on_error)?;
         plugin["config"] = entry.config.to_masked_json();
         plugin
     };
-    if args.format == Format::Json {
+    if args.source.format == Format::Json {
         output.json(&plugin);
         return Ok(Exit::Ok);
     }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     Assembly, Exit,
     cli::Format,
-    output::{Output, Paint},
+    output::{Output, Paint, counted},
 };
 
 /// Checks a file that is a manifest or an index; `None` for any other. The JSON is for a list of checked files.
@@ -62,14 +62,7 @@ fn read_index(path: &Path, strict: bool, assembly: &Assembly) -> Result<Checked,
 fn tell(name: &str, result: &Result<Checked, Errors>, output: &mut Output) {
     let checked = match result {
         Ok(checked) => checked,
-        Err(errors) => {
-            let count = errors.list().len();
-            let word =
-                output.paint(Paint::Bad, &format!("{count} error{}", if count == 1 { "" } else { "s" }));
-            output.line(format!("{name}: {word}"));
-            output.errors(errors);
-            return;
-        }
+        Err(errors) => return output.errors_of(name, errors),
     };
     let word = output.paint(Paint::Good, "ok");
     match checked {
@@ -86,9 +79,8 @@ fn tell(name: &str, result: &Result<Checked, Errors>, output: &mut Output) {
         }
         Checked::Index(catalogue) => {
             output.notices(catalogue.notices());
-            let count = catalogue.items().len();
             output.line(format!("{name}: {word}"));
-            output.line(format!("  {count} plugin{}", if count == 1 { "" } else { "s" }));
+            output.line(format!("  {}", counted(catalogue.items().len(), "plugin")));
         }
     }
 }

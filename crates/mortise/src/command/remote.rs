@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use mortise_gateway::{
     config::{DEFAULT_STATE_DIR, Secret},
@@ -71,6 +71,22 @@ impl Remote {
         })?;
         Ok(Self { url: local.url, token: token.or(Some(local.token)) })
     }
+
+    /// The same, where no gateway is named: the one that runs with the configuration's state_dir.
+    pub(super) fn running(
+        args: &RemoteArgs,
+        config: &ConfigArgs,
+        assembly: &Assembly,
+    ) -> Result<Self, NotSettled> {
+        let mut which = args.clone();
+        which.url.get_or_insert_with(|| "local".to_owned());
+        Self::find(&which, config, assembly)
+    }
+
+    /// Where it is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
 }
 
 /// Where the gateway of a configuration keeps its state. A configuration with errors does not keep one from the
@@ -97,7 +113,7 @@ fn same(a: &str, b: &str) -> bool {
 
 /// Asks for a page of the management surface.
 pub(super) fn ask(remote: &Remote, path: &str) -> anyhow::Result<Value> {
-    let (status, value) = within(PATIENCE, remote, Method::GET, path)?;
+    let (status, value) = within(PATIENCE, remote, Method::GET, path, None)?;
     if !status.is_success() {
         bail!("{} answered {status}: {}", remote.url, value["detail"].as_str().unwrap_or("no reason given"));
     }
@@ -105,8 +121,13 @@ pub(super) fn ask(remote: &Remote, path: &str) -> anyhow::Result<Value> {
 }
 
 /// Has the management surface do something; its answer also where it did not.
-pub(super) fn tell(remote: &Remote, path: &str) -> anyhow::Result<(StatusCode, Value)> {
-    within(PATIENCE_FOR_CHANGES, remote, Method::POST, path)
+pub(super) fn tell(
+    remote: &Remote,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<(StatusCode, Value)> {
+    within(PATIENCE_FOR_CHANGES, remote, method, path, body)
 }
 
 fn within(
@@ -114,12 +135,42 @@ fn within(
     remote: &Remote,
     method: Method,
     path: &str,
+    body: Option<&Value>,
 ) -> anyhow::Result<(StatusCode, Value)> {
-    block_on(async { tokio::time::timeout(patience, send(remote, method, path)).await })?
+    block_on(async { tokio::time::timeout(patience, send(remote, method, path, body)).await })?
         .map_err(|_| anyhow!("{} did not answer within {} s", remote.url, patience.as_secs()))?
 }
 
-async fn send(remote: &Remote, method: Method, path: &str) -> anyhow::Result<(StatusCode, Value)> {
+/// A page of the management surface as it came, for what is no JSON.
+pub(super) fn fetch(remote: &Remote, path: &str) -> anyhow::Result<Response<Bytes>> {
+    let answer = block_on(async {
+        tokio::time::timeout(PATIENCE, raw(remote, Method::GET, path, None)).await
+    })?;
+    let answer = answer.map_err(|_| anyhow!("{} did not answer within {} s", remote.url, PATIENCE.as_secs()))??;
+    if !answer.status().is_success() {
+        let problem: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let reason = problem["detail"].as_str().unwrap_or("no reason given");
+        bail!("{} answered {}: {reason}", remote.url, answer.status());
+    }
+    Ok(answer)
+}
+
+async fn send(
+    remote: &Remote,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<(StatusCode, Value)> {
+    let answer = raw(remote, method, path, body).await?;
+    Ok((answer.status(), serde_json::from_slice(answer.body()).unwrap_or_default()))
+}
+
+async fn raw(
+    remote: &Remote,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> anyhow::Result<Response<Bytes>> {
     let url = Url::parse(&remote.url).with_context(|| format!("`{}` is not a URL", remote.url))?;
     let origin = Origin::of(&url)?;
     let tls = match origin.is_secure() {
@@ -128,7 +179,11 @@ async fn send(remote: &Remote, method: Method, path: &str) -> anyhow::Result<(St
     };
     let pool = Pool::new(origin.clone(), tls, PoolConfig::default());
     let full_path = format!("{}{path}", url.path().trim_end_matches('/'));
-    let mut request = Request::builder().method(method).uri(&full_path).body(Full::<Bytes>::default())?;
+    let text: Bytes = body.map(Value::to_string).unwrap_or_default().into();
+    let mut request = Request::builder().method(method).uri(&full_path).body(Full::new(text))?;
+    if body.is_some() {
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     request.headers_mut().insert(header::HOST, origin.authority().clone());
     if let Some(token) = &remote.token {
         let value = HeaderValue::try_from(format!("Bearer {}", token.expose()));
@@ -137,11 +192,11 @@ async fn send(remote: &Remote, method: Method, path: &str) -> anyhow::Result<(St
             .insert(header::AUTHORIZATION, value.context("the token holds strange characters")?);
     }
     let answer = pool.send(|| request.clone()).await.map_err(|error| anyhow!("{}", Chain(&error)))?;
-    let status = answer.status();
-    let body = Limited::new(answer.into_body(), MAX_ANSWER).collect().await;
+    let (head, body) = answer.into_parts();
+    let body = Limited::new(body, MAX_ANSWER).collect().await;
     let body = body.map_err(|error| anyhow!("reading the answer of {}: {error}", remote.url))?.to_bytes();
-    if status == StatusCode::UNAUTHORIZED {
+    if head.status == StatusCode::UNAUTHORIZED {
         bail!("{} wants the admin token: give it by --token or MORTISE_TOKEN", remote.url);
     }
-    Ok((status, serde_json::from_slice(&body).unwrap_or_default()))
+    Ok(Response::from_parts(head, body))
 }

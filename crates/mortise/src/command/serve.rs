@@ -8,6 +8,7 @@ use mortise_gateway::{
     Gateway, StartError,
     config::Settled,
     history::Source,
+    overrides::Patch,
     reload::{Reloader, Trigger},
 };
 use tokio::{
@@ -19,6 +20,7 @@ use super::{NotSettled, options};
 use crate::{
     Assembly, Exit,
     cli::{LogFormat, ServeArgs},
+    masking,
     logging,
     output::Output,
 };
@@ -67,6 +69,7 @@ async fn run(
         }
         Err(error) => return Err(error.into()),
     };
+    gateway.edge().calls().recordings().mask_with(masking::mask());
     let url = gateway.url().to_owned();
     let ready = tell_ready(&gateway, ready_file, &url);
     match log_format {
@@ -78,7 +81,7 @@ async fn run(
         let folder = state_dir.display();
         output.say(format!("admin token, shown this once and kept hashed in {folder}: {}", token.expose()));
     }
-    let reloading = reload_on_hangup(gateway.reloader().clone())?;
+    let changing = change_on_signals(gateway.reloader().clone())?;
     let mut signals = Signals::listen()?;
     let (stop, stopped) = oneshot::channel();
     let watched = async {
@@ -94,7 +97,7 @@ async fn run(
         biased;
         () = serving => Exit::Ok,
         // Never ends either.
-        () = reloading => Exit::Ok,
+        () = changing => Exit::Ok,
         signal = watched => {
             tracing::warn!(signal, "ended at once");
             Exit::Failed
@@ -108,15 +111,25 @@ async fn run(
     Ok(exit)
 }
 
-/// Reloads with every SIGHUP.
-fn reload_on_hangup(reloader: Arc<Reloader>) -> anyhow::Result<impl Future<Output = ()>> {
-    let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+/// Reloads with every SIGHUP, switches all plugins off with SIGUSR1 and on with SIGUSR2. Two signals and no toggle:
+/// whoever sends one in an emergency need not know what somebody else has sent before.
+fn change_on_signals(reloader: Arc<Reloader>) -> anyhow::Result<impl Future<Output = ()>> {
+    let listen = |kind, name| signal(kind).with_context(|| format!("cannot listen for {name}"));
+    let mut hangups = listen(SignalKind::hangup(), "SIGHUP")?;
+    let mut offs = listen(SignalKind::user_defined1(), "SIGUSR1")?;
+    let mut ons = listen(SignalKind::user_defined2(), "SIGUSR2")?;
     Ok(async move {
-        while hangups.recv().await.is_some() {
+        loop {
+            let switch = |on, name| Trigger::patch(Source::Signal, name, Patch::Switch(Some(on)));
+            let trigger = tokio::select! {
+                Some(()) = hangups.recv() => Trigger::new(Source::Signal, "SIGHUP"),
+                Some(()) = offs.recv() => switch(false, "SIGUSR1"),
+                Some(()) = ons.recv() => switch(true, "SIGUSR2"),
+                else => std::future::pending().await,
+            };
             // What became of it is told in the log.
-            let _told = reloader.reload(Trigger::new(Source::Signal, "SIGHUP")).await;
+            let _told = reloader.reload(trigger).await;
         }
-        std::future::pending::<()>().await;
     })
 }
 

@@ -83,6 +83,9 @@ hook! {
         about: "Before an agent is invoked: look at the conversation, change it, or block it.",
         payload: AgentPreInvokePayload, answer: AgentPreInvokePayload,
         apply: |old, new| applied(old, new, Vec::new()),
+        example: r#"{"agent_id": "helper", "messages": [{"role": "user", "content": "Plan a trip"}], "tools": ["search"], "model": "large", "system_prompt": "Be brief", "parameters": {"temperature": 0.2}}"#
+            => r#"{"agent_id": "helper", "messages": [{"role": "user", "content": "Plan a trip"}], "tools": [], "model": "small", "system_prompt": "Be brief", "parameters": {}}"#,
+            "A cheaper model without tools is used.",
     }
 }
 
@@ -98,5 +101,8 @@ hook! {
             refuse(&mut refused, "agent_id", &old.agent_id, &new.agent_id);
             applied(old, AgentPostInvokePayload { agent_id: old.agent_id.clone(), ..new }, refused)
         },
+        example: r#"{"agent_id": "helper", "messages": [{"role": "assistant", "content": "Here is the plan"}], "tool_calls": [{"name": "search", "arguments": {"q": "trains"}}]}"#
+            => r#"{"agent_id": "helper", "messages": [{"role": "assistant", "content": "Here is the plan"}], "tool_calls": []}"#,
+            "A tool call is withheld.",
     }
 }

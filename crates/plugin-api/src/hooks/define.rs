@@ -96,7 +96,8 @@ macro_rules! hook {
         aliases: $aliases:expr, family: $family:ident, moment: $moment:ident,
         block: $block:literal, change: $change:literal, rule: $rule:ident, limit: $limit:ident,
         pair: $pair:expr, writable: $writable:expr, about: $about:literal,
-        payload: $payload:ty, answer: $answer:ty, apply: $apply:expr $(,)?
+        payload: $payload:ty, answer: $answer:ty, apply: $apply:expr,
+        example: $example:literal $(=> $example_answer:literal, $example_about:literal)? $(,)?
     }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug)]
@@ -126,6 +127,7 @@ macro_rules! hook {
                 pair: $pair,
                 about: $about.into(),
                 writable: $writable,
+                example: $crate::hook::Example::of($example)$(.answered($example_answer, $example_about))?,
                 codec: $crate::hook::codec::<$marker>(),
             }
         }

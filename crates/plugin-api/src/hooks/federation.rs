@@ -31,6 +31,9 @@ hook! {
         about: "Before peers synchronise: look at what would be exchanged, change it, or refuse.",
         payload: FederationPayload, answer: FederationPayload,
         apply: |old, new| applied(old, FederationPayload { peer: old.peer.clone(), ..new }, Vec::new()),
+        example: r#"{"peer": "east", "items": {"tools": ["search", "shell"]}}"#
+            => r#"{"peer": "east", "items": {"tools": ["search"]}}"#,
+            "A tool is not shared.",
     }
 }
 
@@ -42,5 +45,6 @@ hook! {
         about: "After peers synchronised.",
         payload: FederationPayload, answer: FederationPayload,
         apply: |_old, _new| crate::hook::Applied { payload: None, refused: vec!["items"] },
+        example: r#"{"peer": "east", "items": {"tools": ["search"]}}"#,
     }
 }

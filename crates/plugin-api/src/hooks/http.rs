@@ -216,6 +216,9 @@ hook! {
         about: "Before authentication: look at an HTTP request, change its headers, or block it.",
         payload: HttpPreRequestPayload, answer: Headers,
         apply: |old, new| merge_headers(old, &new, |p| &mut p.headers),
+        example: r#"{"path": "/mcp", "method": "POST", "client_host": "192.0.2.7", "client_port": 51234, "headers": {"content-type": "application/json", "x-api-key": "abc"}}"#
+            => r#"{"authorization": "Bearer abc"}"#,
+            "A header is added; none is removed.",
     }
 }
 
@@ -227,6 +230,9 @@ hook! {
         about: "Who makes this request: answer the user, reject them, or abstain.",
         payload: ResolveUserPayload, answer: UserRecord,
         apply: |_old, _new| no_change(),
+        example: r#"{"credentials": {"scheme": "Bearer", "credentials": "abc"}, "headers": {"authorization": "Bearer abc"}, "client_host": "192.0.2.7", "client_port": 51234}"#
+            => r#"{"email": "ann@example.com", "tenant": "acme", "teams": ["platform"], "is_admin": false}"#,
+            "The caller is known. A plugin that does not know them answers nothing, and the next one is asked.",
     }
 }
 
@@ -242,6 +248,9 @@ hook! {
             refuse(&mut refused, "headers", &old.headers, &new.headers);
             applied(old, AuthPostCheckPayload { user: new.user, headers: old.headers.clone() }, refused)
         },
+        example: r#"{"user": {"email": "ann@example.com", "tenant": "acme", "teams": []}, "headers": {"user-agent": "agent/1"}}"#
+            => r#"{"user": {"email": "ann@example.com", "tenant": "acme", "teams": ["on-call"]}, "headers": {}}"#,
+            "A team is added; headers stay as they are.",
     }
 }
 
@@ -253,6 +262,9 @@ hook! {
         about: "May this user do this: allow, deny, or abstain.",
         payload: CheckPermissionPayload, answer: Permission,
         apply: |_old, _new| no_change(),
+        example: r#"{"user_email": "ann@example.com", "permission": "tools.execute", "resource_type": "tool", "team_id": "acme", "is_admin": false, "auth_method": "token", "client_host": "192.0.2.7"}"#
+            => r#"{"granted": false, "reason": "outside working hours"}"#,
+            "It is denied. A plugin without an opinion answers nothing.",
     }
 }
 
@@ -264,6 +276,9 @@ hook! {
         about: "Before the HTTP call to an upstream: change its headers.",
         payload: ForwardingPayload, answer: Headers,
         apply: |old, new| merge_headers(old, &new, |p| &mut p.headers),
+        example: r#"{"upstream": "docs", "method": "POST", "path": "/mcp", "headers": {"x-trace": "7f"}}"#
+            => r#"{"x-tenant": "acme"}"#,
+            "A header is added to the call.",
     }
 }
 
@@ -275,6 +290,9 @@ hook! {
         about: "After an upstream answered over HTTP: change the headers of its answer.",
         payload: ForwardingPayload, answer: Headers,
         apply: |old, new| merge_headers(old, &new, |p| &mut p.headers),
+        example: r#"{"upstream": "docs", "method": "POST", "path": "/mcp", "headers": {}, "status_code": 200}"#
+            => r#"{"x-seen": "1"}"#,
+            "A header is added to the answer of the upstream.",
     }
 }
 
@@ -290,5 +308,8 @@ hook! {
             let response_headers = Some(merged(old.response_headers.as_ref().unwrap_or(&empty), &new));
             applied(old, HttpPostRequestPayload { response_headers, ..old.clone() }, Vec::new())
         },
+        example: r#"{"path": "/mcp", "method": "POST", "client_host": "192.0.2.7", "client_port": 51234, "headers": {"user-agent": "agent/1"}, "response_headers": {"content-type": "application/json"}, "status_code": 200}"#
+            => r#"{"x-served-by": "mortise"}"#,
+            "A header is added to the answer.",
     }
 }

@@ -82,6 +82,9 @@ hook! {
             let kept = old.clone();
             applied(old, LlmInputPayload { model: new.model, headers: new.headers, body: new.body, ..kept }, refused)
         },
+        example: r#"{"llm": "gpt", "vendor": "openai", "model": "large", "path": "/v1/chat/completions", "headers": {}, "body": {"model": "large", "messages": [{"role": "user", "content": "I am Ann Lee"}]}}"#
+            => r#"{"llm": "gpt", "vendor": "openai", "model": "large", "path": "/v1/chat/completions", "headers": {}, "body": {"model": "large", "messages": [{"role": "user", "content": "I am [NAME]"}]}}"#,
+            "A name is masked before the model sees it.",
     }
 }
 
@@ -98,5 +101,8 @@ hook! {
             let kept = old.clone();
             applied(old, LlmOutputPayload { headers: new.headers, body: new.body, ..kept }, refused)
         },
+        example: r#"{"llm": "gpt", "vendor": "openai", "model": "large", "status_code": 200, "headers": {"content-type": "application/json"}, "streamed": false, "body": {"choices": [{"message": {"role": "assistant", "content": "Dear Ann Lee"}}]}}"#
+            => r#"{"llm": "gpt", "headers": {}, "body": {"choices": [{"message": {"role": "assistant", "content": "Dear [NAME]"}}]}}"#,
+            "A name is masked in the answer.",
     }
 }

@@ -45,6 +45,9 @@ hook! {
         about: "Before a stored object is created: change it or refuse.",
         payload: ObjectPayload, answer: ObjectPayload,
         apply: take_object,
+        example: r#"{"object_type": "app", "object_id": "", "object": {"name": "ci"}}"#
+            => r#"{"object_type": "app", "object": {"name": "ci", "rate_limit": 60}}"#,
+            "The object is stored with a limit.",
     }
 }
 
@@ -56,6 +59,7 @@ hook! {
         about: "After a stored object was created.",
         payload: ObjectPayload, answer: ObjectPayload,
         apply: nothing,
+        example: r#"{"object_type": "app", "object_id": "17", "object": {"name": "ci"}}"#,
     }
 }
 
@@ -67,6 +71,9 @@ hook! {
         about: "Before a stored object is updated: change it or refuse.",
         payload: ObjectPayload, answer: ObjectPayload,
         apply: take_object,
+        example: r#"{"object_type": "app", "object_id": "17", "object": {"name": "ci", "rate_limit": 600}, "previous": {"name": "ci"}}"#
+            => r#"{"object_type": "app", "object": {"name": "ci", "rate_limit": 60}}"#,
+            "The object is stored with a limit.",
     }
 }
 
@@ -78,6 +85,7 @@ hook! {
         about: "After a stored object was updated.",
         payload: ObjectPayload, answer: ObjectPayload,
         apply: nothing,
+        example: r#"{"object_type": "app", "object_id": "17", "object": {"name": "ci", "rate_limit": 600}, "previous": {"name": "ci"}}"#,
     }
 }
 
@@ -89,6 +97,7 @@ hook! {
         about: "Before a stored object is deleted: refuse it.",
         payload: ObjectPayload, answer: ObjectPayload,
         apply: nothing,
+        example: r#"{"object_type": "app", "object_id": "17", "object": {"name": "ci"}}"#,
     }
 }
 
@@ -100,5 +109,6 @@ hook! {
         about: "After a stored object was deleted.",
         payload: ObjectPayload, answer: ObjectPayload,
         apply: nothing,
+        example: r#"{"object_type": "app", "object_id": "17", "object": {"name": "ci"}}"#,
     }
 }

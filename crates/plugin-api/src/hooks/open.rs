@@ -9,7 +9,7 @@ use super::define::{applied, payload, put};
 use crate::content::{scan::Select, view::json};
 use crate::{
     Family, HookId, HookSpec, Json, Limit, May, Moment, Payload, PluginError, Rule,
-    hook::{Codec, ErasedApplied, SchemaOf},
+    hook::{Codec, ErasedApplied, Example, SchemaOf},
 };
 
 /// The payload of an open hook, and its answer.
@@ -44,6 +44,7 @@ pub(crate) fn row(
         pair: None,
         about,
         writable: &["*"],
+        example: Example::of("null"),
         codec: Codec {
             decode: |json, _| Ok(Box::new(read(json)?)),
             decode_change: |json, _| Ok(Box::new(read(json)?)),
@@ -76,24 +77,57 @@ fn read(json: &[u8]) -> Result<Open, PluginError> {
 pub(crate) fn add_rows(rows: &mut Vec<HookSpec>) {
     let decisive = May { block: true, change: true };
     let silent = May { block: false, change: false };
-    let mut add = |name: String, moment, may, about: String| {
+    let mut add = |name: String, moment, may, about: String, example: Example| {
         // The standard table is far smaller than the id space.
         let id = HookId(rows.len() as u16);
         let schema = SchemaOf::Type(|| schemars::schema_for!(Open));
-        rows.push(row(id, name.into(), about.into(), moment, may, schema));
+        rows.push(HookSpec { example, ..row(id, name.into(), about.into(), moment, may, schema) });
     };
-    for (name, about) in [
-        ("identity_resolve", "Who presents this token: answer an identity, reject it, or abstain."),
-        ("token_delegate", "On whose behalf: answer a delegated token."),
-        ("evaluate", "Evaluate a message on its own."),
+    let shown = |payload, answer, about| Example::of(payload).answered(answer, about);
+    for (name, about, example) in [
+        (
+            "identity_resolve",
+            "Who presents this token: answer an identity, reject it, or abstain.",
+            shown(
+                r#"{"raw_token": "**********", "source": "bearer", "headers": {}, "client_host": "192.0.2.7", "client_port": 51234}"#,
+                r#"{"subject": {"id": "ann@example.com"}, "rejected": false}"#,
+                "The token belongs to Ann.",
+            ),
+        ),
+        (
+            "token_delegate",
+            "On whose behalf: answer a delegated token.",
+            shown(
+                r#"{"subject": {"id": "ann@example.com"}, "audience": "docs"}"#,
+                r#"{"token": "**********"}"#,
+                "A token for the one upstream.",
+            ),
+        ),
+        (
+            "evaluate",
+            "Evaluate a message on its own.",
+            shown(
+                r#"{"message": {"role": "user", "content": "I am Ann Lee"}, "hook": "evaluate"}"#,
+                r#"{"message": {"role": "user", "content": "I am [NAME]"}, "hook": "evaluate"}"#,
+                "A name is masked.",
+            ),
+        ),
     ] {
-        add(name.to_owned(), Moment::Before, decisive, about.to_owned());
+        add(name.to_owned(), Moment::Before, decisive, about.to_owned(), example);
     }
     for name in ["tool_pre_invoke", "prompt_pre_fetch", "resource_pre_fetch"] {
-        add(format!("cmf.{name}"), Moment::Before, decisive, format!("{name} in the common message format."));
+        let about = format!("{name} in the common message format.");
+        add(
+            format!("cmf.{name}"),
+            Moment::Before,
+            decisive,
+            about,
+            shown(ASKED, ASKED_MASKED, "A name is masked."),
+        );
     }
     for name in ["tool_post_invoke", "prompt_post_fetch", "resource_post_fetch"] {
-        add(format!("cmf.{name}"), Moment::After, decisive, format!("{name} in the common message format."));
+        let about = format!("{name} in the common message format.");
+        add(format!("cmf.{name}"), Moment::After, decisive, about, Example::of(ANSWERED));
     }
     for subject in ["server", "gateway"] {
         for event in ["register", "update", "delete", "status_change"] {
@@ -101,18 +135,17 @@ pub(crate) fn add_rows(rows: &mut Vec<HookSpec>) {
             if (subject, event) == ("server", "register") {
                 continue;
             }
-            add(
-                format!("{subject}_pre_{event}"),
-                Moment::Before,
-                decisive,
-                format!("Before the {event} of a {subject}."),
-            );
-            add(
-                format!("{subject}_post_{event}"),
-                Moment::AfterTheFact,
-                silent,
-                format!("After the {event} of a {subject}."),
-            );
+            let before = shown(PEER, PEER_TAGGED, "A tag is added.");
+            let about = format!("Before the {event} of a {subject}.");
+            add(format!("{subject}_pre_{event}"), Moment::Before, decisive, about, before);
+            let about = format!("After the {event} of a {subject}.");
+            add(format!("{subject}_post_{event}"), Moment::AfterTheFact, silent, about, Example::of(PEER));
         }
     }
 }
+
+const ASKED: &str = r#"{"message": {"role": "user", "content": "I am Ann Lee"}}"#;
+const ASKED_MASKED: &str = r#"{"message": {"role": "user", "content": "I am [NAME]"}}"#;
+const ANSWERED: &str = r#"{"message": {"role": "assistant", "content": "Good day"}}"#;
+const PEER: &str = r#"{"name": "east", "url": "https://east.example.com/mcp", "tags": []}"#;
+const PEER_TAGGED: &str = r#"{"name": "east", "url": "https://east.example.com/mcp", "tags": ["reviewed"]}"#;

@@ -80,6 +80,9 @@ hook! {
             refuse(&mut refused, "prompt_id", &old.prompt_id, &new.prompt_id);
             applied(old, PromptPreFetchPayload { prompt_id: old.prompt_id.clone(), args: new.args }, refused)
         },
+        example: r#"{"prompt_id": "greet", "args": {"name": "  Ann "}}"#
+            => r#"{"prompt_id": "greet", "args": {"name": "Ann"}}"#,
+            "An argument is trimmed.",
     }
 }
 
@@ -95,5 +98,8 @@ hook! {
             refuse(&mut refused, "prompt_id", &old.prompt_id, &new.prompt_id);
             applied(old, PromptPostFetchPayload { prompt_id: old.prompt_id.clone(), result: new.result }, refused)
         },
+        example: r#"{"prompt_id": "greet", "result": {"description": "A greeting", "messages": [{"role": "user", "content": {"type": "text", "text": "Greet Ann"}}]}}"#
+            => r#"{"prompt_id": "greet", "result": {"messages": [{"role": "user", "content": {"type": "text", "text": "Greet Ann kindly"}}]}}"#,
+            "A message is changed and the description taken away.",
     }
 }

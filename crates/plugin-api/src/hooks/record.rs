@@ -30,6 +30,7 @@ hook! {
         about: "What a finished call looked like: for logs.",
         payload: RecordPayload, answer: RecordPayload,
         apply: nothing,
+        example: r#"{"request_id": "5f0c", "app": "ci", "upstream": "docs", "method": "tools/call", "status": 200, "duration_ms": 12}"#,
     }
 }
 
@@ -41,6 +42,7 @@ hook! {
         about: "What a finished call used: for analytics.",
         payload: RecordPayload, answer: RecordPayload,
         apply: nothing,
+        example: r#"{"request_id": "5f0c", "llm": "gpt", "model": "large", "input_tokens": 120, "output_tokens": 48}"#,
     }
 }
 
@@ -52,5 +54,6 @@ hook! {
         about: "What a finished call cost: for budgets.",
         payload: RecordPayload, answer: RecordPayload,
         apply: nothing,
+        example: r#"{"request_id": "5f0c", "app": "ci", "llm": "gpt", "cost": 0.0042}"#,
     }
 }

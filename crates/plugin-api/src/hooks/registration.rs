@@ -31,6 +31,9 @@ hook! {
         about: "Before an upstream joins: look at it, change what is known of it, or refuse it.",
         payload: RegistrationPayload, answer: RegistrationPayload,
         apply: |old, new| applied(old, RegistrationPayload { name: old.name.clone(), ..new }, Vec::new()),
+        example: r#"{"name": "docs", "server": {"url": "http://127.0.0.1:9101/mcp", "tags": []}}"#
+            => r#"{"name": "docs", "server": {"url": "http://127.0.0.1:9101/mcp", "tags": ["reviewed"]}}"#,
+            "A tag is added.",
     }
 }
 
@@ -42,5 +45,6 @@ hook! {
         about: "After an upstream joined.",
         payload: RegistrationPayload, answer: RegistrationPayload,
         apply: |_old, _new| crate::hook::Applied { payload: None, refused: vec!["server"] },
+        example: r#"{"name": "docs", "server": {"url": "http://127.0.0.1:9101/mcp", "tools": 3}}"#,
     }
 }

@@ -57,6 +57,9 @@ hook! {
         about: "Before a resource is read: look at its URI, rewrite it, or block it.",
         payload: ResourcePreFetchPayload, answer: ResourcePreFetchPayload,
         apply: |old, new| applied(old, new, Vec::new()),
+        example: r#"{"uri": "file:///data/report.md", "metadata": {}}"#
+            => r#"{"uri": "file:///public/report.md", "metadata": {}}"#,
+            "Another resource is read instead; the gateway looks it up like any other.",
     }
 }
 
@@ -72,5 +75,8 @@ hook! {
             refuse(&mut refused, "uri", &old.uri, &new.uri);
             applied(old, ResourcePostFetchPayload { uri: old.uri.clone(), content: new.content }, refused)
         },
+        example: r#"{"uri": "file:///data/report.md", "content": {"type": "resource", "uri": "file:///data/report.md", "mime_type": "text/markdown", "text": "Call 555-0100"}}"#
+            => r#"{"uri": "file:///data/report.md", "content": {"type": "resource", "uri": "file:///data/report.md", "mime_type": "text/markdown", "text": "Call [PHONE]"}}"#,
+            "A number is masked.",
     }
 }

@@ -169,3 +169,29 @@ fn every_row_has_a_schema() {
         assert!(!row.about.is_empty());
     }
 }
+
+#[test]
+fn every_row_shows_a_payload_and_an_answer_that_it_takes_itself() {
+    for row in HookTable::standard().rows() {
+        let example = &row.example;
+        let payload = row.decode(example.payload.as_bytes(), Wire::Json);
+        let payload = payload.unwrap_or_else(|error| panic!("{}: {error}", row.name));
+        let shown: Value = serde_json::from_str(example.payload).unwrap();
+        let read: Value = serde_json::from_slice(&payload.encode(Wire::Json).unwrap()).unwrap();
+        for (key, value) in shown.as_object().unwrap() {
+            assert_eq!(read.get(key), Some(value), "{}: `{key}` is no field of the payload", row.name);
+        }
+        assert!(row.may.change || example.answer.is_empty(), "{} takes no answer", row.name);
+        assert_eq!(example.answer.is_empty(), example.about.is_empty(), "{}", row.name);
+        if example.answer.is_empty() {
+            assert!(!row.may.change || row.family == crate::Family::Open, "{} has no answer", row.name);
+            continue;
+        }
+        let answer = row.decode_change(example.answer.as_bytes(), Wire::Json);
+        let answer = answer.unwrap_or_else(|error| panic!("{}: {error}", row.name));
+        let applied = row.apply(&*payload, answer).unwrap();
+        // What decides does not change the question.
+        let decides = row.rule == crate::Rule::FirstAnswer;
+        assert_eq!(applied.payload.is_some(), !decides, "{}: the answer changes something", row.name);
+    }
+}

@@ -60,6 +60,9 @@ hook! {
             }
             applied(old, new, Vec::new())
         },
+        example: r#"{"name": "search", "args": {"query": "mail of ann@example.com"}, "headers": {"x-trace": "7f"}}"#
+            => r#"{"name": "search", "args": {"query": "mail of [EMAIL]"}}"#,
+            "The address is masked before the tool sees it; the headers stay as they are.",
     }
 }
 
@@ -75,5 +78,8 @@ hook! {
             refuse(&mut refused, "name", &old.name, &new.name);
             applied(old, ToolPostInvokePayload { name: old.name.clone(), result: new.result }, refused)
         },
+        example: r#"{"name": "search", "result": {"content": [{"type": "text", "text": "key: sk-123"}], "isError": false}}"#
+            => r#"{"name": "search", "result": {"content": [{"type": "text", "text": "key: ***"}], "isError": false}}"#,
+            "A key is taken out of the result.",
     }
 }

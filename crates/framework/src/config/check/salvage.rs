@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use super::flatten::{Finding, What};
 use super::{Compiled, Diagnostic, Node, find, path};
 use crate::config::node::{Flags, Value};
+use crate::config::source::Span;
 use crate::config::typed;
 
 /// Each round can take out what needed something that the round before took out: as deep as any schema nests.
@@ -47,6 +48,48 @@ pub(in crate::config) struct Rest<T> {
     pub(in crate::config) untyped: Vec<Diagnostic>,
 }
 
+/// A tree without what is wrong with it, for finding what else is.
+#[derive(Debug)]
+pub struct Salvaged {
+    node: Node,
+    gaps: Gaps,
+}
+
+impl Salvaged {
+    /// What is left of a tree when everything is gone that does not fit the schema; none when nothing fits.
+    pub(in crate::config) fn new(mut node: Node, schema: Option<&Compiled>) -> Option<Self> {
+        let mut gaps = Gaps::default();
+        if let Some(schema) = schema {
+            fit(&mut node, schema, &mut gaps)?;
+        }
+        Some(Self { node, gaps })
+    }
+
+    /// The tree as it is now.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        self.node.to_json()
+    }
+
+    /// Takes a value out by its dotted path: gives back where it was written, and its path there. None where there
+    /// is no such value.
+    pub fn take_out(&mut self, field: &str) -> Option<(Span, String)> {
+        if field.is_empty() {
+            return None;
+        }
+        let (span, written) = (self.node.at(field)?.span().clone(), self.gaps.written(field));
+        let steps = path::parse(field).into_iter().map(segment).collect();
+        take_out(&mut self.node, vec![steps], &mut self.gaps).then_some((span, written))
+    }
+}
+
+fn segment(step: path::Step) -> String {
+    match step {
+        path::Step::Key(key) => key,
+        path::Step::Index(index) => index.to_string(),
+    }
+}
+
 /// Takes out of a tree what keeps it from being a `T`; none when that is everything.
 pub(in crate::config) fn salvage<T: DeserializeOwned>(
     node: &mut Node,
@@ -62,11 +105,7 @@ pub(in crate::config) fn salvage<T: DeserializeOwned>(
         match typed::deserialize(node, "") {
             Ok(value) => return Some(Rest { value, gaps, untyped }),
             Err(mut error) => {
-                let steps = path::parse(&error.path).into_iter().map(|step| match step {
-                    path::Step::Key(key) => key,
-                    path::Step::Index(index) => index.to_string(),
-                });
-                let place = steps.collect();
+                let place = path::parse(&error.path).into_iter().map(segment).collect();
                 error.path = gaps.written(&error.path);
                 untyped.push(error);
                 take_out(node, vec![place], &mut gaps).then_some(())?;

@@ -9,6 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
+use crate::config::settings::Seconds;
+
 /// A plugin entry as written under `plugins:`.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +46,17 @@ pub struct RawPluginEntry {
     /// What a failure means, where that should differ from the mode.
     #[serde(default)]
     pub on_error: Option<OnError>,
+    /// Whether it is not called for a while after several failures in a row, where that should differ from
+    /// `plugin_settings`.
+    #[serde(default)]
+    pub circuit_breaker_enabled: Option<bool>,
+    /// Failures in a row after which it is not called for a while.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub circuit_breaker_failure_threshold: Option<u32>,
+    /// For how long it is not called at first, in seconds.
+    #[serde(default)]
+    pub circuit_breaker_timeout: Option<Seconds>,
     /// Lower runs first.
     #[serde(default = "default_priority")]
     pub priority: i64,
@@ -122,6 +135,30 @@ pub enum Mode {
     Concurrent,
     /// After everything else, on a copy; can affect nothing.
     FireAndForget,
+}
+
+impl Mode {
+    /// The word it is written as.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::EnforceIgnoreError => "enforce_ignore_error",
+            Self::Permissive => "permissive",
+            Self::Disabled => "disabled",
+            Self::Sequential => "sequential",
+            Self::Transform => "transform",
+            Self::Audit => "audit",
+            Self::Concurrent => "concurrent",
+            Self::FireAndForget => "fire_and_forget",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
 }
 
 /// What a failure of a plugin means, whatever its mode.

@@ -14,6 +14,7 @@ use crate::config::nearest;
 use crate::config::node::{Flags, Node, Value};
 use crate::config::path;
 use crate::config::schema::Compiled;
+use crate::config::settings::BreakerKeys;
 use crate::config::source::Span;
 use crate::config::typed;
 
@@ -164,6 +165,15 @@ fn entry(
     let span = node.get("name").unwrap_or(node).span().clone();
     let config = config.unwrap_or_else(|| Node::empty_map(span.clone()));
     let given = node.as_map().map(|map| map.keys().cloned().collect()).unwrap_or_default();
+    let config_json = object(config.to_json());
+    let circuit_breaker = BreakerKeys {
+        enabled: raw.circuit_breaker_enabled,
+        failure_threshold: raw.circuit_breaker_failure_threshold,
+        timeout: raw.circuit_breaker_timeout,
+    };
+    // There the documents have them, for plugins behind a transport.
+    let documents =
+        if raw.kind == "external" { BreakerKeys::in_config(&config_json) } else { BreakerKeys::default() };
     PluginEntry {
         name: raw.name,
         kind: raw.kind,
@@ -175,10 +185,11 @@ fn entry(
         tags: raw.tags,
         mode: raw.mode,
         on_error: raw.on_error,
+        circuit_breaker: circuit_breaker.or(documents),
         priority: raw.priority,
         conditions: raw.conditions.into_vec(),
         applied_to: raw.applied_to,
-        config_json: object(config.to_json()),
+        config_json,
         config,
         mcp: raw.mcp,
         grpc: raw.grpc,
@@ -195,6 +206,7 @@ fn entry(
         path,
         dialect: rules.dialect,
         problems,
+        overlaid: None,
     }
 }
 

@@ -61,7 +61,8 @@ fn unknown(section: &Node, at: &str, allowed: &[&str]) -> Vec<Diagnostic> {
     let unknown = keys.filter(|(key, _)| !allowed.contains(&key.as_str()));
     unknown
         .map(|(key, entry)| {
-            let shown: String = key.chars().map(|c| if c.is_control() { ' ' } else { c }).take(60).collect();
+            let shown = entry.shown_key(key);
+            let typed = if entry.has_hidden_key() { "" } else { key };
             let place = path::with_key(at, &shown);
             if SHOWN_ONLY.contains(&key.as_str()) {
                 let message = format!("`{shown}` is accepted and has no effect");
@@ -71,7 +72,7 @@ fn unknown(section: &Node, at: &str, allowed: &[&str]) -> Vec<Diagnostic> {
             let error = Diagnostic::new(DiagnosticKind::UnknownKey, format!("unknown key `{shown}`"))
                 .at(entry.key_span.clone())
                 .path(place);
-            match nearest::advice(key, allowed) {
+            match nearest::advice(typed, allowed) {
                 Some(help) => error.help(help),
                 None => error,
             }

@@ -222,3 +222,34 @@ fn configuration_that_is_documented_as_without_effect_is_told_where_it_is_given(
     let told: Vec<&str> = checked.notices.iter().map(|n| n.path.as_str()).collect();
     assert_eq!(told, ["plugins[0].config.old"]);
 }
+
+#[test]
+fn breaker_and_budget_are_set_for_all_and_for_one_and_external_entries_have_them_where_the_documents_do() {
+    let text = "plugin_settings:
+  request_budget: 1.5
+  circuit_breaker_failure_threshold: 3
+  circuit_breaker_timeout: '10'
+  plugin_health_check_interval: 0
+plugins:
+  - { name: a, kind: builtin.x }
+  - { name: b, kind: builtin.x, circuit_breaker_timeout: 0.5, circuit_breaker_failure_threshold: 1 }
+  - { name: c, kind: builtin.x, circuit_breaker_enabled: false }
+  - name: d
+    kind: external
+    mcp: { proto: STREAMABLEHTTP, url: 'https://ai.example.com/mcp' }
+    config: { circuit_breaker_enabled: true, circuit_breaker_failure_threshold: 7, circuit_breaker_timeout: 60 }
+";
+    let file = plugins(text, &[]).expect("loads");
+    assert_eq!(file.settings.request_budget.map(|budget| budget.0.as_millis()), Some(1500));
+    assert_eq!(file.settings.health_interval(), None);
+    let limits: Vec<_> = file
+        .entries
+        .iter()
+        .map(|entry| entry.circuit_breaker.over(file.settings.breaker()))
+        .map(|limits| (limits.failures, limits.cooldown.as_millis()))
+        .collect();
+    assert_eq!(limits, [(3, 10_000), (1, 500), (0, 0), (7, 60_000)]);
+    for wrong in ["request_budget: 0", "request_budget: -1", "circuit_breaker_failure_threshold: 0"] {
+        plugins(&format!("plugin_settings: {{ {wrong} }}"), &[]).expect_err(wrong);
+    }
+}

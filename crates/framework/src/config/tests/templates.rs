@@ -87,3 +87,40 @@ fn broken_templates_are_errors_at_their_line() {
 fn files_without_templates_are_not_touched() {
     assert_eq!(config("'{ a } % # }}'", &[]), json!("{ a } % # }}"));
 }
+
+#[test]
+fn key_that_a_template_printed_is_never_shown() {
+    // A space too few: what was meant as a value is part of the key.
+    for text in [
+        "plugins:\n  - name: a\n    kind: k.K\n    password:{{ env.PW }}: 1\n",
+        "plugins:\n  - name: a\n    kind: k.K\n    {{ env.PW }}: 1\n",
+        "plugins:\n  - name: a\n    kind: external\n    mcp: { proto: STDIO, script: x, {{ env.PW }}: 1 }\n",
+        "plugins:\n  - name: a\n    kind: k.K\n    config: { {{ env.PW }}: { deep: '${UNSET_ONE}' } }\n",
+        "plugins:\n  - name: a\n    kind: k.K\n    conditions: [{ {{ env.PW }}: [x] }]\n",
+        "plugins:\n  - name: a\n    kind: k.K\n    description: &n {{ env.PW }}\n    *n : 1\n",
+    ] {
+        let file = plugins(text, &[("PW", "hunter2-secret")]).unwrap_or_else(|e| panic!("{text}: {e}"));
+        let told: String =
+            file.notices.iter().map(|notice| notice.render("notice", false) + &notice.path).collect();
+        assert!(!told.contains("hunter2"), "{text}: {told}");
+        let problems: String = file.entries.iter().map(|entry| format!("{entry:?}")).collect();
+        assert!(!problems.contains("hunter2"), "{text}: {problems}");
+        assert!(!format!("{:?}", file.node).contains("hunter2"), "{text}");
+    }
+    let text = "plugins:\n  - name: a\n    kind: k.K\n    {{ env.PW }}: 1\n";
+    let file = plugins(text, &[("PW", "hunter2-secret")]).unwrap();
+    assert_eq!(file.notices[0].path, "plugins[0].\"***\"");
+}
+
+#[test]
+fn errors_under_a_key_that_a_template_printed_do_not_show_it() {
+    for text in [
+        "plugins:\n  - { name: a, kind: k.K, {{ env.PW }}: 1, {{ env.PW }}: 2 }\n",
+        "plugins:\n  - { name: a, kind: k.K, conditions: { {{ env.PW }}: { x: 1 } }, mode: bad }\n",
+        "plugin_settings: { {{ env.PW }}: 1, plugin_timeout: no }\n",
+    ] {
+        let errors = plugins(text, &[("PW", "hunter2-secret")]).expect_err(text);
+        let told = format!("{errors} {errors:?}");
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}

@@ -1,0 +1,78 @@
+//! The last calls: a ring, bounded by their number and by the bytes of payloads they hold.
+//!
+//! One short lock for all workers: it is held for the time it takes to move two pointers, which calls pay once. What
+//! falls out is freed outside of it. Of payloads only those are kept that a plugin changed, as they would otherwise
+//! keep the buffers of whole requests alive for nothing.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use mortise_framework::pipeline::trace::payload_bytes;
+
+use super::FinishedCall;
+use crate::config::ExplainConfig;
+
+/// What a payload that came over the network may hold on to beside itself: the buffer it was read into.
+const BUFFER: usize = 8 << 10;
+
+/// The ring.
+#[derive(Default)]
+pub(super) struct Kept(Mutex<Ring>);
+
+#[derive(Default)]
+struct Ring {
+    calls: VecDeque<(Arc<FinishedCall>, usize)>,
+    bytes: usize,
+}
+
+impl Kept {
+    /// Keeps a call, and lets go of the oldest past the bounds.
+    pub(super) fn keep(&self, mut call: FinishedCall, bounds: ExplainConfig) {
+        let bytes = without_the_unchanged(&mut call);
+        let call = Arc::new(call);
+        let mut gone: Option<Arc<FinishedCall>> = None;
+        let mut more: Vec<Arc<FinishedCall>> = Vec::new();
+        {
+            let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            ring.bytes += bytes;
+            ring.calls.push_back((call, bytes));
+            // A single call over the bound is kept nevertheless: it is the one that is asked for.
+            while ring.calls.len() > bounds.keep || (ring.bytes > bounds.max_bytes && ring.calls.len() > 1) {
+                let Some((oldest, bytes)) = ring.calls.pop_front() else { break };
+                ring.bytes -= bytes;
+                if let Some(one_more) = gone.replace(oldest) {
+                    more.push(one_more);
+                }
+            }
+        }
+        drop((gone, more));
+    }
+
+    /// All of them, the newest first.
+    pub(super) fn all(&self) -> Vec<Arc<FinishedCall>> {
+        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.calls.iter().rev().map(|(call, _)| call.clone()).collect()
+    }
+}
+
+/// Lets go of payloads that nobody changed; gives the bytes of the others.
+fn without_the_unchanged(call: &mut FinishedCall) -> usize {
+    let mut bytes = 0;
+    for run in &mut call.happened.runs {
+        if run.changes.is_empty() {
+            run.payload = None;
+        } else {
+            bytes += payload_bytes(run) + BUFFER;
+        }
+    }
+    bytes
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        write!(f, "{} calls with {} bytes", ring.calls.len(), ring.bytes)
+    }
+}

@@ -1,0 +1,91 @@
+//! `mortise coverage` as an operator or a CI job runs it.
+
+#![expect(clippy::unwrap_used, reason = "what a test takes for granted ends it")]
+
+use std::{
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+fn mortise(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mortise"));
+    command.args(args).current_dir(folder).env_clear();
+    command
+}
+
+/// A gateway with this configuration, ended with the test.
+struct Serving(Child, tempfile::TempDir);
+
+impl Serving {
+    fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("mortise.yaml"), config).unwrap();
+        let args = ["serve", "--port", "0", "--ready-file", "ready"];
+        let child = mortise(folder.path(), &args).stderr(Stdio::null()).spawn().unwrap();
+        let serving = Self(child, folder);
+        let end = Instant::now() + Duration::from_secs(60);
+        while !serving.1.path().join("ready").exists() {
+            assert!(Instant::now() < end, "the gateway did not become ready");
+            std::thread::yield_now();
+        }
+        serving
+    }
+
+    fn coverage(&self, args: &[&str]) -> (i32, String, String) {
+        let all: Vec<&str> = ["coverage"].into_iter().chain(args.iter().copied()).collect();
+        let Output { status, stdout, stderr } = mortise(self.1.path(), &all).output().unwrap();
+        (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _already_ended = self.0.kill();
+        let _already_waited = self.0.wait();
+    }
+}
+
+fn config(mode: &str, more: &str) -> String {
+    format!(
+        "plugins:\n  - {{ name: door, kind: builtin.audit_logger, hooks: [http_pre_request], mode: {mode} }}\n\
+         bindings:\n  - {{ plugin: door, required: [http_pre_request] }}\n{more}"
+    )
+}
+
+#[test]
+fn hole_of_a_required_plugin_fails_the_command_and_is_named() {
+    let serving = Serving::start(&config("disabled", "servers: { lab: {} }\n"));
+    let (code, out, err) = serving.coverage(&[]);
+    assert_eq!(code, 1, "{out}{err}");
+    let hole = "door is required by bindings[0] and would not run for the request /mcp at http_pre_request: \
+                its mode is disabled";
+    assert!(out.contains(hole), "{out}");
+    assert!(out.contains("the request /servers/lab/mcp through the server lab"), "{out}");
+    let (code, out, _) = serving.coverage(&["--format", "json"]);
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+    assert_eq!((code, report["holes"].as_array().unwrap().len()), (1, 2), "{report:#}");
+}
+
+#[test]
+fn plugin_that_runs_is_in_the_table_and_all_is_well() {
+    let serving = Serving::start(&config("fire_and_forget", "servers: { lab: {} }\n"));
+    let (code, out, err) = serving.coverage(&["--as", "app=ci,tenant=acme", "--as", "user="]);
+    assert_eq!(code, 0, "{out}{err}");
+    let row = out.lines().find(|line| line.starts_with("request /mcp")).unwrap_or_else(|| panic!("{out}"));
+    assert!(row.contains("http_pre_request") && row.ends_with("door (fire_and_forget)"), "{out}");
+    let (code, out, err) = serving.coverage(&["--as", "tenat=acme"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("tenat=acme") && err.contains("tenant=NAME"), "{out}{err}");
+}
+
+#[test]
+fn upstream_that_never_said_what_it_has_fails_where_anything_is_required() {
+    let serving =
+        Serving::start(&config("audit", "upstreams: { gone: { url: \"http://127.0.0.1:1/mcp\" } }\n"));
+    let (code, out, _) = serving.coverage(&[]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("the upstream gone has never said what it has"), "{out}");
+}
