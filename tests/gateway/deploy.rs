@@ -40,7 +40,9 @@ fn metric(series: &str) -> Option<&'static Metric> {
 
 /// Names of labels in the selector that follows a metric, if one does.
 fn selected(rest: &str) -> Vec<&str> {
-    let Some(selector) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) else { return Vec::new() };
+    let Some(selector) = rest.strip_prefix('{').and_then(|rest| rest.split_once('}')) else {
+        return Vec::new();
+    };
     selector.0.split(',').filter_map(|pair| Some(pair.split_once(['=', '!'])?.0.trim())).collect()
 }
 

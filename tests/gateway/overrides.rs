@@ -85,7 +85,10 @@ async fn calls_see_another_priority_mode_and_configuration_at_once() {
     assert_eq!(plugin["override"]["priority"], 5);
     assert_eq!(plugin["override"]["config"], json!({ "prefix": "c" }));
     assert_eq!(plugin["override"]["by"], "admin token");
-    assert_eq!(plugin["configured"], json!({ "mode": "enforce", "priority": 20, "config": { "prefix": "b" } }));
+    assert_eq!(
+        plugin["configured"],
+        json!({ "mode": "enforce", "priority": 20, "config": { "prefix": "b" } })
+    );
     assert_eq!(seen(&stand).await, "ac call");
     let listed = stand.client().get("/plugins").await.json();
     assert_eq!((&listed[0]["name"], &listed[0]["configured"]["priority"]), (&json!("b"), &json!(20)));
@@ -139,8 +142,17 @@ async fn overrides_outlive_restarts_and_reloads_and_are_the_owners_alone() {
     assert_eq!(seen(&again).await, "c call");
     let ready = again.client().get("/ready").await.json();
     assert_eq!((&ready["plugins_enabled"], &ready["switched_off"]), (&json!(true), &json!(["a"])));
-    let on = again.client().token(&token).at("/api/v1/plugins/a").send("PATCH", Some(br#"{"enabled":true}"#)).await;
-    assert_eq!((on.status, on.json()["plugin"].get("override")), (200, None), "nothing is left of the switch");
+    let on = again
+        .client()
+        .token(&token)
+        .at("/api/v1/plugins/a")
+        .send("PATCH", Some(br#"{"enabled":true}"#))
+        .await;
+    assert_eq!(
+        (on.status, on.json()["plugin"].get("override")),
+        (200, None),
+        "nothing is left of the switch"
+    );
     assert_eq!(seen(&again).await, "ca call");
 }
 
@@ -154,12 +166,17 @@ async fn refused_override_says_why_and_leaves_everything_as_it_was() {
         .await;
     let before = stand.client().get("/api/v1/plugins/pii").await.json();
 
-    let refused = patch(&stand, "pii", json!({ "priority": 1, "config": { "detect_emial": "hunter2" } })).await;
+    let refused =
+        patch(&stand, "pii", json!({ "priority": 1, "config": { "detect_emial": "hunter2" } })).await;
 
     assert_eq!(refused.status, 422, "{}", refused.text());
     let reason = refused.json()["reasons"][0].as_str().unwrap().to_owned();
     assert!(reason.contains("override of `pii`") && reason.contains("detect_emial"), "{reason}");
-    assert!(refused.json()["errors"][0]["help"].as_str().unwrap().contains("detect_email"), "{}", refused.text());
+    assert!(
+        refused.json()["errors"][0]["help"].as_str().unwrap().contains("detect_email"),
+        "{}",
+        refused.text()
+    );
     let after = stand.client().get("/api/v1/plugins/pii").await.json();
     assert_eq!((&after["uuid"], &after["priority"]), (&before["uuid"], &before["priority"]));
     assert_eq!(after.get("override"), None);
@@ -205,7 +222,10 @@ async fn all_plugins_are_switched_off_and_on_and_every_answer_of_ready_says_so()
     assert_eq!(enabled().await, false);
     assert!(metric("mortise_plugins_enabled 0").await);
     let shown = stand.client().get("/api/v1/overrides").await.json();
-    assert_eq!((&shown["plugins_enabled"]["enabled"], &shown["plugins_enabled"]["by"]), (&json!(false), &json!("admin token")));
+    assert_eq!(
+        (&shown["plugins_enabled"]["enabled"], &shown["plugins_enabled"]["by"]),
+        (&json!(false), &json!("admin token"))
+    );
     // A reload of the files does not switch them on.
     stand.reloader.reload(Trigger::new(Source::Api, "the test")).await.unwrap();
     assert_eq!(seen(&stand).await, " call");
@@ -217,7 +237,10 @@ async fn all_plugins_are_switched_off_and_on_and_every_answer_of_ready_says_so()
     assert!(is_blocked(&stand).await);
     assert_eq!(enabled().await, true);
     assert!(metric("mortise_plugins_enabled 1").await);
-    assert_eq!(stand.client().get("/api/v1/overrides").await.json(), json!({ "plugins_enabled": null, "plugins": [] }));
+    assert_eq!(
+        stand.client().get("/api/v1/overrides").await.json(),
+        json!({ "plugins_enabled": null, "plugins": [] })
+    );
 }
 
 #[tokio::test]
@@ -255,7 +278,11 @@ async fn plugin_that_needs_one_that_is_switched_off_is_named() {
     let stand = quiet().entry(entry("a", 10, "a")).entry(needy).start().await;
     let off = patch(&stand, "a", json!({ "enabled": false })).await;
     assert_eq!(off.status, 200, "{}", off.text());
-    assert!(off.json()["notices"][0].as_str().unwrap().contains("`b` needs the plugin `a`"), "{}", off.text());
+    assert!(
+        off.json()["notices"][0].as_str().unwrap().contains("`b` needs the plugin `a`"),
+        "{}",
+        off.text()
+    );
     let other = patch(&stand, "b", json!({ "priority": 1 })).await;
     assert_eq!(other.json()["notices"], json!([]), "it is told once");
 }
@@ -272,7 +299,10 @@ async fn override_of_a_plugin_that_is_gone_waits_for_it_and_is_named() {
     assert_eq!(gone.status, 200, "{}", gone.text());
     assert!(gone.json()["notices"][0].as_str().unwrap().contains("override of `b`"), "{}", gone.text());
     let shown = stand.client().get("/api/v1/overrides").await.json();
-    assert_eq!((&shown["plugins"][0]["name"], &shown["plugins"][0]["configured"]), (&json!("b"), &json!(false)));
+    assert_eq!(
+        (&shown["plugins"][0]["name"], &shown["plugins"][0]["configured"]),
+        (&json!("b"), &json!(false))
+    );
     assert_eq!(seen(&stand).await, "a call");
     stand.write(|config| config["plugins"] = json!([entry("a", 10, "a"), entry("b", 20, "b")]));
     stand.reloader.reload(Trigger::new(Source::Api, "the test")).await.unwrap();
@@ -285,7 +315,8 @@ async fn override_of_a_plugin_that_is_gone_waits_for_it_and_is_named() {
 async fn history_names_who_changed_what_over_the_configuration_and_no_secret() {
     let upstream = Scripted::start().await.unwrap();
     let stand = stand(&upstream).await;
-    let body = json!({ "mode": "permissive", "config": { "api_key": "hunter2", "headers": { "X": "hunter3" } } });
+    let body =
+        json!({ "mode": "permissive", "config": { "api_key": "hunter2", "headers": { "X": "hunter3" } } });
     patch(&stand, "a", body).await;
     ask(&stand, "PATCH", "/api/v1/plugins", json!({ "enabled": false })).await;
 
@@ -297,12 +328,19 @@ async fn history_names_who_changed_what_over_the_configuration_and_no_secret() {
         json!([{ "path": "plugins_enabled", "change": "changed", "from": true, "to": false }])
     );
     let entry = &entries[1];
-    assert_eq!((&entry["who"], &entry["source"], &entry["plugin"]), (&json!("admin token"), &json!("api"), &json!("a")));
+    assert_eq!(
+        (&entry["who"], &entry["source"], &entry["plugin"]),
+        (&json!("admin token"), &json!("api"), &json!("a"))
+    );
     let paths: Vec<&str> =
         entry["changes"].as_array().unwrap().iter().map(|change| change["path"].as_str().unwrap()).collect();
     assert_eq!(
         paths,
-        ["plugins[a].override.config.api_key", "plugins[a].override.config.headers.X", "plugins[a].override.mode"]
+        [
+            "plugins[a].override.config.api_key",
+            "plugins[a].override.config.headers.X",
+            "plugins[a].override.mode"
+        ]
     );
     assert_eq!(entry["changes"][2]["to"], "permissive");
     let of_a = stand.client().get("/api/v1/history?plugin=a").await.json();

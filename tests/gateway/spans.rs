@@ -74,7 +74,8 @@ impl Collector {
     async fn requests(&self, count: usize) -> Vec<Span> {
         eventually("spans arrive", async || {
             let spans = self.spans();
-            (spans.iter().filter(|span| span.kind == SpanKind::Server as i32).count() >= count).then_some(spans)
+            (spans.iter().filter(|span| span.kind == SpanKind::Server as i32).count() >= count)
+                .then_some(spans)
         })
         .await
     }
@@ -109,7 +110,8 @@ async fn serve(mut stream: TcpStream, got: Arc<Mutex<Got>>) {
 
 fn take(got: &mut Got, head: String, body: &[u8]) {
     got.heads.push(head);
-    let request = ExportTraceServiceRequest::decode(body).expect("what arrives is what OpenTelemetry defines");
+    let request =
+        ExportTraceServiceRequest::decode(body).expect("what arrives is what OpenTelemetry defines");
     for resource in request.resource_spans {
         for attribute in resource.resource.unwrap().attributes {
             if let Some(Value::StringValue(text)) = attribute.value.and_then(|value| value.value) {
@@ -156,7 +158,8 @@ async fn a_call_becomes_spans_of_request_upstream_hooks_and_plugins_within_the_c
         .start()
         .await;
 
-    let client = stand.client().with("traceparent", &format!("00-{TRACE}-{PARENT}-01")).with("tracestate", "a=1");
+    let client =
+        stand.client().with("traceparent", &format!("00-{TRACE}-{PARENT}-01")).with("tracestate", "a=1");
     client.call("echo", json!({ "text": "x" })).await;
     let spans = collector.requests(1).await;
 
@@ -185,10 +188,16 @@ async fn a_call_becomes_spans_of_request_upstream_hooks_and_plugins_within_the_c
         assert!(inner.end_time_unix_nano <= outer.end_time_unix_nano, "{} in {}", inner.name, outer.name);
     }
     let got = collector.got.lock().unwrap();
-    assert_eq!((&*got.resource["service.name"], &*got.resource["deployment.environment.name"]), ("edge", "test"));
+    assert_eq!(
+        (&*got.resource["service.name"], &*got.resource["deployment.environment.name"]),
+        ("edge", "test")
+    );
     let head = &got.heads[0];
     assert!(head.starts_with("post /v1/traces "), "{head}");
-    assert!(head.contains("content-type: application/x-protobuf") && head.contains("x-key: hunter2"), "{head}");
+    assert!(
+        head.contains("content-type: application/x-protobuf") && head.contains("x-key: hunter2"),
+        "{head}"
+    );
 }
 
 #[tokio::test]
@@ -197,7 +206,11 @@ async fn a_blocked_call_says_who_blocked_it_and_why() {
     let stand = Setup::new()
         .upstream("docs", &upstream)
         .plugin("guard", plugins::block(&[ToolPreInvoke::ID]))
-        .plugin_with("broken", plugins::fail(&[ToolPreInvoke::ID]), json!({ "mode": "permissive", "priority": 1 }))
+        .plugin_with(
+            "broken",
+            plugins::fail(&[ToolPreInvoke::ID]),
+            json!({ "mode": "permissive", "priority": 1 }),
+        )
         .set("telemetry", collector.settings())
         .start()
         .await;
@@ -209,7 +222,10 @@ async fn a_blocked_call_says_who_blocked_it_and_why() {
     assert!(request.parent_span_id.is_empty());
     assert_eq!(attribute(&request, "mortise.outcome"), Some(json!("blocked")));
     assert_eq!(attribute(&request, "mortise.blocked_by"), Some(json!("guard")));
-    assert_eq!(attribute(&named(&spans, "plugin.hook.invoke"), "plugin.chain.stopped_by"), Some(json!("guard")));
+    assert_eq!(
+        attribute(&named(&spans, "plugin.hook.invoke"), "plugin.chain.stopped_by"),
+        Some(json!("guard"))
+    );
     assert_eq!(attribute(&named(&spans, "plugin.execute.guard"), "plugin.stopped_chain"), Some(json!(true)));
     let broken = named(&spans, "plugin.execute.broken");
     assert_eq!(broken.status.map(|status| status.code), Some(StatusCode::Error as i32));
@@ -234,7 +250,10 @@ async fn only_the_share_that_is_asked_for_and_what_callers_trace_is_sent() {
     stand.client().with("traceparent", &unsampled).call("echo", json!({ "text": "not traced either" })).await;
     stand.client().with("traceparent", &format!("00-{TRACE}-{PARENT}-01")).call("echo", json!({})).await;
 
-    assert_eq!(collector.requests(1).await.iter().filter(|span| span.kind == SpanKind::Server as i32).count(), 1);
+    assert_eq!(
+        collector.requests(1).await.iter().filter(|span| span.kind == SpanKind::Server as i32).count(),
+        1
+    );
     let sent: Vec<_> = upstream.received_of("tools/call");
     assert_eq!(sent[0].header("traceparent"), None);
     assert_eq!(sent[1].header("traceparent"), Some(&*unsampled), "the caller's context goes on as it came");
@@ -248,7 +267,12 @@ async fn without_telemetry_the_callers_context_goes_on_and_nothing_that_is_none(
     let given = format!("00-{TRACE}-{PARENT}-01");
 
     stand.client().with("traceparent", &given).with("tracestate", "k=v").call("echo", json!({})).await;
-    stand.client().with("traceparent", "anything else").with("tracestate", "k=v").call("echo", json!({})).await;
+    stand
+        .client()
+        .with("traceparent", "anything else")
+        .with("tracestate", "k=v")
+        .call("echo", json!({}))
+        .await;
 
     let sent = upstream.received_of("tools/call");
     assert_eq!((sent[0].header("traceparent"), sent[0].header("tracestate")), (Some(&*given), Some("k=v")));

@@ -25,7 +25,10 @@ async fn statistics_and_metrics_under_both_names_tell_the_same() {
     let text = stand.client().get("/metrics").await.text();
     for (series, count) in [
         (r#"mortise_plugin_executions_total{plugin="guard",hook="tool_pre_invoke",status="block"}"#, 2),
-        (r#"mcpgateway_plugin_executions_total{plugin="guard",hook="tool_pre_invoke",status="violation"}"#, 2),
+        (
+            r#"mcpgateway_plugin_executions_total{plugin="guard",hook="tool_pre_invoke",status="violation"}"#,
+            2,
+        ),
         (r#"mcpgateway_plugin_executions_total{plugin="guard",hook="tool_pre_invoke",status="success"}"#, 0),
         (r#"mortise_plugin_executions_total{plugin="watch",hook="tool_pre_invoke",status="would_block"}"#, 2),
         (r#"mcpgateway_plugin_duration_seconds_count{plugin="guard",hook="tool_pre_invoke"}"#, 2),
@@ -37,7 +40,10 @@ async fn statistics_and_metrics_under_both_names_tell_the_same() {
     assert_eq!(stats.status, 200, "{}", stats.text());
     let stats = stats.json();
     assert_eq!((&stats["total_plugins"], &stats["plugins_by_mode"]["permissive"]), (&json!(2), &json!(1)));
-    assert_eq!((&stats["executions"], &stats["violations"], &stats["would_have_blocked"]), (&json!(4), &json!(4), &json!(2)));
+    assert_eq!(
+        (&stats["executions"], &stats["violations"], &stats["would_have_blocked"]),
+        (&json!(4), &json!(4), &json!(2))
+    );
     let guard = stats["plugins"].as_array().unwrap().iter().find(|plugin| plugin["name"] == "guard").unwrap();
     assert_eq!(guard["executions_by_status"]["block"], 2);
     assert!(guard["duration_seconds"]["max"].as_f64() > Some(0.0));

@@ -36,7 +36,9 @@ use mortise_framework::Framework;
 use mortise_mcp_transport::server::request::{Refusal, read_body};
 use prometheus_client::registry::Registry;
 
-use crate::{auth::Authenticator, overrides::Overrides, reload::Reloader, snapshot::Snapshot, trace::Calls, upstreams};
+use crate::{
+    auth::Authenticator, overrides::Overrides, reload::Reloader, snapshot::Snapshot, trace::Calls, upstreams,
+};
 use answers::{Refused, detail, refused, wrong_method};
 use asked::Asked;
 use route::{Access, Handler, Route, Tag};

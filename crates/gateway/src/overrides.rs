@@ -110,7 +110,8 @@ impl Overrides {
         }
         let notices = self.orphans(configured).map(|name| {
             let message = format!("there is an override of `{name}`, and no such plugin");
-            let help = format!("`mortise plugins reset {name}` removes it; until then it waits for the plugin");
+            let help =
+                format!("`mortise plugins reset {name}` removes it; until then it waits for the plugin");
             Diagnostic::new(DiagnosticKind::Remark, message).help(help)
         });
         (plan, notices.collect())
@@ -119,9 +120,7 @@ impl Overrides {
     /// Overrides of plugins that are not configured, by name.
     pub fn orphans<'a>(&'a self, configured: &'a Plan) -> impl Iterator<Item = &'a str> {
         let names = self.plugins.keys();
-        names
-            .filter(|name| !configured.entries.iter().any(|entry| entry.name == **name))
-            .map(String::as_str)
+        names.filter(|name| !configured.entries.iter().any(|entry| entry.name == **name)).map(String::as_str)
     }
 
     /// Plugins that are switched off, by name.

@@ -19,11 +19,7 @@ use std::{
     time::Duration,
 };
 
-use mortise_framework::{
-    Happened,
-    pipeline::trace::HookRun,
-    stats::descriptor,
-};
+use mortise_framework::{Happened, pipeline::trace::HookRun, stats::descriptor};
 use mortise_mcp_transport::{http::origin::OriginError, tls::TlsError};
 use mortise_plugin_api::HookTable;
 use mortise_telemetry::names;
@@ -213,7 +209,9 @@ fn resource(attributes: &BTreeMap<String, String>) -> wire::Resource {
     let own = [("service.version", env!("CARGO_PKG_VERSION")), ("telemetry.sdk.language", "rust")];
     let own = own.into_iter().filter(|(name, _)| !attributes.contains_key(*name));
     let given = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    wire::Resource { attributes: given.chain(own).map(|(name, value)| wire::KeyValue::new(name, value)).collect() }
+    wire::Resource {
+        attributes: given.chain(own).map(|(name, value)| wire::KeyValue::new(name, value)).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -184,7 +184,8 @@ impl StateDir {
     pub fn local_token(&self, url: &str) -> Result<LocalToken, StateDirError> {
         let token = random_token("mortise_local_")?;
         let path = self.file(LOCAL_FILE);
-        Aside::write(path.clone(), &LocalFile { url: url.to_owned(), token: token.clone() })?.put_in_place()?;
+        Aside::write(path.clone(), &LocalFile { url: url.to_owned(), token: token.clone() })?
+            .put_in_place()?;
         Ok(LocalToken { digest: TokenDigest::of(token.as_bytes()), path, token: Secret::new(token) })
     }
 }

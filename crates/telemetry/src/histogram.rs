@@ -165,10 +165,7 @@ mod tests {
         for ns in [700, 30, 12_345_678] {
             histogram.record(Duration::from_nanos(ns));
         }
-        assert_eq!(
-            histogram.extremes(),
-            Some((Duration::from_nanos(30), Duration::from_nanos(12_345_678)))
-        );
+        assert_eq!(histogram.extremes(), Some((Duration::from_nanos(30), Duration::from_nanos(12_345_678))));
         let before = histogram.read();
         histogram.forget_extremes();
         assert_eq!((histogram.extremes(), histogram.read()), (None, before));

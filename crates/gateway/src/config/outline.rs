@@ -101,7 +101,11 @@ impl Outline {
         for (name, over) in &overrides.plugins {
             let Ok(over) = serde_json::to_value(&over.overlay) else { continue };
             let span = Source::from_text("", "").start();
-            outline.add(&format!("{}.override", named("plugins", name)), &Node::from_json(&over, &span), false);
+            outline.add(
+                &format!("{}.override", named("plugins", name)),
+                &Node::from_json(&over, &span),
+                false,
+            );
         }
         outline.put("plugins_enabled".to_owned(), &enabled.to_string(), Some(enabled.into()));
         outline

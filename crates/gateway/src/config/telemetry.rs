@@ -212,7 +212,8 @@ fn headers(raw: &IndexMap<String, Secret>, found: &mut Findings<'_>) -> HeaderMa
 /// A header that may be sent along, marked as sensitive.
 fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::try_from(name).ok()?;
-    let framing = ["host", "content-length", "content-type", "content-encoding", "connection", "transfer-encoding"];
+    let framing =
+        ["host", "content-length", "content-type", "content-encoding", "connection", "transfer-encoding"];
     if framing.contains(&name.as_str()) {
         return None;
     }

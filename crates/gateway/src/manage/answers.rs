@@ -44,10 +44,9 @@ pub(super) fn wrong_method(allowed: &str) -> Response<Bytes> {
 pub(super) fn json_response(status: StatusCode, value: &impl Serialize) -> Response<Bytes> {
     match serde_json::to_vec(value) {
         Ok(body) => response(status, HeaderValue::from_static("application/json"), body.into()),
-        Err(error) => detail(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            &format!("the answer could not be written: {error}"),
-        ),
+        Err(error) => {
+            detail(StatusCode::INTERNAL_SERVER_ERROR, &format!("the answer could not be written: {error}"))
+        }
     }
 }
 

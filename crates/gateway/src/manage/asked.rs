@@ -7,7 +7,10 @@ use http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Managed, answers::{Refused, refused}};
+use super::{
+    Managed,
+    answers::{Refused, refused},
+};
 use crate::reload::Reloader;
 
 /// A request that was let in.

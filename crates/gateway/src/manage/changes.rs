@@ -25,8 +25,7 @@ pub(super) async fn reload(asked: &Asked<'_>) -> Response<Bytes> {
 /// Reads the entry of one plugin anew and starts it so.
 pub(super) async fn reload_plugin(asked: &Asked<'_>) -> Response<Bytes> {
     let name = asked.name.clone();
-    let trigger =
-        Trigger { plugin: Some(name.clone()), ..Trigger::new(Source::Api, asked.who.clone()) };
+    let trigger = Trigger { plugin: Some(name.clone()), ..Trigger::new(Source::Api, asked.who.clone()) };
     match change(asked, trigger).await {
         Ok(report) => ok(&ReloadedPlugin {
             reloaded: report.into(),

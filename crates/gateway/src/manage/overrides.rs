@@ -72,10 +72,9 @@ pub(super) async fn switch(asked: &Asked<'_>) -> Response<Bytes> {
         Err(refused) => return *refused,
     };
     match patch(asked, Patch::Switch(wanted.enabled)).await {
-        Ok(report) => ok(&Switched {
-            reloaded: report.into(),
-            plugins_enabled: asked.managed.plugins_enabled(),
-        }),
+        Ok(report) => {
+            ok(&Switched { reloaded: report.into(), plugins_enabled: asked.managed.plugins_enabled() })
+        }
         Err(refused) => *refused,
     }
 }

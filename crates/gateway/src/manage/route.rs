@@ -94,8 +94,7 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Health, Self::Plugins, Self::Configuration, Self::Observation];
+    pub(super) const ALL: [Self; 4] = [Self::Health, Self::Plugins, Self::Configuration, Self::Observation];
 
     pub(super) fn word(self) -> &'static str {
         match self {

@@ -11,8 +11,8 @@ use super::{
         Parameter, Route, Tag, Verb, one,
     },
     shapes::{
-        ChangedPlugin, Healthy, OverrideList, PluginDetail, PluginSummary, Ready, Reloaded, ReloadedPlugin, Switched,
-        UpstreamStatus,
+        ChangedPlugin, Healthy, OverrideList, PluginDetail, PluginSummary, Ready, Reloaded, ReloadedPlugin,
+        Switched, UpstreamStatus,
     },
     stats::{self, StatsReset},
 };
@@ -29,7 +29,11 @@ const REFUSALS: &[(u16, &str)] = &[
 
 /// What `/api/v1/coverage` may be told of the caller.
 const CALLER: &[Parameter] = &[
-    Parameter { name: "app", about: "The app that calls; of a configured one the rest is known", schema: one::<String> },
+    Parameter {
+        name: "app",
+        about: "The app that calls; of a configured one the rest is known",
+        schema: one::<String>,
+    },
     Parameter { name: "user", about: "The user; empty where there is none", schema: one::<String> },
     Parameter { name: "tenant", about: "The tenant; empty where there is none", schema: one::<String> },
     Parameter { name: "team", about: "A team of the user; may be repeated", schema: one::<String> },

@@ -300,7 +300,8 @@ async fn answers_are_as_the_document_describes_them() {
         ("/api/v1/upstreams", "/api/v1/upstreams"),
     ] {
         let (_, answer) = get(&stage, &open(), path, None).await;
-        let schema = &document["paths"][row]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        let schema =
+            &document["paths"][row]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
         let mut schema = schema.clone();
         schema["components"] = document["components"].clone();
         let problems: Vec<String> = jsonschema::validator_for(&schema)

@@ -60,10 +60,6 @@ impl Configured {
     #[must_use]
     pub fn of(entry: &PluginEntry) -> Option<Self> {
         let before = entry.overlaid.as_ref()?;
-        Some(Self {
-            mode: before.mode,
-            priority: before.priority,
-            config: before.config.to_masked_json(),
-        })
+        Some(Self { mode: before.mode, priority: before.priority, config: before.config.to_masked_json() })
     }
 }

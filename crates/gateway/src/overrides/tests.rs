@@ -31,13 +31,14 @@ fn fields_add_up_and_null_leaves_one_to_the_configuration() {
     let second = patch("on", json!({ "priority": 3, "config": { "limits": { "high": null }, "words": [] } }));
     let both = after(&[first.clone(), second.clone()]);
     let config = json!({ "limits": { "low": 2, "high": null }, "words": [] });
-    assert_eq!(
-        overlay(&both, "on"),
-        json!({ "mode": "permissive", "priority": 3, "config": config })
-    );
+    assert_eq!(overlay(&both, "on"), json!({ "mode": "permissive", "priority": 3, "config": config }));
     let less = after(&[first, second, patch("on", json!({ "mode": null, "config": null }))]);
     assert_eq!(overlay(&less, "on"), json!({ "priority": 3 }));
-    assert!(after(&[patch("on", json!({ "mode": "audit" })), patch("on", json!({ "mode": null }))]).plugins.is_empty());
+    assert!(
+        after(&[patch("on", json!({ "mode": "audit" })), patch("on", json!({ "mode": null }))])
+            .plugins
+            .is_empty()
+    );
 }
 
 #[test]
@@ -79,10 +80,7 @@ fn an_override_of_a_plugin_that_is_gone_is_told_and_kept() {
     let (_, notices) = overrides.lay_over(&without);
     assert!(notices[0].message.contains("`on`"), "{notices:?}");
     assert!(overrides.patched(&patch("on", json!({ "priority": 2 })), &without, "me").is_none());
-    assert_eq!(
-        overrides.patched(&Patch::Reset("on".to_owned()), &without, "me"),
-        Some(Overrides::default())
-    );
+    assert_eq!(overrides.patched(&Patch::Reset("on".to_owned()), &without, "me"), Some(Overrides::default()));
     assert!(Overrides::default().patched(&Patch::Reset("nobody".to_owned()), &plan(), "me").is_none());
 }
 
@@ -107,7 +105,8 @@ fn they_are_kept_for_the_owner_and_a_damaged_file_is_an_error() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
     assert_eq!(read(dir.path()).unwrap().0, Overrides::default());
-    let overrides = after(&[patch("on", json!({ "config": { "api_key": "hunter2" } })), Patch::Switch(Some(false))]);
+    let overrides =
+        after(&[patch("on", json!({ "config": { "api_key": "hunter2" } })), Patch::Switch(Some(false))]);
     let aside = write_aside(&overrides, dir.path()).unwrap();
     assert!(!Overrides::path(dir.path()).exists(), "not before it is put in its place");
     drop(aside);
@@ -124,7 +123,8 @@ fn they_are_kept_for_the_owner_and_a_damaged_file_is_an_error() {
 fn any_patch() -> impl Strategy<Value = Patch> {
     let name = prop_oneof![Just("on"), Just("off")];
     let field = prop_oneof![
-        prop_oneof![Just(json!(true)), Just(json!(false)), Just(Value::Null)].prop_map(|v| json!({ "enabled": v })),
+        prop_oneof![Just(json!(true)), Just(json!(false)), Just(Value::Null)]
+            .prop_map(|v| json!({ "enabled": v })),
         prop_oneof![Just(json!("audit")), Just(json!("disabled")), Just(Value::Null)]
             .prop_map(|v| json!({ "mode": v })),
         prop_oneof![Just(json!(1)), Just(Value::Null)].prop_map(|v| json!({ "priority": v })),

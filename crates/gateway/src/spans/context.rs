@@ -167,7 +167,8 @@ impl Caller {
         let (head, rest) = (text.get(..LENGTH)?, &text[LENGTH..]);
         let version = digits::<1>(&head[..2])?[0];
         let goes_on = version > 0 && rest.first() == Some(&b'-');
-        if version == 0xff || !(rest.is_empty() || goes_on) || [2, 35, 52].iter().any(|at| head[*at] != b'-') {
+        if version == 0xff || !(rest.is_empty() || goes_on) || [2, 35, 52].iter().any(|at| head[*at] != b'-')
+        {
             return None;
         }
         let (trace, span) = (digits::<16>(&head[3..35])?, digits::<8>(&head[36..52])?);
@@ -241,7 +242,10 @@ mod tests {
     const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
     }
 
     #[test]
@@ -249,7 +253,10 @@ mod tests {
         let headers = headers(&[("traceparent", GIVEN), ("tracestate", "a=1"), ("tracestate", "b=2")]);
         let context = TraceContext::begin(&headers, None).unwrap();
         let sent = context.with_headers(None);
-        assert_eq!((&sent["traceparent"], &sent["tracestate"]), (&HeaderValue::from_static(GIVEN), &HeaderValue::from_static("a=1,b=2")));
+        assert_eq!(
+            (&sent["traceparent"], &sent["tracestate"]),
+            (&HeaderValue::from_static(GIVEN), &HeaderValue::from_static("a=1,b=2"))
+        );
         assert_eq!(&*context.shown(), GIVEN);
         assert!(TraceContext::begin(&HeaderMap::new(), None).is_none());
     }

@@ -80,7 +80,13 @@ impl Sender {
             .or_insert(HeaderValue::from_static(concat!("mortise/", env!("CARGO_PKG_VERSION"))));
         let config = PoolConfig { max_connections: 1, max_idle: 1, ..PoolConfig::default() };
         let resource = resource(&telemetry.resource);
-        Ok(Self { pool: Pool::new(origin, tls, config), target, headers, timeout: telemetry.timeout, resource })
+        Ok(Self {
+            pool: Pool::new(origin, tls, config),
+            target,
+            headers,
+            timeout: telemetry.timeout,
+            resource,
+        })
     }
 
     /// Sends a body once; says how many of its spans the collector would not have.

@@ -51,7 +51,8 @@ pub(super) fn of(call: &FinishedCall, hooks: &HookTable) -> Vec<Span> {
     request.status = failure(call);
     spans.push(request);
     if let Some(began) = call.upstream_began {
-        let mut upstream = clock.during(blank(call.method.to_string(), kind::CLIENT, &own.span), began, call.upstream);
+        let mut upstream =
+            clock.during(blank(call.method.to_string(), kind::CLIENT, &own.span), began, call.upstream);
         upstream.span_id = own.upstream.to_vec();
         upstream.attributes.push(KeyValue::new("mcp.method.name", &*call.method));
         if let Some(name) = &call.request.upstream {
@@ -61,8 +62,11 @@ pub(super) fn of(call: &FinishedCall, hooks: &HookTable) -> Vec<Span> {
     }
     for run in &call.happened.runs {
         let hook = hooks.spec(run.hook).map_or("", |spec| &*spec.name);
-        let mut chain =
-            clock.during(blank("plugin.hook.invoke".to_owned(), kind::INTERNAL, &own.span), run.began, run.took);
+        let mut chain = clock.during(
+            blank("plugin.hook.invoke".to_owned(), kind::INTERNAL, &own.span),
+            run.began,
+            run.took,
+        );
         chain.attributes = about_run(run, hook);
         let within = chain.span_id.clone();
         spans.push(chain);
@@ -108,7 +112,9 @@ fn name(call: &FinishedCall) -> String {
     let named = matches!(&*call.method, method::TOOLS_CALL | method::PROMPTS_GET);
     match &call.subject {
         _ if call.method.is_empty() => "mcp".to_owned(),
-        Some(subject) if named && call.request.upstream.is_some() => format!("{} {}", short(&call.method), short(subject)),
+        Some(subject) if named && call.request.upstream.is_some() => {
+            format!("{} {}", short(&call.method), short(subject))
+        }
         _ => short(&call.method).to_owned(),
     }
 }

@@ -30,7 +30,8 @@ pub(super) struct Given {
 pub(super) fn read(environment: &Environment) -> Result<Given, String> {
     let get = |name: &str| environment.non_empty(name);
     let of_traces = |suffix: &str| {
-        let (traces, all) = (format!("OTEL_EXPORTER_OTLP_TRACES_{suffix}"), format!("OTEL_EXPORTER_OTLP_{suffix}"));
+        let (traces, all) =
+            (format!("OTEL_EXPORTER_OTLP_TRACES_{suffix}"), format!("OTEL_EXPORTER_OTLP_{suffix}"));
         get(&traces).map(|value| (traces, value)).or_else(|| get(&all).map(|value| (all, value)))
     };
     let is = |name: &str, word: &str| get(name).is_some_and(|value| value.eq_ignore_ascii_case(word));
@@ -59,12 +60,18 @@ pub(super) fn read(environment: &Environment) -> Result<Given, String> {
     }
     if let Some((name, headers)) = of_traces("HEADERS") {
         for (key, value) in pairs(headers) {
-            let (key, value) = header(&key, &value).ok_or_else(|| about(&name, "it holds what is no header"))?;
+            let (key, value) =
+                header(&key, &value).ok_or_else(|| about(&name, "it holds what is no header"))?;
             given.headers.insert(key, value);
         }
     }
     let number = |name: &str, value: &str| {
-        value.trim().parse::<u64>().ok().filter(|number| *number > 0).ok_or_else(|| about(name, "this is no number"))
+        value
+            .trim()
+            .parse::<u64>()
+            .ok()
+            .filter(|number| *number > 0)
+            .ok_or_else(|| about(name, "this is no number"))
     };
     if let Some((name, value)) = of_traces("TIMEOUT") {
         given.timeout = Some(Duration::from_millis(number(&name, value)?));
@@ -79,7 +86,9 @@ pub(super) fn read(environment: &Environment) -> Result<Given, String> {
     if let Some(word) = get("OTEL_TRACES_SAMPLER") {
         let sampler = sampler(word, get("OTEL_TRACES_SAMPLER_ARG"));
         given.sampling =
-            Some(sampler.ok_or_else(|| about("OTEL_TRACES_SAMPLER", "there is no such sampler, or its share is none"))?);
+            Some(sampler.ok_or_else(|| {
+                about("OTEL_TRACES_SAMPLER", "there is no such sampler, or its share is none")
+            })?);
     }
     Ok(given)
 }
@@ -147,7 +156,10 @@ mod tests {
             ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
         ])
         .unwrap();
-        assert_eq!((&given.headers["authorization"], &given.headers["x-tenant"]), (&"Basic a+b=".parse().unwrap(), &"acme".parse().unwrap()));
+        assert_eq!(
+            (&given.headers["authorization"], &given.headers["x-tenant"]),
+            (&"Basic a+b=".parse().unwrap(), &"acme".parse().unwrap())
+        );
         assert_eq!(given.resource["service.namespace"], "a,b");
         assert_eq!(given.sampling, Some(Sampling { ratio: 0.25, follow_caller: true }));
         assert_eq!(sampler("always_off", None), Some(Sampling { ratio: 0.0, follow_caller: false }));

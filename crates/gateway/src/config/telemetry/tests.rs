@@ -19,9 +19,13 @@ fn load(text: &str, variables: &[(&str, &str)]) -> Result<Settled, Errors> {
 #[test]
 fn nothing_is_sent_unless_somebody_says_where() {
     assert_eq!(load("telemetry: { service_name: edge, sample_ratio: 0.5 }", &[]).unwrap().telemetry, None);
-    let settled = load("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"), ("OTEL_SERVICE_NAME", "edge")]);
+    let settled =
+        load("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318"), ("OTEL_SERVICE_NAME", "edge")]);
     let telemetry = settled.unwrap().telemetry.unwrap();
-    assert_eq!((telemetry.url.as_str(), &*telemetry.resource["service.name"]), ("http://c:4318/v1/traces", "edge"));
+    assert_eq!(
+        (telemetry.url.as_str(), &*telemetry.resource["service.name"]),
+        ("http://c:4318/v1/traces", "edge")
+    );
     let off = [("OTEL_SDK_DISABLED", "true")];
     assert_eq!(load("telemetry: { otlp: { endpoint: 'http://c:4318' } }", &off).unwrap().telemetry, None);
 }
@@ -30,7 +34,8 @@ fn nothing_is_sent_unless_somebody_says_where() {
 fn the_example_of_the_guide_is_what_it_says() {
     let block = GUIDE.split("```yaml\n").find(|block| block.starts_with("telemetry:")).unwrap();
     let example = block.split("```").next().unwrap();
-    let variables = [("OTLP_TOKEN", "hunter2"), ("OTEL_SERVICE_NAME", "other"), ("OTEL_TRACES_SAMPLER", "always_off")];
+    let variables =
+        [("OTLP_TOKEN", "hunter2"), ("OTEL_SERVICE_NAME", "other"), ("OTEL_TRACES_SAMPLER", "always_off")];
     let telemetry = load(example, &variables).unwrap().telemetry.unwrap();
     assert_eq!(telemetry.url.as_str(), "http://127.0.0.1:4318/v1/traces");
     assert_eq!(&*telemetry.resource["service.name"], "mortise-edge", "the file is over variables");
@@ -45,7 +50,10 @@ fn errors_name_the_key_and_never_repeat_the_url() {
     for (text, key) in [
         ("telemetry: { otlp: { endpoint: 'ftp://hunter2/' } }", "telemetry.otlp.endpoint"),
         ("telemetry: { otlp: { endpoint: 'http://u:hunter2@h/' } }", "telemetry.otlp.endpoint"),
-        ("telemetry: { otlp: { endpoint: 'http://h', headers: { host: hunter2 } } }", "telemetry.otlp.headers.host"),
+        (
+            "telemetry: { otlp: { endpoint: 'http://h', headers: { host: hunter2 } } }",
+            "telemetry.otlp.headers.host",
+        ),
         ("telemetry: { otlp: { endpoint: 'http://h', protocol: grpc } }", "protocol"),
         ("telemetry: { sample_ratio: 1.5 }", "sample_ratio"),
     ] {
