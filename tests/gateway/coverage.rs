@@ -264,3 +264,48 @@ async fn binding_to_one_path_is_not_escaped_by_a_slash_at_its_end() {
         assert!(is_error(&met), "{path}: {met}");
     }
 }
+
+#[tokio::test]
+async fn required_guardrail_that_is_switched_off_while_running_is_a_hole_at_once() {
+    let upstream = upstream().await;
+    let stand = Setup::new()
+        .upstream("docs", &upstream)
+        .plugin("guard", plugins::noop(MCP_HOOKS))
+        .set(
+            "bindings",
+            json!([{ "plugin": "guard", "scope": { "tool": "echo" }, "required": ["tool_pre_invoke"] }]),
+        )
+        .start()
+        .await;
+    assert_eq!(report(&stand, "").await["complete"], true);
+    let patched =
+        stand.admin().at("/api/v1/plugins/guard").send("PATCH", Some(br#"{ "enabled": false }"#)).await;
+    assert_eq!(patched.status, 200, "{}", patched.text());
+
+    let off = report(&stand, "").await;
+
+    assert_eq!(holes(&off), ["guard echo tool_pre_invoke: its mode is disabled"]);
+    assert_eq!(at(&off, "tool", "echo", "tool_pre_invoke"), [""; 0]);
+}
+
+#[tokio::test]
+async fn places_that_an_app_may_not_use_are_left_out_for_it() {
+    let upstream = upstream().await;
+    upstream.set_list("resourceTemplates", vec![json!({ "uriTemplate": "file:///{path}", "name": "files" })]);
+    let stand = Setup::new()
+        .upstream("docs", &upstream)
+        .set("servers", json!({ "lab": {}, "prod": {} }))
+        .app("lab", "token-of-lab", json!({ "servers": ["lab"] }))
+        .plugin_with(
+            "guard",
+            plugins::noop(MCP_HOOKS),
+            json!({ "conditions": [{ "resources": ["file:///secret/*"] }] }),
+        )
+        .start()
+        .await;
+    let report = report_for(&stand.admin(), "?app=lab").await;
+    let items = report["items"].as_array().unwrap();
+    assert!(!items.is_empty() && items.iter().all(|item| item["server"] == "lab"), "{report:#}");
+    let template = through(&report, Some("lab"), "resource_template", "file:///{path}", "resource_pre_fetch");
+    assert_eq!(template, ["guard depends uri"]);
+}

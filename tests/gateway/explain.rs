@@ -100,6 +100,11 @@ async fn text_is_shown_where_the_configuration_says_so_but_for_secrets() {
         .set("explain", json!({ "show_text": true }))
         .upstream("docs", &upstream)
         .plugin("editor", editor)
+        .plugin_with(
+            "elsewhere",
+            plugins::noop(&[ToolPreInvoke::ID]),
+            json!({ "conditions": [{ "tools": ["x"] }] }),
+        )
         .start()
         .await;
 
@@ -117,6 +122,7 @@ async fn text_is_shown_where_the_configuration_says_so_but_for_secrets() {
         (&json!("old"), &json!("new"))
     );
     assert!(!call.to_string().contains("-key\""), "{call}");
+    assert_eq!(call["hooks"][0]["did_not_run"], json!([{ "plugin": "elsewhere", "why": "not_matched" }]));
 }
 
 #[tokio::test]

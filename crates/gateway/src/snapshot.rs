@@ -95,6 +95,7 @@ pub struct Snapshots {
 
 impl Snapshots {
     /// Begins with this one.
+    #[expect(clippy::needless_pass_by_value, reason = "who begins keeps none: copies stand with the workers")]
     pub fn new(first: Snapshot) -> Arc<Self> {
         let current = PerWorker::new(|| ArcSwap::from_pointee(first.clone()));
         Arc::new(Self { current, writing: Mutex::new(()) })

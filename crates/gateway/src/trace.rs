@@ -278,6 +278,13 @@ impl Observer for Call {
     }
 }
 
+/// Longest name of a method or thing that is kept, in bytes: a client chooses it.
+const LONGEST: usize = 512;
+
+fn bounded(name: &str) -> &str {
+    &name[..name.floor_char_boundary(LONGEST)]
+}
+
 /// What a request of the MCP surface says of itself while it is answered; on its end, dropped or not, it is said to the
 /// [`Call`].
 pub(crate) struct Followed {
@@ -294,7 +301,7 @@ impl Followed {
         use mortise_mcp::envelope::method as known;
         let method = match method {
             known::TOOLS_CALL => Cow::Borrowed(known::TOOLS_CALL),
-            other => Cow::Owned(other.to_owned()),
+            other => Cow::Owned(bounded(other).to_owned()),
         };
         let upstream_began = OnceLock::new();
         Self { following, method, subject: None, verdict: None, upstream: 0.into(), upstream_began }
@@ -302,7 +309,7 @@ impl Followed {
 
     /// Says what it is about.
     pub(crate) fn about(&mut self, subject: &str) {
-        self.subject = Some(subject.into());
+        self.subject = Some(bounded(subject).into());
     }
 
     /// Says what it came to.

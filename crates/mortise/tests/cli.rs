@@ -484,7 +484,10 @@ fn plugins_of_a_running_gateway_are_changed_shown_and_left_to_their_configuratio
     for asked in [vec![], vec!["--url", "local"]] {
         let with = |words: &[&'static str]| [words, &asked].concat();
         let list = stage.run(&with(&["plugins", "list"])).expect(0).out;
-        assert!(list.contains("pii: override by command line: mode permissive (configured: enforce)"), "{list}");
+        assert!(
+            list.contains("pii: override by command line: mode permissive (configured: enforce)"),
+            "{list}"
+        );
         let shown = stage.run(&with(&["plugins", "show", "pii", "--format", "json"])).expect(0).json();
         assert_eq!(shown["override"]["config"], json!({ "detect_ssn": false, "detect_email": false }));
         assert_eq!((&shown["mode"], &shown["configured"]["mode"]), (&json!("permissive"), &json!("enforce")));

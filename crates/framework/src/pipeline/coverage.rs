@@ -14,7 +14,7 @@ pub mod holes;
 mod tests;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, HashSet},
     sync::Arc,
 };
 
@@ -195,12 +195,12 @@ impl<'a> Survey<'a> {
         let Some(chain) = self.pipelines.chain(hook) else { return Vec::new() };
         let asked = Asked::of(item);
         let facts = asked.facts(item, self.who_at(hook, self.who));
-        let mut first: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut told: HashSet<&str> = HashSet::new();
         let mut standings: Vec<Standing> = Vec::new();
         for step in chain.steps() {
             let name = &*step.instance.name;
             // Bindings of one plugin exclude each other: it is told once, where it runs first.
-            if first.contains_key(name) || !step.may_apply(&facts) {
+            if told.contains(name) || !step.may_apply(&facts) {
                 continue;
             }
             let Some(plugin) = self.plugins.get(name) else { continue };
@@ -208,7 +208,7 @@ impl<'a> Survey<'a> {
             if matches!(runs, Runs::Never(_)) {
                 continue;
             }
-            first.insert(name, standings.len());
+            told.insert(name);
             let streams = chain.spec.family == Family::Llm;
             standings.push(Standing {
                 plugin: step.instance.name.clone(),
@@ -256,7 +256,9 @@ impl<'a> Survey<'a> {
             let step = self.step(plugin, hook, Some(binding));
             let mode = binding.mode.unwrap_or(entry.mode);
             let off = || match binding.mode {
-                Some(Mode::Disabled) => format!("bindings[{at}] switches it off here"),
+                Some(Mode::Disabled) if entry.mode != Mode::Disabled => {
+                    format!("bindings[{at}] switches it off here")
+                }
                 _ => "its mode is disabled".to_owned(),
             };
             outcomes.add(

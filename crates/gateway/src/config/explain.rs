@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExplainConfig {
-    /// How many of the last calls are kept. 0 keeps none, and calls are not followed. Default 1,000.
-    #[schemars(range(max = 1_000_000))]
+    /// How many of the last calls are kept, each about a kilobyte beside its payloads. 0 keeps none, and calls are not
+    /// followed. Default 1,000.
+    #[schemars(range(max = 100_000))]
     pub keep: usize,
     /// Most bytes of payloads that are kept with them; past that fewer calls are kept. Payloads are kept only where a
     /// plugin changed them. Default 16,777,216 (16 MiB).

@@ -49,6 +49,9 @@ pub(crate) async fn call(inbound: &mut Inbound) -> Answer {
     let guarded =
         pipelines.chain(ToolPreInvoke::ID).is_some() || pipelines.chain(ToolPostInvoke::ID).is_some();
     if !guarded {
+        if inbound.followed.is_some() {
+            inbound.about(at, &original, &call.name);
+        }
         let renamed = (*original != *call.name).then_some(&*original);
         let params = match renamed.map(|name| call.rewrite(Some(name), None)).transpose() {
             Ok(rewritten) => rewritten.unwrap_or_else(|| params.clone()),

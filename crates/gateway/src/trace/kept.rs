@@ -17,6 +17,9 @@ use crate::config::ExplainConfig;
 /// What a payload that came over the network may hold on to beside itself: the buffer it was read into.
 const BUFFER: usize = 8 << 10;
 
+/// Calls that are looked at under one lock.
+const PIECE: usize = 256;
+
 /// The ring.
 #[derive(Default)]
 pub(super) struct Kept(Mutex<Ring>);
@@ -25,18 +28,21 @@ pub(super) struct Kept(Mutex<Ring>);
 struct Ring {
     calls: VecDeque<(Arc<FinishedCall>, usize)>,
     bytes: usize,
+    /// How many have been kept so far: the number of the one that comes next.
+    next: u64,
 }
 
 impl Kept {
     /// Keeps a call, and lets go of the oldest past the bounds.
     pub(super) fn keep(&self, mut call: FinishedCall, bounds: ExplainConfig) {
-        let bytes = without_the_unchanged(&mut call);
+        let bytes = without_the_unneeded(&mut call, bounds.show_text);
         let call = Arc::new(call);
         let mut gone: Option<Arc<FinishedCall>> = None;
         let mut more: Vec<Arc<FinishedCall>> = Vec::new();
         {
             let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             ring.bytes += bytes;
+            ring.next += 1;
             ring.calls.push_back((call, bytes));
             // A single call over the bound is kept nevertheless: it is the one that is asked for.
             while ring.calls.len() > bounds.keep || (ring.bytes > bounds.max_bytes && ring.calls.len() > 1) {
@@ -50,17 +56,32 @@ impl Kept {
         drop((gone, more));
     }
 
-    /// All of them, the newest first.
+    /// All of them, the newest first. Taken piece by piece: whoever looks holds up no call.
     pub(super) fn all(&self) -> Vec<Arc<FinishedCall>> {
-        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.calls.iter().rev().map(|(call, _)| call.clone()).collect()
+        let (mut all, mut before) = (Vec::new(), u64::MAX);
+        loop {
+            let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let first = ring.next - ring.calls.len() as u64;
+            before = before.min(ring.next);
+            let end = usize::try_from(before.saturating_sub(first)).unwrap_or(0);
+            let start = end.saturating_sub(PIECE);
+            all.extend(ring.calls.range(start..end).rev().map(|(call, _)| call.clone()));
+            before = first + start as u64;
+            if start == 0 {
+                return all;
+            }
+        }
     }
 }
 
-/// Lets go of payloads that nobody changed; gives the bytes of the others.
-fn without_the_unchanged(call: &mut FinishedCall) -> usize {
+/// Lets go of payloads that nobody changed and of words that nobody will be shown; gives the bytes of the others.
+fn without_the_unneeded(call: &mut FinishedCall, show_text: bool) -> usize {
     let mut bytes = 0;
     for run in &mut call.happened.runs {
+        if let Some(blocked) = run.blocked.as_mut().filter(|_| !show_text) {
+            blocked.violation.details.clear();
+            blocked.violation.description = String::new();
+        }
         if run.changes.is_empty() {
             run.payload = None;
         } else {

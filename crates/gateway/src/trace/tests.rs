@@ -1,7 +1,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use mortise_framework::Framework;
-use mortise_plugin_api::Caller;
+use mortise_framework::{Framework, HookRun, pipeline::trace::Changed};
+use mortise_plugin_api::{
+    Caller, End, Hook, Json, Revision,
+    hooks::{ToolPreInvoke, tool::ToolPreInvokePayload},
+};
 
 use super::{
     recording::{NotRecorded, Wanted},
@@ -39,6 +42,28 @@ fn end(call: &Call) {
     call.ended(Happened { runs: [].into_iter().collect(), names: framework.pipelines().names().clone() });
 }
 
+fn payload(bytes: usize) -> Arc<Revision> {
+    let args = Json::from(serde_json::Value::from("x".repeat(bytes)));
+    Revision::new(Box::new(ToolPreInvokePayload { name: "echo".into(), args, headers: None }))
+}
+
+/// Ends a call at whose one hook a payload of so many bytes came in, and was changed or not.
+fn end_with(call: &Call, bytes: usize, changed: bool) {
+    let framework = Framework::builder().build();
+    let run = HookRun {
+        hook: ToolPreInvoke::ID,
+        began: Instant::now(),
+        took: Duration::ZERO,
+        end: End::Ok,
+        payload: Some(payload(bytes)),
+        executions: [].into_iter().collect(),
+        changes: changed.then(|| Changed { execution: 0, revision: payload(1) }).into_iter().collect(),
+        blocked: None,
+        finished: true,
+    };
+    call.ended(Happened { runs: [run].into_iter().collect(), names: framework.pipelines().names().clone() });
+}
+
 fn ids(calls: &Calls) -> Vec<String> {
     calls.last().iter().map(|call| call.request.id.to_string()).collect()
 }
@@ -56,6 +81,35 @@ fn the_last_calls_are_kept_and_no_more() {
     assert_eq!(ids(&calls), ["f"], "a smaller bound holds at once");
     end(&call(&calls, "g", ExplainConfig { keep: 0, ..explain }));
     assert_eq!(ids(&calls), ["f"], "calls of which none is to be kept are not");
+}
+
+#[test]
+fn bytes_of_payloads_are_bounded_and_those_nobody_changed_are_not_kept() {
+    let calls = Arc::new(Calls::default());
+    let explain = ExplainConfig { keep: 100, max_bytes: 100_000, ..ExplainConfig::default() };
+    for id in ["a", "b", "c"] {
+        end_with(&call(&calls, id, explain), 1 << 20, false);
+    }
+    assert_eq!(ids(&calls), ["c", "b", "a"], "what was not changed takes no room");
+    assert!(calls.last().iter().all(|call| call.happened.runs[0].payload.is_none()));
+    for id in ["d", "e"] {
+        end_with(&call(&calls, id, explain), 60_000, true);
+    }
+    assert_eq!(ids(&calls), ["e"]);
+    assert!(calls.last()[0].happened.runs[0].change(0).is_some());
+    end_with(&call(&calls, "f", explain), 1 << 20, true);
+    assert_eq!(ids(&calls), ["f"], "one that is larger than all room is the one that is asked for");
+}
+
+#[test]
+fn many_calls_come_back_whole_and_in_order() {
+    let calls = Arc::new(Calls::default());
+    let explain = ExplainConfig { keep: 700, ..ExplainConfig::default() };
+    for n in 0..1000 {
+        end(&call(&calls, &n.to_string(), explain));
+    }
+    let expected: Vec<String> = (300..1000).rev().map(|n| n.to_string()).collect();
+    assert_eq!(ids(&calls), expected);
 }
 
 #[test]

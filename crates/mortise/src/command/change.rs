@@ -45,8 +45,7 @@ pub(super) fn set(args: &SetArgs, assembly: &Assembly, output: &mut Output) -> a
     if body.is_empty() {
         bail!("nothing to set: give --mode, --priority, KEY=VALUE or --from FILE");
     }
-    let sent =
-        send(&args.source, Method::PATCH, &plugin_path(&args.name, ""), Some(&body.into()), assembly);
+    let sent = send(&args.source, Method::PATCH, &plugin_path(&args.name, ""), Some(&body.into()), assembly);
     tell_outcome(sent, args.source.format, output)
 }
 
@@ -84,7 +83,8 @@ fn config(args: &SetArgs) -> Result<Map<String, Value>, NotSettled> {
     if let Some(file) = &args.from {
         let text = read(file).and_then(|text| String::from_utf8(text).context("this is no text"));
         let text = text.map_err(NotSettled::Other)?;
-        config = Node::parse(&file.display().to_string(), &text).map_err(mortise_framework::config::Errors::from)?;
+        config = Node::parse(&file.display().to_string(), &text)
+            .map_err(mortise_framework::config::Errors::from)?;
         if config.as_map().is_none() {
             return Err(NotSettled::Other(anyhow!("{} holds no keys", file.display())));
         }

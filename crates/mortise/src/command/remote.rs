@@ -143,10 +143,10 @@ fn within(
 
 /// A page of the management surface as it came, for what is no JSON.
 pub(super) fn fetch(remote: &Remote, path: &str) -> anyhow::Result<Response<Bytes>> {
-    let answer = block_on(async {
-        tokio::time::timeout(PATIENCE, raw(remote, Method::GET, path, None)).await
-    })?;
-    let answer = answer.map_err(|_| anyhow!("{} did not answer within {} s", remote.url, PATIENCE.as_secs()))??;
+    let answer =
+        block_on(async { tokio::time::timeout(PATIENCE, raw(remote, Method::GET, path, None)).await })?;
+    let answer =
+        answer.map_err(|_| anyhow!("{} did not answer within {} s", remote.url, PATIENCE.as_secs()))??;
     if !answer.status().is_success() {
         let problem: Value = serde_json::from_slice(answer.body()).unwrap_or_default();
         let reason = problem["detail"].as_str().unwrap_or("no reason given");

@@ -20,8 +20,7 @@ use super::{NotSettled, options};
 use crate::{
     Assembly, Exit,
     cli::{LogFormat, ServeArgs},
-    masking,
-    logging,
+    logging, masking,
     output::Output,
 };
 

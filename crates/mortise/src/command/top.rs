@@ -76,9 +76,8 @@ fn look(remote: &Remote, started: Instant) -> anyhow::Result<Sample> {
 
 /// Lines and columns of the terminal.
 fn size() -> (usize, usize) {
-    let asked = rustix::termios::tcgetwinsize(io::stdout()).ok();
-    let known = asked.filter(|size| size.ws_row > 0 && size.ws_col > 0);
-    known.map_or(USUAL, |size| (size.ws_row.into(), size.ws_col.into()))
+    let known = terminal_size::terminal_size();
+    known.map_or(USUAL, |(columns, rows)| (rows.0.into(), columns.0.into()))
 }
 
 /// Writes lines over what is on the terminal, and clears what is left of it.

@@ -1,7 +1,7 @@
 //! What is known of calls that nobody has made yet, and what follows from it.
 //!
-//! A [`Truth`] has a third value beside yes and no, which names what it depends on. Scopes and conditions judge
-//! [`Facts`] by the rules by which they match calls; a property test holds the two together: whatever is filled in for
+//! A `Truth` has a third value beside yes and no, which names what it depends on. Scopes and conditions judge
+//! `Facts` by the rules by which they match calls; a property test holds the two together: whatever is filled in for
 //! what is not known, a yes stays a yes and a no a no.
 
 use std::{ops::BitOr, sync::Arc};
