@@ -22,8 +22,8 @@ use std::{
 };
 
 use mortise_plugin_api::{
-    Answer, Call, Context, Fut, HookId, HookSpec, HookTable, Init, Needs, Outcome, Part, Plugin,
-    PluginError, Wire,
+    Answer, Call, Context, Fut, HookId, HookSpec, HookTable, Init, Needs, Outcome, Part, Plugin, PluginError,
+    Wire,
     wire::{WireContext, WireResult},
 };
 use serde::Deserialize;
