@@ -1,6 +1,6 @@
 //! What became of calls, for whoever wants to know: the explanations that are kept, recordings, spans.
 //!
-//! A [`Call`] follows one request from the edge to its end and gathers what is known of it; what happens at hooks is
+//! A `Call` follows one request from the edge to its end and gathers what is known of it; what happens at hooks is
 //! gathered beside it by the framework's [`Trace`]. When the request is over, whichever way, and its last post hook has
 //! run, both come together as a [`FinishedCall`], which is shown to every [`CallObserver`] and then kept for explanations.
 //!

@@ -88,8 +88,9 @@ impl Sweep<'_> {
         }
         let mut places = Places { runs, long, at, colons: masks.colon };
         if !self.source.plain {
-            // One run alone is looked at closely as fast.
-            if runs & runs.wrapping_sub(1) != 0 {
+            // One run alone is looked at closely as fast; in the few bytes of a short text, two are.
+            let few = if N < BLOCK { 2 } else { 1 };
+            if runs.count_ones() > few {
                 places.runs &= !surely_nothing(block, masks.digit, runs, first, last);
             }
             places.colons = likely_colons(&masks, keys, first, last);
@@ -339,7 +340,7 @@ const fn run_in_block(digit: u64, start: u32) -> usize {
 }
 
 /// Whether the few digits from `i` to `end` are surely nothing by what stands around them: parts of times, items of
-/// lists, values in JSON. Only dismisses what [`Sweep::digits`] would find nothing in, but at once.
+/// lists, values in JSON, the end of a text. Only dismisses what [`Sweep::digits`] would find nothing in, but at once.
 #[inline]
 fn is_mere_number(bytes: &[u8], i: usize, end: usize) -> bool {
     let before = prev(bytes, i);
@@ -348,9 +349,9 @@ fn is_mere_number(bytes: &[u8], i: usize, end: usize) -> bool {
     if len > 4 || opens {
         return false;
     }
-    match byte(bytes, end) {
-        b':' | b'"' | b']' | b'}' => true,
-        b',' => byte(bytes, end + 1) != b' ',
+    match bytes.get(end) {
+        None | Some(b':' | b'"' | b']' | b'}') => true,
+        Some(b',') => byte(bytes, end + 1) != b' ',
         _ => false,
     }
 }

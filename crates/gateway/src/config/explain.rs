@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExplainConfig {
-    /// How many of the last calls are kept, each about a kilobyte beside its payloads. 0 keeps none, and calls are not
-    /// followed. Default 1,000.
+    /// How many of the last calls are kept at which something happened (a plugin changed or blocked, an error), each about
+    /// a kilobyte beside its payloads; of those that passed untouched, each worker keeps an eighth, and never fewer than
+    /// 64 of so many. 0 keeps none, and calls are not followed. Default 1,000.
     #[schemars(range(max = 100_000))]
     pub keep: usize,
     /// Most bytes of payloads that are kept with them; past that fewer calls are kept. Payloads are kept only where a

@@ -211,9 +211,10 @@ impl Surface {
             context: post.context,
         };
         let name = asked.method;
-        in_place::boxed(|| async move {
+        Box::pin(async move {
             let started = Instant::now();
-            let answer = dispatch::answer(&mut inbound, &name).await;
+            // Two references are all there is to write of it at first: it is not made elsewhere and then moved.
+            let answer = in_place::boxed(|| dispatch::answer(&mut inbound, &name)).await;
             let tally = match answer.verdict {
                 Verdict::Ok => Tally::Ok,
                 Verdict::Blocked => Tally::Blocked,

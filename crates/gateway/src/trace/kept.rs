@@ -1,17 +1,27 @@
-//! The last calls: a ring, bounded by their number and by the bytes of payloads they hold.
+//! The last calls, in rings bounded by their number and by the bytes of payloads they hold.
 //!
-//! One short lock for all workers: it is held for the time it takes to move two pointers, which calls pay once. What
-//! falls out is freed outside of it. Of payloads only those are kept that a plugin changed, as they would otherwise
-//! keep the buffers of whole requests alive for nothing.
+//! Calls at which something happened are few, and what is asked for: all workers share a ring of them. Calls that passed
+//! untouched are many. They have shorter rings, one for each worker, for two reasons: they do not push the others out,
+//! and what falls out of such a ring was put there shortly before by the same thread, so that freeing it touches no
+//! memory that has long left the caches.
+//!
+//! A ring's lock is held for the time it takes to move two pointers; what falls out is freed outside of it. Of payloads
+//! only those are kept that a plugin changed, as they would otherwise keep the buffers of whole requests alive for
+//! nothing.
 
 use std::{
+    cmp::Reverse,
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
-use mortise_framework::pipeline::trace::payload_bytes;
+use mortise_framework::pipeline::{outcome::Status, trace::payload_bytes};
+use mortise_mcp_transport::workers::PerWorker;
 
-use super::FinishedCall;
+use super::{CallOutcome, FinishedCall};
 use crate::config::ExplainConfig;
 
 /// What a payload that came over the network may hold on to beside itself: the buffer it was read into.
@@ -20,12 +30,23 @@ const BUFFER: usize = 8 << 10;
 /// Calls that are looked at under one lock.
 const PIECE: usize = 256;
 
-/// The ring.
+/// Untouched calls each worker keeps at least, where so many are to be kept at all.
+const UNTOUCHED: usize = 64;
+
+/// The last calls.
 #[derive(Default)]
-pub(super) struct Kept(Mutex<Ring>);
+pub(super) struct Kept {
+    notable: Ring,
+    untouched: PerWorker<Ring>,
+    /// How many are to be kept, as the last call knew it.
+    keep: AtomicUsize,
+}
 
 #[derive(Default)]
-struct Ring {
+struct Ring(Mutex<Calls>);
+
+#[derive(Default)]
+struct Calls {
     calls: VecDeque<(Arc<FinishedCall>, usize)>,
     bytes: usize,
     /// How many have been kept so far: the number of the one that comes next.
@@ -35,7 +56,31 @@ struct Ring {
 impl Kept {
     /// Keeps a call, and lets go of the oldest past the bounds.
     pub(super) fn keep(&self, mut call: FinishedCall, bounds: ExplainConfig) {
+        // Read first, as nearly always there is nothing to write and all workers look here.
+        if self.keep.load(Relaxed) != bounds.keep {
+            self.keep.store(bounds.keep, Relaxed);
+        }
         let bytes = without_the_unneeded(&mut call, bounds.show_text);
+        if is_notable(&call) {
+            self.notable.push(call, bytes, bounds.keep, bounds.max_bytes);
+        } else {
+            let most = (bounds.keep / 8).max(UNTOUCHED).min(bounds.keep);
+            self.untouched.own().push(call, bytes, most, bounds.max_bytes);
+        }
+    }
+
+    /// All of them, the newest first.
+    pub(super) fn all(&self) -> Vec<Arc<FinishedCall>> {
+        let rings = std::iter::once(&self.notable).chain(self.untouched.all());
+        let mut all: Vec<_> = rings.flat_map(Ring::all).collect();
+        all.sort_by_key(|call| Reverse(call.began + call.took));
+        all.truncate(self.keep.load(Relaxed));
+        all
+    }
+}
+
+impl Ring {
+    fn push(&self, call: FinishedCall, bytes: usize, most: usize, most_bytes: usize) {
         let call = Arc::new(call);
         let mut gone: Option<Arc<FinishedCall>> = None;
         let mut more: Vec<Arc<FinishedCall>> = Vec::new();
@@ -45,7 +90,7 @@ impl Kept {
             ring.next += 1;
             ring.calls.push_back((call, bytes));
             // A single call over the bound is kept nevertheless: it is the one that is asked for.
-            while ring.calls.len() > bounds.keep || (ring.bytes > bounds.max_bytes && ring.calls.len() > 1) {
+            while ring.calls.len() > most || (ring.bytes > most_bytes && ring.calls.len() > 1) {
                 let Some((oldest, bytes)) = ring.calls.pop_front() else { break };
                 ring.bytes -= bytes;
                 if let Some(one_more) = gone.replace(oldest) {
@@ -57,7 +102,7 @@ impl Kept {
     }
 
     /// All of them, the newest first. Taken piece by piece: whoever looks holds up no call.
-    pub(super) fn all(&self) -> Vec<Arc<FinishedCall>> {
+    fn all(&self) -> Vec<Arc<FinishedCall>> {
         let (mut all, mut before) = (Vec::new(), u64::MAX);
         loop {
             let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,6 +117,17 @@ impl Kept {
             }
         }
     }
+}
+
+/// Whether something happened that somebody may ask about: anything but an answer that no plugin had a part in.
+fn is_notable(call: &FinishedCall) -> bool {
+    call.outcome != CallOutcome::Ok
+        || call.happened.runs.iter().any(|run| {
+            !run.finished
+                || !run.changes.is_empty()
+                || run.blocked.is_some()
+                || run.executions.iter().any(|execution| execution.status != Status::Pass)
+        })
 }
 
 /// Lets go of payloads that nobody changed and of words that nobody will be shown; gives the bytes of the others.
@@ -93,7 +149,6 @@ fn without_the_unneeded(call: &mut FinishedCall, show_text: bool) -> usize {
 
 impl std::fmt::Debug for Kept {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        write!(f, "{} calls with {} bytes", ring.calls.len(), ring.bytes)
+        write!(f, "{} calls", self.all().len())
     }
 }

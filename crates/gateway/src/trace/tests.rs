@@ -95,10 +95,10 @@ fn bytes_of_payloads_are_bounded_and_those_nobody_changed_are_not_kept() {
     for id in ["d", "e"] {
         end_with(&call(&calls, id, explain), 60_000, true);
     }
-    assert_eq!(ids(&calls), ["e"]);
+    assert_eq!(ids(&calls), ["e", "c", "b", "a"], "those that hold nothing make no room for others");
     assert!(calls.last()[0].happened.runs[0].change(0).is_some());
     end_with(&call(&calls, "f", explain), 1 << 20, true);
-    assert_eq!(ids(&calls), ["f"], "one that is larger than all room is the one that is asked for");
+    assert_eq!(ids(&calls)[..2], ["f", "c"], "one that is larger than all room is the one that is asked for");
 }
 
 #[test]
@@ -106,10 +106,22 @@ fn many_calls_come_back_whole_and_in_order() {
     let calls = Arc::new(Calls::default());
     let explain = ExplainConfig { keep: 700, ..ExplainConfig::default() };
     for n in 0..1000 {
-        end(&call(&calls, &n.to_string(), explain));
+        end_with(&call(&calls, &n.to_string(), explain), 1, true);
     }
     let expected: Vec<String> = (300..1000).rev().map(|n| n.to_string()).collect();
     assert_eq!(ids(&calls), expected);
+}
+
+#[test]
+fn calls_that_passed_untouched_push_no_others_out() {
+    let calls = Arc::new(Calls::default());
+    let explain = ExplainConfig { keep: 800, ..ExplainConfig::default() };
+    end_with(&call(&calls, "changed", explain), 1, true);
+    for n in 0..1000 {
+        end(&call(&calls, &n.to_string(), explain));
+    }
+    let kept = ids(&calls);
+    assert_eq!((kept.len(), &*kept[0], &*kept[99], &*kept[100]), (101, "999", "900", "changed"));
 }
 
 #[test]
