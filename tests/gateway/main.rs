@@ -28,3 +28,4 @@ mod sessions;
 mod spans;
 mod statistics;
 mod unavailable;
+mod watched;

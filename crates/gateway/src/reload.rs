@@ -41,7 +41,7 @@ use crate::{
 };
 use apply::{InForce, Seen, watches};
 
-/// How long a change waits for the one before it.
+/// How long a change waits for the one before it, unless it says so.
 const TURN_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What wants a change.
@@ -55,13 +55,15 @@ pub struct Trigger {
     pub plugin: Option<String>,
     /// Nothing is read anew; this is changed of what is overridden.
     pub patch: Option<Patch>,
+    /// How long it waits for the change before it; a minute unless set.
+    pub patience: Duration,
 }
 
 impl Trigger {
     /// A change of everything.
     #[must_use]
     pub fn new(source: Source, who: impl Into<String>) -> Self {
-        Self { source, who: who.into(), plugin: None, patch: None }
+        Self { source, who: who.into(), plugin: None, patch: None, patience: TURN_PATIENCE }
     }
 
     /// A change of what is overridden.
@@ -107,8 +109,14 @@ pub enum Refused {
     /// What is overridden cannot be kept, and so is not changed.
     #[error("the overrides cannot be kept: {0}")]
     NotKept(String),
+    /// Files of the configuration that held something hold nothing any more, and nobody asked for a reload.
+    #[error(
+        "{} {} nothing any more: put the configuration back, or run `mortise reload` where it is meant so",
+        .0.join(", "), if .0.len() == 1 { "holds" } else { "hold" }
+    )]
+    Emptied(Vec<String>),
     /// Another change takes too long.
-    #[error("another change of the configuration has been under way for more than {} s", TURN_PATIENCE.as_secs())]
+    #[error("another change of the configuration has been under way for too long")]
     Busy,
     /// The change did not come to its end.
     #[error("the change was not finished: {0}")]
@@ -223,6 +231,11 @@ impl Reloader {
         work.await.unwrap_or_else(|error| Err(Refused::Broken(error.to_string())))
     }
 
+    /// Refuses a change before anything is read.
+    async fn refuse(&self, trigger: &Trigger, refused: Refused) {
+        self.tell(trigger, &Err(refused), Duration::ZERO).await;
+    }
+
     /// Why the last change was refused, if it was.
     pub fn refused(&self) -> Option<Refused> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -258,8 +271,13 @@ impl Reloader {
     }
 
     async fn change(self: &Arc<Self>, trigger: Trigger) -> Result<Report, Refused> {
-        let turn = tokio::time::timeout(TURN_PATIENCE, self.in_force.lock()).await;
-        let Ok(mut in_force) = turn else { return Err(Refused::Busy) };
+        let asked = Instant::now();
+        let turn = tokio::time::timeout(trigger.patience, self.in_force.lock()).await;
+        let Ok(mut in_force) = turn else {
+            let refused = Err(Refused::Busy);
+            self.tell(&trigger, &refused, asked.elapsed()).await;
+            return refused;
+        };
         if self.closing.is_cancelled() {
             return Err(Refused::Broken("the gateway is ending".to_owned()));
         }
@@ -323,8 +341,9 @@ impl Reloader {
             }
         }
         self.metrics.add(outcome);
-        // Asking for a plugin that is not there says nothing about the configuration, nor does what was to be laid over.
-        if trigger.patch.is_none() && !matches!(result, Err(Refused::NoSuchPlugin(_))) {
+        // Neither says anything about the configuration, nor does what was to be laid over.
+        let says_nothing = matches!(result, Err(Refused::NoSuchPlugin(_) | Refused::Busy));
+        if trigger.patch.is_none() && !says_nothing {
             *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
         }
         self.note(entry).await;

@@ -45,34 +45,47 @@ impl LookedAt {
     /// What all of them hold now: something else when a file changes, comes or goes. Reads them all.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        self.digests(|file, digest| {
+        self.digests(|file| {
             let mut bytes = Vec::new();
             let read =
                 std::fs::File::open(file).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
-            (read.is_ok(), bytes).hash(digest);
+            holding(read.is_ok(), &bytes)
         })
+    }
+
+    /// Files that held something `before` and hold nothing `now`: they are empty or gone. One that a pattern of an
+    /// include finds may go, as others come.
+    #[must_use]
+    pub fn emptied(&self, before: &Fingerprint, now: &Fingerprint) -> Vec<String> {
+        let (gone, empty) = (holding(false, &[]), holding(true, &[]));
+        let included = |file: &Path| {
+            let matches = |pattern: &String| glob::Pattern::new(pattern).is_ok_and(|p| p.matches_path(file));
+            self.patterns.iter().any(matches)
+        };
+        let emptied = self.files.iter().filter(|file| {
+            let held = before.0.get(*file).is_some_and(|held| ![gone, empty].contains(held));
+            match now.0.get(*file) {
+                Some(now) => held && (*now == empty || *now == gone && !included(file)),
+                None => false,
+            }
+        });
+        emptied.map(|file| file.display().to_string()).collect()
     }
 
     /// The same by size and time of change, without reading them: for looking often.
     #[must_use]
     pub fn stamp(&self) -> Fingerprint {
-        self.digests(|file, digest| {
+        self.digests(|file| {
             let about = std::fs::metadata(file).ok();
-            about.map(|about| (about.len(), about.modified().ok())).hash(digest);
+            digest(&about.map(|about| (about.len(), about.modified().ok())))
         })
     }
 
-    fn digests(&self, add: impl Fn(&Path, &mut DefaultHasher)) -> Fingerprint {
-        let files = self.files.iter().map(|file| {
-            let mut digest = DefaultHasher::new();
-            add(file, &mut digest);
-            (file.clone(), digest.finish())
-        });
+    fn digests(&self, of: impl Fn(&Path) -> u64) -> Fingerprint {
+        let files = self.files.iter().map(|file| (file.clone(), of(file)));
         let patterns = self.patterns.iter().map(|pattern| {
-            let mut digest = DefaultHasher::new();
             let found = glob::glob(pattern).into_iter().flatten().flatten();
-            found.collect::<BTreeSet<_>>().hash(&mut digest);
-            (PathBuf::from(pattern), digest.finish())
+            (PathBuf::from(pattern), digest(&found.collect::<BTreeSet<_>>()))
         });
         Fingerprint(files.chain(patterns).collect())
     }
@@ -95,6 +108,17 @@ impl LookedAt {
             .map(|folder| if folder.as_os_str().is_empty() { ".".into() } else { folder })
             .collect()
     }
+}
+
+/// The number for a file that could be read or not, and held this.
+fn holding(read: bool, bytes: &[u8]) -> u64 {
+    digest(&(read, bytes))
+}
+
+fn digest(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Adds the folder of every name on the way to `path` that is a link, and that of the last.
@@ -198,6 +222,30 @@ mod tests {
         assert_ne!(with_part, before);
         std::fs::remove_file(&path).unwrap();
         assert_ne!(noted.fingerprint(), with_part);
+    }
+
+    #[test]
+    fn files_that_came_to_hold_nothing_are_told_from_those_that_never_did() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        std::fs::write(at("a.yaml"), "include: ['*.part']").unwrap();
+        std::fs::write(at("b.part"), "{}").unwrap();
+        let noted = LookedAt {
+            files: [at("a.yaml"), at("b.part"), at("missing.yaml")].into(),
+            patterns: [at("*.part").display().to_string()].into(),
+        };
+        let before = noted.fingerprint();
+        let emptied = || noted.emptied(&before, &noted.fingerprint());
+        std::fs::write(at("missing.yaml"), "").unwrap();
+        std::fs::remove_file(at("b.part")).unwrap();
+        assert_eq!(emptied(), Vec::<String>::new(), "what was included may go");
+        std::fs::write(at("b.part"), "").unwrap();
+        assert_eq!(emptied(), [at("b.part").display().to_string()]);
+        std::fs::write(at("a.yaml"), "").unwrap();
+        assert_eq!(emptied().len(), 2);
+        std::fs::remove_file(at("a.yaml")).unwrap();
+        assert_eq!(emptied().len(), 2);
+        assert_eq!(noted.emptied(&noted.fingerprint(), &noted.fingerprint()), Vec::<String>::new());
     }
 
     #[test]

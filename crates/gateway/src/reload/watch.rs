@@ -4,22 +4,27 @@
 //! a mounted configuration map changes by a link above it. So every hint leads to the same question, whether the files
 //! now hold something else than what was read last; and since that question is cheap, it is asked now and then without
 //! a hint too, for network file systems that give none. Where the system watches nothing, this is what is left.
+//!
+//! Nobody has asked for what is done here, so it is done with care: a file that is still being written is waited for,
+//! where the system tells, and one that has become empty or is gone is refused, not taken for a configuration without
+//! plugins.
 
 use std::{
     collections::BTreeSet,
+    ffi::OsString,
     path::PathBuf,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use mortise_framework::config::looked_at::Fingerprint;
+use mortise_framework::config::looked_at::{Fingerprint, LookedAt};
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher,
-    event::{AccessKind, AccessMode},
+    event::{AccessKind, AccessMode, ModifyKind},
 };
 use tokio::sync::mpsc;
 
-use super::{Reloader, Trigger};
+use super::{Refused, Reloader, Trigger, apply::Seen};
 use crate::history::Source;
 
 /// How long nothing may happen before a change counts as finished: editors write in several steps.
@@ -28,15 +33,64 @@ const QUIET: Duration = Duration::from_millis(100);
 /// How long a change may go on before it is looked at nevertheless.
 const LONGEST_BURST: Duration = Duration::from_secs(2);
 
+/// How long a file may stay open for writing before it is looked at nevertheless.
+const LONGEST_WRITE: Duration = Duration::from_secs(10);
+
 /// How often is looked without a hint.
 const NOW_AND_THEN: Duration = Duration::from_secs(10);
 
 /// The same where the system does not watch all folders.
 const WITHOUT_HINTS: Duration = Duration::from_secs(2);
 
+/// Files of the configuration that somebody has begun to write and not closed yet.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Names>>);
+
+#[derive(Default)]
+struct Names {
+    /// Names of all files of the configuration: what else is written in their folders is no business of ours.
+    ours: BTreeSet<OsString>,
+    open: BTreeSet<PathBuf>,
+}
+
+impl Written {
+    fn names(&self) -> MutexGuard<'_, Names> {
+        // Each critical section leaves the sets whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of an event. Only Linux tells when a file is closed.
+    fn note(&self, event: &notify::Event) {
+        if !cfg!(target_os = "linux") {
+            return;
+        }
+        let mut names = self.names();
+        for path in &event.paths {
+            match event.kind {
+                EventKind::Modify(ModifyKind::Data(_)) => {
+                    if path.file_name().is_some_and(|name| names.ours.contains(name)) {
+                        names.open.insert(path.clone());
+                    }
+                }
+                EventKind::Access(AccessKind::Close(AccessMode::Write))
+                | EventKind::Remove(_)
+                | EventKind::Modify(ModifyKind::Name(_)) => {
+                    names.open.remove(path);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        !self.names().open.is_empty()
+    }
+}
+
 /// The folders the system watches.
 struct Folders {
     watcher: Option<RecommendedWatcher>,
+    written: Written,
     watched: BTreeSet<PathBuf>,
     /// Whether all that were asked for are watched.
     complete: bool,
@@ -44,7 +98,12 @@ struct Folders {
 
 impl Folders {
     fn new(hints: mpsc::Sender<()>) -> Self {
+        let written = Written::default();
+        let noted = written.clone();
         let told = move |event: notify::Result<notify::Event>| {
+            if let Ok(event) = &event {
+                noted.note(event);
+            }
             // That a file was opened or read is no news, and this program does it itself.
             let reading = event.is_ok_and(|event| match event.kind {
                 EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
@@ -58,11 +117,14 @@ impl Folders {
         };
         let watcher = notify::recommended_watcher(told)
             .inspect_err(|error| tracing::warn!(%error, "files are not watched but looked at every 2 s"));
-        Self { watcher: watcher.ok(), watched: BTreeSet::new(), complete: false }
+        Self { watcher: watcher.ok(), written, watched: BTreeSet::new(), complete: false }
     }
 
-    /// Watches these folders and no others. A folder that was replaced is watched anew. Blocks.
-    fn follow(&mut self, folders: BTreeSet<PathBuf>) {
+    /// Watches the folders of these files and no others. A folder that was replaced is watched anew. Blocks.
+    fn follow(&mut self, files: &LookedAt) {
+        let folders = files.folders();
+        let ours = files.files.iter().filter_map(|file| file.file_name().map(OsString::from));
+        self.written.names().ours = ours.collect();
         let Some(watcher) = &mut self.watcher else { return };
         for folder in std::mem::take(&mut self.watched) {
             let _already_gone = watcher.unwatch(&folder);
@@ -98,7 +160,7 @@ impl Reloader {
         loop {
             let files = seen.borrow_and_update().files.clone();
             let to_watch = files.clone();
-            let followed = blocking(folders, move |folders| folders.follow(to_watch.folders()));
+            let followed = blocking(folders, move |folders| folders.follow(&to_watch));
             let Some((back, ())) = followed.await else { return };
             folders = back;
             // Whatever changed before the folders were watched gave no hint.
@@ -115,7 +177,7 @@ impl Reloader {
                         }
                     }
                     Some(()) = hints.recv() => {
-                        quiet(&mut hints).await;
+                        quiet(&mut hints, &folders.written).await;
                         break;
                     }
                     () = tokio::time::sleep(pause) => {
@@ -137,25 +199,35 @@ impl Reloader {
         }
         let seen = self.seen.borrow().clone();
         let Some((seen, now)) = blocking(seen, |seen| seen.files.fingerprint()).await else { return };
+        let emptied = seen.files.emptied(&seen.held, &now);
         let changed = now.changed_since(&seen.held);
         let changed: Vec<String> = changed.iter().map(|file| file.display().to_string()).collect();
         // A reload that somebody else asked for in the meantime has seen it.
         if changed.is_empty() || !Arc::ptr_eq(&seen, &self.seen.borrow()) {
             return;
         }
+        let trigger = Trigger::new(Source::File, changed.join(", "));
+        if !emptied.is_empty() {
+            // Told once: what is there now has been looked at.
+            self.seen.send_replace(Arc::new(Seen { files: seen.files.clone(), held: now }));
+            return self.refuse(&trigger, Refused::Emptied(emptied)).await;
+        }
         // What became of it is told by the reload itself.
-        let _told = self.reload(Trigger::new(Source::File, changed.join(", "))).await;
+        let _told = self.reload(trigger).await;
     }
 }
 
-/// Waits until no hint has come for a while.
-async fn quiet(hints: &mut mpsc::Receiver<()>) {
+/// Waits until no hint has come for a while and no file is being written.
+async fn quiet(hints: &mut mpsc::Receiver<()>, written: &Written) {
     let began = Instant::now();
-    while began.elapsed() < LONGEST_BURST {
-        if tokio::time::timeout(QUIET, hints.recv()).await.is_err() {
+    while began.elapsed() < LONGEST_WRITE {
+        let silent = tokio::time::timeout(QUIET, hints.recv()).await.is_err();
+        if (silent || began.elapsed() >= LONGEST_BURST) && !written.is_open() {
             return;
         }
     }
+    // Whoever keeps a file open for longer than this is not waited for a second time.
+    written.names().open.clear();
 }
 
 /// Does something that blocks elsewhere and gives back what it was done with.
