@@ -48,10 +48,7 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> anyhow::R
     bounds(&measured, report);
     memory_bounds(&gateways, &idle, &loaded, report);
     tables(&measured, &half, report);
-    for one in measured.iter().filter(|one| one.errors > 0) {
-        let first = one.first_error.as_deref().unwrap_or_default();
-        report.note(format!("{}: {} errors, the first: {first}", one.name, one.errors));
-    }
+    rounds::note_errors(&measured, report);
     Ok(())
 }
 
@@ -76,7 +73,8 @@ fn start_gateways(
     Ok(started)
 }
 
-fn missing(gateway: &Gateway, plan: Plan) -> Vec<&'static str> {
+/// Kinds that a plan takes and this gateway has not.
+pub(crate) fn missing(gateway: &Gateway, plan: Plan) -> Vec<&'static str> {
     let known = |kind: &str| match kind.starts_with("test_") {
         true => gateway.has_test_kinds,
         false => kinds::find(kind).is_some(),
@@ -112,6 +110,8 @@ fn targets<'a>(
                     KIBIBYTE,
                 )?);
             }
+            // Measured beside one of its own kind.
+            Plan::Conditional(_) => {}
         }
     }
     Ok(targets)

@@ -10,13 +10,18 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 mod allocations;
+mod control;
 mod gateway;
 mod kinds;
 mod machine;
 mod native;
+mod observing;
 mod plans;
+mod posts;
+mod reload;
 mod report;
 mod rounds;
+mod scale;
 mod servers;
 
 use report::Report;
@@ -25,7 +30,7 @@ use report::Report;
 static ALLOCATOR: allocations::Counting = allocations::Counting;
 
 /// Measures Mortise beside the bare upstream and nginx.
-#[derive(Parser)]
+#[derive(Clone, Parser)]
 struct Options {
     #[command(subcommand)]
     role: Option<Role>,
@@ -52,21 +57,41 @@ struct Options {
     write: bool,
 }
 
+impl Options {
+    fn measures(&self, part: Part) -> bool {
+        self.only.is_none_or(|only| only == part)
+    }
+
+    /// The same with this many rounds, and at most so many seconds under load in each.
+    fn lasting(&self, rounds: usize, longest: f64) -> Self {
+        Self { rounds, seconds: self.seconds.min(longest), ..self.clone() }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
     /// Hooks and plugins inside this process.
     Native,
     /// Whole calls through servers.
     Gateway,
+    /// Calls among many plugins and tools.
+    Scale,
+    /// Reloads, and calls meanwhile.
+    Reload,
+    /// What explain and spans cost a call.
+    Observing,
 }
 
-#[derive(Subcommand)]
+#[derive(Clone, Subcommand)]
 enum Role {
     /// Runs the minimal upstream.
     #[command(hide = true)]
     Upstream {
         #[arg(long)]
         port: u16,
+        /// How many tools it lists, its own one counted.
+        #[arg(long)]
+        tools: Option<usize>,
     },
     /// Runs the gateway with the plugins of the test kit.
     #[command(hide = true)]
@@ -80,7 +105,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let options = Options::parse();
     let done = |()| ExitCode::SUCCESS;
     match &options.role {
-        Some(Role::Upstream { port }) => servers::run_upstream(*port).map(done),
+        Some(Role::Upstream { port, tools: None }) => servers::run_upstream(*port).map(done),
+        Some(Role::Upstream { port, tools: Some(tools) }) => scale::run_listing(*port, *tools).map(done),
         Some(Role::Gateway { config }) => Ok(servers::run_gateway(config)),
         None => bench(&options).map(done),
     }
@@ -88,13 +114,23 @@ fn main() -> anyhow::Result<ExitCode> {
 
 fn bench(options: &Options) -> anyhow::Result<()> {
     let mut report = Report::default();
-    if options.only != Some(Part::Gateway) {
+    if options.measures(Part::Native) {
         native::measure(&mut report)?;
     }
-    if options.only != Some(Part::Native) {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    if options.measures(Part::Gateway) {
         runtime.block_on(gateway::measure(options, &mut report))?;
     }
+    if options.measures(Part::Scale) {
+        runtime.block_on(scale::measure(options, &mut report))?;
+    }
+    if options.measures(Part::Reload) {
+        runtime.block_on(reload::measure(options, &mut report))?;
+    }
+    if options.measures(Part::Observing) {
+        runtime.block_on(observing::measure(options, &mut report))?;
+    }
+    drop(runtime);
     let text = report.to_markdown();
     #[expect(clippy::print_stdout, reason = "the report is what this program is for")]
     {

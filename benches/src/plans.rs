@@ -7,7 +7,12 @@ pub(crate) enum Plan {
     Noop(usize),
     /// The five of the bound: normalise, SQL, PII, replace, length; each this many times.
     Builtins(usize),
+    /// So many that do nothing, each for one tool, of which [`MATCHING`] are for the one that is called.
+    Conditional(usize),
 }
+
+/// Those of [`Plan::Conditional`] that run for a call of `echo`.
+pub(crate) const MATCHING: usize = 5;
 
 /// The five real ones and a configuration that makes each work on every call.
 const BUILTINS: [(&str, &str); 5] = [
@@ -35,6 +40,19 @@ impl Plan {
                 .flat_map(|round| BUILTINS.iter().enumerate().map(move |(at, kind)| (round * 5 + at, kind)))
                 .map(|(number, (kind, config))| entry(kind, number, kind, config))
                 .collect(),
+            Self::Conditional(count) => {
+                // Spread over the others, as they would be where each team has its own.
+                let step = count.div_ceil(MATCHING).max(1);
+                let tool = |number: usize| match number % step {
+                    0 => "echo".to_owned(),
+                    _ => format!("tool-{number}"),
+                };
+                let one = |number| {
+                    let entry = entry("noop", number, "test_noop", "{}");
+                    format!("{entry}    conditions: [{{ tools: [{}] }}]\n", tool(number))
+                };
+                (0..count).map(one).collect()
+            }
         }
     }
 
@@ -42,8 +60,23 @@ impl Plan {
     pub(crate) fn kinds(self) -> Vec<&'static str> {
         match self {
             Self::Noop(0) => Vec::new(),
-            Self::Noop(_) => vec!["test_noop"],
+            Self::Noop(_) | Self::Conditional(_) => vec!["test_noop"],
             Self::Builtins(_) => BUILTINS.iter().map(|(kind, _)| *kind).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_plugins_with_conditions_as_many_match_whatever_their_number() {
+        for count in [5, 6, 1_000] {
+            let entries = Plan::Conditional(count).entries();
+            assert_eq!(entries.matches("- name:").count(), count);
+            assert!(entries.matches("tools: [echo]").count() <= MATCHING, "{count}");
+        }
+        assert_eq!(Plan::Conditional(1_000).entries().matches("tools: [echo]").count(), MATCHING);
     }
 }

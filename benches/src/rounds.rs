@@ -7,7 +7,12 @@ use mortise_testkit::{
     process::Usage,
 };
 
-use crate::{Options, report::median, say, servers::Server};
+use crate::{
+    Options,
+    report::{self, median},
+    say,
+    servers::Server,
+};
 
 /// A load on a server.
 pub(crate) struct Target<'a> {
@@ -60,6 +65,11 @@ impl Measured {
         median(self.rates.iter().zip(&other.rates).map(|(mine, theirs)| mine / theirs))
     }
 
+    /// CPU time per call as a multiple of `other`'s, each round compared with itself.
+    pub(crate) fn cpu_against(&self, other: &Self) -> f64 {
+        median(self.cpu.iter().zip(&other.cpu).map(|(mine, theirs)| mine / theirs))
+    }
+
     fn add(&mut self, report: &Report, cpu: Duration) {
         self.rates.push(report.rate());
         self.cpu.push(cpu.as_secs_f64() * 1e6 / report.answered.max(1) as f64);
@@ -105,4 +115,12 @@ pub(crate) async fn open(
         reports.push(report);
     }
     Ok(reports)
+}
+
+/// Notes which targets answered with errors.
+pub(crate) fn note_errors(measured: &[Measured], report: &mut report::Report) {
+    for one in measured.iter().filter(|one| one.errors > 0) {
+        let first = one.first_error.as_deref().unwrap_or_default();
+        report.note(format!("{}: {} errors, the first: {first}", one.name, one.errors));
+    }
 }

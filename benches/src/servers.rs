@@ -82,6 +82,14 @@ impl Server {
         Self::start("upstream", port, &mut command, UPSTREAM_READY)
     }
 
+    /// An upstream that lists so many tools, of which only `echo` does anything.
+    pub(crate) fn listing(tools: usize) -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("upstream").arg("--port").arg(port.to_string()).arg("--tools").arg(tools.to_string());
+        Self::start("upstream with a list", port, &mut command, UPSTREAM_READY)
+    }
+
     /// nginx as a plain proxy to `upstream`: two workers, connections kept alive on both sides, no access log.
     pub(crate) fn nginx(program: &Path, upstream: &Self, folder: &Path) -> anyhow::Result<Self> {
         let port = free_port()?;
@@ -110,18 +118,27 @@ impl Server {
         upstream: &Self,
         folder: &Path,
     ) -> anyhow::Result<Self> {
+        Self::gateway_of(gateway, &Setup::new(plan, upstream), folder)
+    }
+
+    /// A gateway that is set up so.
+    pub(crate) fn gateway_of(gateway: &Gateway, setup: &Setup, folder: &Path) -> anyhow::Result<Self> {
         let port = free_port()?;
-        let folder = folder.join(format!("gateway-{port}"));
-        fs::create_dir_all(&folder)?;
-        let config = folder.join("mortise.yaml");
-        fs::write(&config, gateway_config(port, &upstream.url(), &folder, plan))?;
+        let home = home(folder, port);
+        fs::create_dir_all(&home)?;
+        let config = setup.write(port, &home)?;
         let mut command = Command::new(&gateway.program);
         // Nothing of the caller's environment may change what is measured.
-        command.args(&gateway.args).arg("--config").arg(&config).current_dir(&folder).env_clear();
-        let log = fs::File::create(folder.join("log"))?;
+        command.args(&gateway.args).arg("--config").arg(&config).current_dir(&home).env_clear();
+        let log = fs::File::create(home.join("log"))?;
         command.stdout(Stdio::null()).stderr(log);
-        Self::start(&format!("gateway, {plan:?}"), port, &mut command, GATEWAY_READY)
-            .with_context(|| without_token(&fs::read_to_string(folder.join("log")).unwrap_or_default()))
+        Self::start(&format!("gateway, {}", setup.name), port, &mut command, GATEWAY_READY)
+            .with_context(|| without_token(&fs::read_to_string(home.join("log")).unwrap_or_default()))
+    }
+
+    /// Where a gateway that was started in `folder` has its configuration and its state.
+    pub(crate) fn home(&self, folder: &Path) -> PathBuf {
+        home(folder, self.port)
     }
 }
 
@@ -134,6 +151,46 @@ impl Drop for Server {
                 std::thread::sleep(POLL);
             }
         }
+    }
+}
+
+fn home(folder: &Path, port: u16) -> PathBuf {
+    folder.join(format!("gateway-{port}"))
+}
+
+/// What a gateway is told beside where it listens.
+#[derive(Clone)]
+pub(crate) struct Setup {
+    /// For people.
+    name: String,
+    upstream: String,
+    /// Entries of its `plugins:`, in YAML, two spaces deep.
+    pub(crate) plugins: String,
+    /// Further keys, in YAML.
+    more: String,
+}
+
+impl Setup {
+    /// The plugins of `plan` before `upstream`.
+    pub(crate) fn new(plan: Plan, upstream: &Server) -> Self {
+        Self {
+            name: format!("{plan:?}"),
+            upstream: upstream.url(),
+            plugins: plan.entries(),
+            more: String::new(),
+        }
+    }
+
+    /// The same with further keys of the configuration, whole lines.
+    pub(crate) fn with(self, more: &str) -> Self {
+        Self { more: self.more + more, ..self }
+    }
+
+    /// Writes the configuration of a gateway at `port` into its folder, over one that is there; says where.
+    pub(crate) fn write(&self, port: u16, home: &Path) -> std::io::Result<PathBuf> {
+        let file = home.join("mortise.yaml");
+        fs::write(&file, gateway_config(port, home, self))?;
+        Ok(file)
     }
 }
 
@@ -186,14 +243,14 @@ fn answers(port: u16, (path, status): (&str, &str)) -> bool {
     ask().is_ok_and(|head| head.ends_with(status.as_bytes()))
 }
 
-fn gateway_config(port: u16, upstream: &str, folder: &Path, plan: Plan) -> String {
-    let entries = plan.entries();
+fn gateway_config(port: u16, home: &Path, setup: &Setup) -> String {
+    let Setup { upstream, plugins: entries, more, .. } = setup;
     let plugins =
         if entries.is_empty() { "plugins: []\n".to_owned() } else { format!("plugins:\n{entries}") };
     format!(
         "listen: {{ address: \"127.0.0.1:{port}\" }}\nstate_dir: {}\nplugins_files: []\nupstreams:\n  fake: {{ url: \
-         \"{upstream}\" }}\n{plugins}",
-        folder.join("state").display()
+         \"{upstream}\" }}\n{more}{plugins}",
+        home.join("state").display()
     )
 }
 

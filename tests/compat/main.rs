@@ -1,14 +1,17 @@
 //! Configurations of other products: what their documents show must load here, unmodified, and do what they say.
 //!
 //! `contextforge/configs` holds the complete sample configurations of ContextForge's documents, one file each; those
-//! in `incomplete` are excerpts that no loader can take. Here belongs what such files mean; how configuration is read
-//! in general is tested with the framework.
+//! in `incomplete` are excerpts that no loader can take. Here belongs what such files mean, and what such documents
+//! promise of a call; how configuration is read in general is tested with the framework, and what only Mortise promises
+//! with `gateway`.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test takes for granted ends it")]
 
 mod class_paths;
+mod flow;
 mod merging;
 mod pii;
+mod running;
 mod samples;
 
 use std::path::{Path, PathBuf};

@@ -75,6 +75,22 @@ fn settings_of_a_sample_hold() {
 }
 
 #[test]
+fn keys_of_a_transport_that_documents_show_and_nothing_reads_are_each_named() {
+    for (file, keys) in [
+        ("usage-health-check.yaml", &["health_check_endpoint", "health_check_interval"][..]),
+        ("usage-secure-external.yaml", &["auth", "tls_client_cert", "tls_client_key", "tls_verify"]),
+        ("spec-openai-moderation.yaml", &["auth"]),
+        ("usage-ai-safety-pipeline.yaml", &[]),
+    ] {
+        let settled = load(&framework(), &[&configs().join(file)], &[]).unwrap();
+        let about_mcp = settled.notices.iter().filter_map(|notice| notice.path.split_once(".mcp."));
+        let mut told: Vec<&str> = about_mcp.map(|(_, key)| key).collect();
+        told.sort_unstable();
+        assert_eq!(told, keys, "{file}");
+    }
+}
+
+#[test]
 fn unset_variable_costs_the_entry_it_stands_in_and_a_set_one_does_not() {
     let framework = framework();
     let file = configs().join("usage-secure-external.yaml");

@@ -377,3 +377,15 @@ async fn the_command_explains_the_last_call_and_watches_all() {
         assert!(screen.contains(part), "{part} is not in\n{screen}");
     }
 }
+
+#[tokio::test]
+async fn uris_are_shown_without_their_secrets() {
+    let upstream = Scripted::start().await.unwrap();
+    let stand = Setup::new().upstream("docs", &upstream).start().await;
+    let asked = json!({ "uri": "https://bob:pw123@example.com/x?token=SECRETQ" });
+    stand.client().with("x-request-id", "uri").ask("resources/read", asked).await;
+
+    assert_eq!(explained(&stand, "uri").await["subject"], "https://example.com/x?token=***");
+    let listed = stand.client().get("/api/v1/calls").await.text();
+    assert!(!listed.contains("pw123") && !listed.contains("SECRETQ"), "{listed}");
+}

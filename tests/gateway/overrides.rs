@@ -157,6 +157,32 @@ async fn overrides_outlive_restarts_and_reloads_and_are_the_owners_alone() {
 }
 
 #[tokio::test]
+async fn gateway_that_overlaps_the_one_before_it_waits_and_loses_nothing_that_one_kept() {
+    let upstream = Scripted::start().await.unwrap();
+    let first = stand(&upstream).await;
+    let folder = first.folder_kept();
+    let second = tokio::spawn(
+        Setup::in_folder(folder)
+            .set("watch", json!(false))
+            .kind("marking", &TOOL, marking)
+            .upstream("docs", &upstream)
+            .entry(entry("a", 10, "a"))
+            .entry(entry("b", 20, "b"))
+            .start(),
+    );
+    tokio::task::yield_now().await;
+    assert_eq!(patch(&first, "a", json!({ "config": { "prefix": "c" } })).await.status, 200);
+    assert!(!second.is_finished(), "it does not serve while the first has the folder");
+    first.stop().await;
+
+    let second = second.await.unwrap();
+
+    assert_eq!(seen(&second).await, "bc call");
+    let found = mortise_gateway::state_dir::LocalGateway::find(&second.folder().join(".mortise")).unwrap();
+    assert!(found.url.ends_with(&second.address().port().to_string()), "{}", found.url);
+}
+
+#[tokio::test]
 async fn refused_override_says_why_and_leaves_everything_as_it_was() {
     let upstream = Scripted::start().await.unwrap();
     let stand = quiet()
@@ -186,8 +212,16 @@ async fn refused_override_says_why_and_leaves_everything_as_it_was() {
     assert_eq!((&entry["outcome"], &entry["plugin"]), (&json!("refused"), &json!("pii")));
 
     for (body, status, word) in [
-        (json!({ "mode": "enforced" }), 422, "enforce_ignore_error"),
-        (json!({ "prio": 1 }), 422, "priority"),
+        (
+            json!({ "mode": "enforced" }),
+            422,
+            "`mode`: \"enforced\" is not one of enforce, enforce_ignore_error,",
+        ),
+        (json!({ "mode": 5 }), 422, "`mode`: 5 is not one of enforce,"),
+        (json!({ "priority": "7" }), 422, "`priority`: \"7\" is not a whole number or null"),
+        (json!({ "enabled": "no" }), 422, "`enabled`: \"no\" is not true, false or null"),
+        (json!({ "config": "hunter2" }), 422, "`config`: what was given is not an object or null"),
+        (json!({ "prio": 1 }), 422, "unknown field `prio`, expected one of `enabled`, `mode`, `priority`"),
         (json!([1]), 422, "object"),
     ] {
         let answer = patch(&stand, "pii", body.clone()).await;
@@ -196,6 +230,8 @@ async fn refused_override_says_why_and_leaves_everything_as_it_was() {
     }
     assert_eq!(stand.admin().at("/api/v1/plugins/pii").send("PATCH", Some(b"{")).await.status, 400);
     assert_eq!(ask(&stand, "PATCH", "/api/v1/plugins", json!({})).await.status, 422);
+    let answer = ask(&stand, "PATCH", "/api/v1/plugins", json!({ "enabled": 5 })).await;
+    assert!(answer.json()["detail"].as_str().unwrap().contains("`enabled`:"), "{}", answer.text());
     let missing = patch(&stand, "nobody", json!({ "priority": 1 })).await;
     assert_eq!((missing.status, &missing.json()["detail"]), (404, &json!("Plugin 'nobody' not found")));
     let large = vec![b' '; (1 << 20) + 1];

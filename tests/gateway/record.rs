@@ -198,6 +198,8 @@ async fn recording_wants_an_admin_even_where_reading_does_not() {
     assert_eq!(stand.admin().get(&format!("/api/v1/recordings/{number}")).await.status, 404);
     let many = stand.admin().at("/api/v1/recordings?calls=many").send("POST", None).await;
     assert_eq!(many.status, 400);
+    let maybe = stand.admin().at("/api/v1/recordings?raw=maybe").send("POST", None).await;
+    assert_eq!(maybe.status, 400);
 }
 
 #[tokio::test]
@@ -209,4 +211,59 @@ async fn a_recording_is_over_when_its_time_is() {
 
     assert_eq!(calls(&fetched(&stand, number).await).len(), 1);
     assert_eq!(stand.admin().get(&format!("/api/v1/recordings/{number}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn recordings_hold_no_credentials_whatever_these_look_like() {
+    let upstream = Scripted::start().await.unwrap();
+    let stand = stand(&upstream).await;
+    let number = begin(&stand, "calls=1").await;
+    let said = json!({
+        "password": "hunter2", "nested": { "client_secret": ["s3cr"] }, "pin": { "passwd": 4711 },
+        "text": "Authorization: Bearer abc123def456 and\nBasic dXNlcjpwYXNz",
+        "urls": ["https://user:pw99@host/x?token=T0KEN", "postgres://u:pw77@db/x"],
+        "by_mail": { (MAIL): 1, "bob.jones@corp.example.org": 2 },
+    });
+    stand.client().call("echo", said).await;
+
+    let lines = fetched(&stand, number).await;
+
+    for secret in ["hunter2", "s3cr", "4711", "abc123", "dXNlcjpwYXNz", "pw99", "T0KEN", "pw77", "bob"] {
+        assert!(!lines.contains(secret), "{secret} is in {lines}");
+    }
+    let by_mail = &calls(&lines)[0]["hooks"][0]["payload"]["args"]["by_mail"];
+    assert_eq!(by_mail, &json!({ "person@example.com": 1, "person@example.com 2": 2 }));
+}
+
+#[tokio::test]
+async fn bindings_of_paths_match_recorded_calls_as_they_did() {
+    let upstream = Scripted::start().await.unwrap();
+    let guard = json!({ "plugins": [deny("blue")], "bindings": [
+        { "plugin": "deny", "scope": { "path": "/mcp*" }, "mode": "enforce" },
+        { "plugin": "deny", "mode": "disabled" },
+    ] });
+    let stand = Setup::new().upstream("docs", &upstream).entry(deny("blue"));
+    let stand = stand.set("bindings", guard["bindings"].clone()).start().await;
+    let number = begin(&stand, "calls=1").await;
+    stand.client().call("echo", json!({ "text": "a blue one" })).await;
+    let folder = tempfile::tempdir().unwrap();
+    let lines = fetched(&stand, number).await;
+    std::fs::write(folder.path().join("calls.jsonl"), &lines).unwrap();
+    std::fs::write(folder.path().join("same.yaml"), guard.to_string()).unwrap();
+
+    let ran = mortise(folder.path(), &["replay", "calls.jsonl", "--with", "same.yaml"]);
+
+    let call = &calls(&lines)[0];
+    assert_eq!((&call["request"]["path"], &call["outcome"]), (&json!("/mcp"), &json!("blocked")));
+    assert!(ran.out.contains("1 calls, 1 decisions: 0 differ"), "{}{}", ran.out, ran.err);
+}
+
+#[tokio::test]
+async fn paths_are_recorded_where_no_binding_asks_for_them() {
+    let upstream = Scripted::start().await.unwrap();
+    let stand = stand(&upstream).await;
+    let number = begin(&stand, "calls=1").await;
+    stand.client().call("echo", json!({ "text": "x" })).await;
+
+    assert_eq!(calls(&fetched(&stand, number).await)[0]["request"]["path"], "/mcp");
 }

@@ -1,11 +1,15 @@
 //! Changes of the configuration while calls are under way.
 
+mod flat;
+mod storm;
+mod watching;
+
 use std::{
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,7 +19,7 @@ use mortise_gateway::{
 };
 use mortise_plugin_api::{
     Hook, HookId, Json, Native, Needs, Plugin, PluginError, Verdict,
-    hooks::{MCP_HOOKS, ToolPostInvoke, ToolPreInvoke, tool::ToolPreInvokePayload},
+    hooks::{MCP_HOOKS, ToolPostInvoke, ToolPreInvoke},
 };
 use mortise_testkit::{
     mcp_server::scripted::{Behaviour, Gate, Scripted},
@@ -578,226 +582,6 @@ async fn history_tells_who_changed_what_and_no_secret() {
     assert_eq!((&first["source"], &first["snapshot"]), (&json!("start"), &json!(3)), "numbers go on");
 }
 
-/// Panics where a call's number can be divided by 100.
-fn panicky(_: &Value) -> Arc<dyn Plugin> {
-    #[expect(clippy::panic, reason = "panicking is what it is for")]
-    fn look(call: &ToolPreInvokePayload) -> Verdict<ToolPreInvokePayload> {
-        let number = call.args.value().ok().and_then(|args| args["number"].as_u64());
-        assert!(number.is_some());
-        if number.is_some_and(|number| number % 100 == 0) {
-            panic!("test plugin panicked");
-        }
-        Verdict::Pass
-    }
-    Native::new(()).on::<ToolPreInvoke>(Needs::block(), |(), call, _| Ok(look(call))).into_plugin()
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_thousand_calls_during_a_hundred_reloads_fail_exactly_where_a_plugin_panics() {
-    const CALLERS: u64 = 64;
-    const EACH: u64 = 157;
-    let upstream = Scripted::start().await.unwrap();
-    let census = Arc::new(Census::default());
-    let counted = census.clone();
-    let entries = |round: u64| {
-        json!([
-            { "name": "panicky", "kind": "builtin.panicky", "config": { "round": round } },
-            { "name": "limit", "kind": "builtin.limiter", "config": { "round": round } },
-            prefix(&format!("{round} ")),
-        ])
-    };
-    let mut stand = quiet()
-        .kind("panicky", &[ToolPreInvoke::ID], panicky)
-        .kind("limiter", &[ToolPreInvoke::ID], move |_| limiter(&counted))
-        .upstream("docs", &upstream)
-        .set("plugins", entries(0))
-        .start()
-        .await;
-    let callers: Vec<_> = (0..CALLERS)
-        .map(|caller| {
-            let client = stand.client();
-            tokio::spawn(async move {
-                let mut failed = 0;
-                for number in (0..EACH).map(|at| caller * EACH + at) {
-                    let words = format!("call {number}");
-                    let answer = client.call("echo", json!({ "text": words, "number": number })).await;
-                    if number % 100 == 0 {
-                        assert!(text(&answer).contains("PLUGIN_ERROR"), "{answer}");
-                        failed += 1;
-                    } else {
-                        let (_, rest) = text(&answer).split_once(' ').unwrap();
-                        assert_eq!(rest, words, "{answer}");
-                    }
-                }
-                failed
-            })
-        })
-        .collect();
-
-    let mut rounds = 0;
-    while rounds < 100 || callers.iter().any(|caller| !caller.is_finished()) {
-        rounds += 1;
-        stand.write(|config| config["plugins"] = entries(rounds));
-        stand.reloader.reload(api()).await.unwrap();
-    }
-
-    let mut failed = 0;
-    for caller in callers {
-        failed += caller.await.unwrap();
-    }
-    assert_eq!(failed, (CALLERS * EACH).div_ceil(100));
-    let call = json!({ "name": "echo", "arguments": { "text": "x", "number": 1 } });
-    let last = stand.client().rpc("tools/call", call).await;
-    let passed = CALLERS * EACH - failed + 1;
-    assert_eq!(last.header("x-count"), Some(passed.to_string().as_str()), "each counted once");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_is_left_of_a_thousand_reloads() {
-    let upstream = Scripted::start().await.unwrap();
-    let census = Arc::new(Census::default());
-    let (limiters, others) = (census.clone(), census.clone());
-    let entries = |round: u64| {
-        json!([
-            { "name": "limit", "kind": "builtin.limiter", "config": { "round": round } },
-            { "name": "plain", "kind": "builtin.plain", "config": { "round": round } },
-            { "name": "same", "kind": "builtin.plain" },
-            { "name": format!("only-{}", round % 2), "kind": "builtin.plain" },
-        ])
-    };
-    let mut stand = quiet()
-        .kind("limiter", &[ToolPreInvoke::ID], move |_| limiter(&limiters))
-        .kind("plain", &[ToolPreInvoke::ID], move |_| {
-            Native::new(Counted::new(&others))
-                .on::<ToolPreInvoke>(Needs::observe(), |_, _, _| Ok(Verdict::Pass))
-                .into_plugin()
-        })
-        .upstream("docs", &upstream)
-        .set("plugins", entries(0))
-        .start()
-        .await;
-    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-    let alive = || census.made.load(SeqCst) - census.dropped.load(SeqCst);
-    let call = json!({ "name": "echo", "arguments": { "text": "call" } });
-    eventually("the first four to be alone", async || (alive() == 4).then_some(())).await;
-    let (tasks_before, url) = (tasks(), upstream.url());
-
-    for round in 1..=1_000 {
-        stand.write(|config| {
-            config["plugins"] = entries(round);
-            if round % 100 == 0 {
-                config["upstreams"]["docs"] =
-                    json!({ "url": url, "headers": { "x-round": round.to_string() } });
-            }
-        });
-        assert_eq!(stand.reloader.reload(api()).await.unwrap().outcome, Outcome::Applied);
-        if round % 50 == 0 {
-            assert_eq!(text(&stand.client().rpc("tools/call", call.clone()).await.message()), "call");
-        }
-    }
-
-    let answer = stand.client().rpc("tools/call", call).await;
-    assert_eq!(answer.header("x-count"), Some("21"), "the count went through a thousand hands");
-    eventually("the end of all predecessors", async || (alive() == 4).then_some(())).await;
-    eventually("tasks as before", async || (tasks() <= tasks_before + 8).then_some(())).await;
-    assert_eq!(stand.framework.draining(), 0);
-    assert_eq!(stand.framework.stats().all().len(), 5);
-}
-
-/// Waits until a watched change is in force.
-async fn prefixed(stand: &Stand, expected: &str) {
-    eventually(expected, async || {
-        let answer = stand.client().call("echo", json!({ "text": "call" })).await;
-        (text(&answer) == expected).then_some(())
-    })
-    .await;
-}
-
-fn watching() -> Setup {
-    Setup::new().kind("prefixing", &TOOL, prefixing)
-}
-
-#[tokio::test]
-async fn file_that_is_replaced_by_renaming_is_seen() {
-    let upstream = Scripted::start().await.unwrap();
-    let mut stand = watching().upstream("docs", &upstream).entry(prefix("old ")).start().await;
-
-    for round in ["first ", "second "] {
-        stand.write(|config| config["plugins"] = json!([prefix(round)]));
-        prefixed(&stand, &format!("{round}call")).await;
-    }
-
-    let entry = stand.client().get("/api/v1/history").await.json()[0].clone();
-    assert_eq!(entry["source"], "file");
-    assert!(entry["who"].as_str().unwrap().ends_with("mortise.yaml"), "{entry}");
-}
-
-#[tokio::test]
-async fn mounted_configuration_map_that_changes_by_its_link_is_seen() {
-    let upstream = Scripted::start().await.unwrap();
-    let stand = watching()
-        .upstream("docs", &upstream)
-        .set("plugins_files", json!(["mount/plugins.yaml"]))
-        .start_with(|folder| mount(folder, "1", "old "))
-        .await;
-    prefixed(&stand, "old call").await;
-
-    for (version, prefix) in [("2", "first "), ("3", "second ")] {
-        mount(stand.folder(), version, prefix);
-        prefixed(&stand, &format!("{prefix}call")).await;
-    }
-}
-
-/// Makes what a cluster makes of a configuration map: a folder per version, a link to the current one, and a link to
-/// each file through that.
-fn mount(folder: &Path, version: &str, words: &str) {
-    use std::os::unix::fs::symlink;
-    let mount = folder.join("mount");
-    let data = mount.join(format!("..{version}"));
-    std::fs::create_dir_all(&data).unwrap();
-    let file = json!({ "plugins": [prefix(words)] });
-    std::fs::write(data.join("plugins.yaml"), file.to_string()).unwrap();
-    symlink(format!("..{version}"), mount.join("..data_tmp")).unwrap();
-    std::fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
-    if version == "1" {
-        symlink("..data/plugins.yaml", mount.join("plugins.yaml")).unwrap();
-    }
-}
-
-#[tokio::test]
-async fn included_files_variables_and_secrets_are_watched_and_a_mistake_in_one_can_be_put_right() {
-    let upstream = Scripted::start().await.unwrap();
-    let part = |value: &str| {
-        let entry = format!("{{ name: prefix, kind: builtin.prefixing, config: {{ prefix: \"{value}\" }} }}");
-        format!("plugins: [{entry}]\n")
-    };
-    let stand = watching()
-        .upstream("docs", &upstream)
-        .set("include", json!("parts/*.yaml"))
-        .start_with(|folder| std::fs::create_dir(folder.join("parts")).unwrap())
-        .await;
-    let write = |name: &str, text: &str| std::fs::write(stand.folder().join(name), text).unwrap();
-
-    // A file that comes to match.
-    write("parts/a.yaml", &part("new "));
-    prefixed(&stand, "new call").await;
-    // A mistake, put right in the file that has it.
-    write("parts/a.yaml", "plugins: [");
-    let refused = async || stand.reloader.refused();
-    eventually("the refusal", refused).await;
-    prefixed(&stand, "new call").await;
-    write("parts/a.yaml", &part("${WORD:-default }"));
-    prefixed(&stand, "default call").await;
-    write(".env", "WORD='from env '\n");
-    prefixed(&stand, "from env call").await;
-    write("word.txt", "from file ");
-    write("parts/a.yaml", &part("${file:../word.txt}"));
-    prefixed(&stand, "from file call").await;
-    write("word.txt", "anew ");
-    prefixed(&stand, "anew call").await;
-    assert!(stand.reloader.refused().is_none());
-}
-
 #[tokio::test]
 async fn plugins_that_could_not_start_get_another_attempt() {
     let upstream = Scripted::start().await.unwrap();
@@ -818,4 +602,43 @@ async fn plugins_that_could_not_start_get_another_attempt() {
 
     assert_eq!(text(&stand.client().call("echo", json!({ "text": "call" })).await), "call");
     assert_eq!(stand.reloader.reload(api()).await.unwrap().outcome, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn change_that_the_one_before_it_keeps_waiting_is_refused_and_in_the_history() {
+    let gate = Gate::new();
+    let waits = gate.clone();
+    let make = move |config: &Value| -> Arc<dyn Plugin> {
+        let gate = (config["waits"] == true).then(|| waits.clone());
+        Native::new(gate)
+            .on::<ToolPreInvoke>(Needs::block(), |_, _, _| Ok::<_, PluginError>(Verdict::Pass))
+            .on_start(|gate, _| {
+                Box::pin(async move {
+                    if let Some(gate) = gate {
+                        gate.pass().await;
+                    }
+                    Ok(())
+                })
+            })
+            .into_plugin()
+    };
+    let entry =
+        |waits: bool| json!([{ "name": "slow", "kind": "builtin.slow", "config": { "waits": waits } }]);
+    let mut stand =
+        quiet().kind("slow", &[ToolPreInvoke::ID], make).set("plugins", entry(false)).start().await;
+    stand.write(|config| config["plugins"] = entry(true));
+    let reloader = stand.reloader.clone();
+    let first = tokio::spawn(async move { reloader.reload(api()).await });
+    gate.arrived(1).await;
+
+    let second = Trigger { patience: Duration::ZERO, ..Trigger::new(Source::Signal, "SIGHUP") };
+    let refused = stand.reloader.reload(second).await.unwrap_err();
+
+    assert!(matches!(refused, Refused::Busy), "{refused}");
+    let told = stand.client().get("/api/v1/history").await.json()[0].clone();
+    assert_eq!((&told["who"], &told["outcome"]), (&json!("SIGHUP"), &json!("refused")), "{told}");
+    assert!(told["reasons"][0].as_str().unwrap().contains("under way for too long"), "{told}");
+    assert!(stand.reloader.refused().is_none(), "it says nothing about the configuration");
+    gate.open();
+    assert_eq!(first.await.unwrap().unwrap().outcome, Outcome::Applied);
 }

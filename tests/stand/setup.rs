@@ -217,6 +217,11 @@ impl Stand {
         self.folder.path()
     }
 
+    /// Its folder, for one that is started beside it.
+    pub fn folder_kept(&self) -> Arc<TempDir> {
+        self.folder.clone()
+    }
+
     /// Writes another configuration, as an editor does: to a file of another name, which then takes the place.
     pub fn write(&mut self, change: impl FnOnce(&mut Map<String, Value>)) {
         change(&mut self.config);

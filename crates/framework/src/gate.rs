@@ -30,9 +30,75 @@ enum Stand {
     Moved(Arc<Instance>),
 }
 
+/// The word, so that a model checker can put its own in.
+trait Word: Default {
+    fn load(&self) -> usize;
+    fn add(&self, calls: usize) -> usize;
+    fn sub(&self, calls: usize) -> usize;
+    fn set(&self, mark: usize);
+    fn unset(&self, mark: usize);
+}
+
+// Who finds the gate empty must see what those did who were inside, so leaving is a release and looking an acquire.
+impl Word for AtomicUsize {
+    #[inline]
+    fn load(&self) -> usize {
+        self.load(Acquire)
+    }
+
+    #[inline]
+    fn add(&self, calls: usize) -> usize {
+        self.fetch_add(calls, AcqRel)
+    }
+
+    #[inline]
+    fn sub(&self, calls: usize) -> usize {
+        self.fetch_sub(calls, AcqRel)
+    }
+
+    fn set(&self, mark: usize) {
+        self.fetch_or(mark, AcqRel);
+    }
+
+    fn unset(&self, mark: usize) {
+        self.fetch_and(!mark, AcqRel);
+    }
+}
+
+/// The calls inside and whether the gate is closed, in one word: so a call that comes while it closes is either seen
+/// by who closes it or sees that it is closed.
+#[derive(Default)]
+struct Count<W>(W);
+
+impl<W: Word> Count<W> {
+    /// Counts a call in; says whether the gate was open. One that found it closed must [leave](Self::leave) as well.
+    #[inline]
+    fn enter(&self) -> bool {
+        self.0.add(1) & CLOSED == 0
+    }
+
+    /// Counts a call out; says whether it was the last in a closed gate.
+    #[inline]
+    fn leave(&self) -> bool {
+        self.0.sub(1) == CLOSED | 1
+    }
+
+    fn close(&self) {
+        self.0.set(CLOSED);
+    }
+
+    fn open(&self) {
+        self.0.unset(CLOSED);
+    }
+
+    fn inside(&self) -> usize {
+        self.0.load() & !CLOSED
+    }
+}
+
 /// One plugin's gate.
 pub(crate) struct Gate {
-    calls: AtomicUsize,
+    calls: Count<AtomicUsize>,
     drained: Notify,
     /// Looked at only by calls that found the gate closed.
     stand: Mutex<Stand>,
@@ -57,7 +123,7 @@ pub(crate) enum Way {
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { calls: AtomicUsize::new(0), drained: Notify::new(), stand: Mutex::new(Stand::Open) }
+        Self { calls: Count::default(), drained: Notify::new(), stand: Mutex::new(Stand::Open) }
     }
 }
 
@@ -65,10 +131,10 @@ impl Gate {
     /// Lets a call in, unless the gate is closed.
     #[inline]
     pub(crate) fn enter(&self) -> Option<Pass<'_>> {
-        let before = self.calls.fetch_add(1, AcqRel);
+        let was_open = self.calls.enter();
         // A call that finds the gate closed backs out by dropping its pass.
         let pass = Pass(self);
-        (before & CLOSED == 0).then_some(pass)
+        was_open.then_some(pass)
     }
 
     /// Waits until it is clear where a call goes that found the gate closed.
@@ -91,11 +157,11 @@ impl Gate {
     /// Keeps calls out from now on and waits for those inside, at most `patience`. Returns how many are left.
     pub(crate) async fn close(&self, patience: Duration) -> usize {
         *self.stand() = Stand::Closed(Vec::new());
-        self.calls.fetch_or(CLOSED, AcqRel);
+        self.calls.close();
         let empty = async {
             loop {
                 // The permit of a notification that comes between look and wait is kept.
-                if self.inside() == 0 {
+                if self.calls.inside() == 0 {
                     return;
                 }
                 self.drained.notified().await;
@@ -104,13 +170,13 @@ impl Gate {
         match tokio::time::timeout(patience, empty).await {
             // Once it was empty nobody is inside, although calls that back out are counted for a moment.
             Ok(()) => 0,
-            Err(_) => self.inside(),
+            Err(_) => self.calls.inside(),
         }
     }
 
     /// Lets calls in again.
     pub(crate) fn open(&self) {
-        self.calls.fetch_and(!CLOSED, AcqRel);
+        self.calls.open();
         *self.stand() = Stand::Open;
     }
 
@@ -126,13 +192,9 @@ impl Gate {
     }
 
     fn leave(&self) {
-        if self.calls.fetch_sub(1, AcqRel) == CLOSED | 1 {
+        if self.calls.leave() {
             self.drained.notify_one();
         }
-    }
-
-    fn inside(&self) -> usize {
-        self.calls.load(Acquire) & !CLOSED
     }
 
     fn stand(&self) -> MutexGuard<'_, Stand> {
@@ -150,7 +212,8 @@ impl Inside {
     /// Lets a call in whose gate cannot be closed at this moment: the change it belongs to is not finished.
     fn new(instance: Arc<Instance>) -> Self {
         if let Some(gate) = instance.gate() {
-            gate.calls.fetch_add(1, AcqRel);
+            // Whether it is open does not matter here.
+            gate.calls.enter();
         }
         Self(instance)
     }
@@ -165,60 +228,4 @@ impl Drop for Inside {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-
-    use super::*;
-
-    #[tokio::test]
-    async fn closing_waits_for_the_calls_inside_and_keeps_others_out() {
-        let gate = Gate::default();
-        let pass = gate.enter().unwrap();
-        assert_eq!(gate.close(Duration::ZERO).await, 1);
-        assert!(gate.enter().is_none());
-        drop(pass);
-        assert_eq!(gate.close(Duration::from_secs(5)).await, 0);
-        gate.open();
-        assert!(gate.enter().is_some());
-        assert!(matches!(gate.way().await, Way::Here));
-    }
-
-    /// Threads enter and leave as fast as they can while the gate closes and opens again and again: whenever it is
-    /// closed and drained, nobody is inside.
-    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn nobody_is_inside_a_drained_gate() {
-        let gate = Arc::new(Gate::default());
-        let (inside, entered) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let stop = Arc::new(AtomicBool::new(false));
-        let threads: Vec<_> = (0..4)
-            .map(|_| {
-                let (gate, inside, entered, stop) =
-                    (gate.clone(), inside.clone(), entered.clone(), stop.clone());
-                std::thread::spawn(move || {
-                    while !stop.load(SeqCst) {
-                        if let Some(_pass) = gate.enter() {
-                            inside.fetch_add(1, SeqCst);
-                            entered.fetch_add(1, SeqCst);
-                            std::hint::spin_loop();
-                            inside.fetch_sub(1, SeqCst);
-                        }
-                    }
-                })
-            })
-            .collect();
-        for _ in 0..500 {
-            let before = entered.load(SeqCst);
-            // Somebody comes in while it is open, however few processors there are.
-            while entered.load(SeqCst) == before {
-                std::thread::yield_now();
-            }
-            assert_eq!(gate.close(Duration::from_secs(20)).await, 0);
-            assert_eq!(inside.load(SeqCst), 0);
-            gate.open();
-        }
-        stop.store(true, SeqCst);
-        for thread in threads {
-            thread.join().unwrap();
-        }
-    }
-}
+mod tests;

@@ -76,3 +76,6 @@ impl Drop for Draining {
         self.0.fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -177,6 +177,14 @@ impl Authenticator {
         }
     }
 
+    /// The configured apps, sorted.
+    #[must_use]
+    pub fn apps(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.servers.keys().map(AsRef::as_ref).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Who an app acts for. Looks through all tokens: for people who ask, not for calls.
     #[must_use]
     pub fn app(&self, name: &str) -> Option<&Arc<Caller>> {

@@ -41,9 +41,10 @@ pub struct Report {
     pub holes: Vec<Hole>,
     /// Upstreams whose lists have never come, so that nothing is known of what they have.
     pub unlisted: Vec<String>,
-    /// Plugins that bindings require and whose scope covers nothing that is there.
+    /// Plugins that bindings require and whose scope covers nothing that is there, whoever calls.
     pub idle: Vec<Idle>,
-    /// Whether all that is required would run: no holes, and where anything is required, nothing unlisted.
+    /// Whether all that is required would run: no holes, nothing required in vain, and where anything is required,
+    /// nothing unlisted.
     pub complete: bool,
 }
 
@@ -143,15 +144,32 @@ pub struct Idle {
     pub binding: usize,
 }
 
+/// A caller of an app that nobody can be.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "there is no app `{name}`: {}",
+    if known.is_empty() { "none is configured".to_owned() } else { format!("known are {}", known.join(", ")) }
+)]
+pub struct UnknownApp {
+    name: String,
+    known: Vec<String>,
+}
+
 /// Tells which plugins would run where, in one snapshot, for a caller of whom this much is known.
 ///
 /// It looks at each plugin for each thing that can be called: not a thing to do on a thread that serves calls.
-pub fn report(snapshot: &Snapshot, framework: &Framework, caller: Caller) -> Report {
+///
+/// # Errors
+/// When there is no such app, neither configured nor of a plugin that authenticates.
+pub fn report(snapshot: &Snapshot, framework: &Framework, caller: Caller) -> Result<Report, UnknownApp> {
+    check_app(snapshot, &caller)?;
+    let anyone = completed(snapshot, Caller::default());
     let caller = completed(snapshot, caller);
-    let who = who(&caller);
+    let who = self::who(&caller);
     let survey = framework.survey(&snapshot.pipelines, &who);
     let items = items(snapshot, &caller);
     let (holes, idle) = survey.holes(&items);
+    let idle = if caller == anyone { idle } else { idle_for(snapshot, framework, &anyone) };
     let bindings = snapshot.pipelines.bindings();
     let unlisted: Vec<String> = snapshot
         .catalogs
@@ -163,8 +181,8 @@ pub fn report(snapshot: &Snapshot, framework: &Framework, caller: Caller) -> Rep
         .collect();
     let required = bindings.iter().any(|binding| !binding.required.is_no());
     let named = |binding: usize| Idle { plugin: bindings[binding].plugin.clone(), binding };
-    Report {
-        complete: holes.is_empty() && (unlisted.is_empty() || !required),
+    Ok(Report {
+        complete: holes.is_empty() && idle.is_empty() && (unlisted.is_empty() || !required),
         who: caller,
         items: items.iter().map(|item| covered(&survey, framework, item)).collect(),
         holes: holes
@@ -181,17 +199,39 @@ pub fn report(snapshot: &Snapshot, framework: &Framework, caller: Caller) -> Rep
             .collect(),
         unlisted,
         idle: idle.into_iter().map(named).collect(),
+    })
+}
+
+/// Required bindings that cover nothing, whoever calls: of one caller's view others are left out that these guard.
+fn idle_for(snapshot: &Snapshot, framework: &Framework, caller: &Caller) -> Vec<usize> {
+    if snapshot.pipelines.bindings().iter().all(|binding| binding.required.is_no()) {
+        return Vec::new();
     }
+    let who = self::who(caller);
+    framework.survey(&snapshot.pipelines, &who).holes(&items(snapshot, caller)).1
+}
+
+fn check_app(snapshot: &Snapshot, caller: &Caller) -> Result<(), UnknownApp> {
+    let Some(name) = caller.app.as_deref().filter(|name| !name.is_empty()) else { return Ok(()) };
+    let known = snapshot.access.authenticator.apps();
+    if authenticated_by_plugins(snapshot) || known.contains(&name) {
+        return Ok(());
+    }
+    Err(UnknownApp { name: name.to_owned(), known: known.into_iter().map(str::to_owned).collect() })
+}
+
+/// Whether plugins say who calls, so that anybody may.
+fn authenticated_by_plugins(snapshot: &Snapshot) -> bool {
+    [HttpAuthResolveUser::ID, AuthPostCheck::ID]
+        .into_iter()
+        .any(|hook| snapshot.pipelines.chain(hook).is_some())
 }
 
 /// What follows from what is said of a caller: an app acts for whom its configuration says, and where nobody is
 /// authenticated, everyone is nobody in particular.
 fn completed(snapshot: &Snapshot, mut caller: Caller) -> Caller {
     let authenticator = &snapshot.access.authenticator;
-    let by_plugins = [HttpAuthResolveUser::ID, AuthPostCheck::ID]
-        .into_iter()
-        .any(|hook| snapshot.pipelines.chain(hook).is_some());
-    if by_plugins {
+    if authenticated_by_plugins(snapshot) {
         return caller;
     }
     let known = match caller.app.as_deref() {

@@ -9,7 +9,7 @@ mod route;
 
 use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -101,7 +101,7 @@ impl Edge {
         let _ = attempted.wait_for(|attempted| *attempted).await;
     }
 
-    /// Waits until every upstream had an attempt, then keeps gauges current, for ever.
+    /// Waits until every upstream had an attempt, then keeps gauges current and ends what nobody fetches, for ever.
     pub async fn watch_readiness(&self) {
         self.surface.upstreams.attempted(FIRST_ATTEMPT).await;
         self.attempted.send_replace(true);
@@ -110,6 +110,7 @@ impl Edge {
             tick.tick().await;
             let open = i64::try_from(self.surface.sessions.len()).unwrap_or(i64::MAX);
             self.metrics.sessions.store(open, Relaxed);
+            self.surface.calls.recordings().sweep(&self.surface.calls, Instant::now());
         }
     }
 
@@ -181,7 +182,7 @@ impl Edge {
         about.client =
             Some(client_address(peer.address, request.headers(), &snapshot.access.trusted_proxies));
         about.content_type = content_type(&request);
-        if snapshot.pipelines.ask_for_paths() {
+        if snapshot.pipelines.ask_for_paths() || self.surface.calls.recordings().any() {
             about.path = Some(request.uri().path().into());
         }
         let context = TraceContext::begin(request.headers(), self.surface.calls.spans());

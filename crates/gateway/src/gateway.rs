@@ -26,12 +26,16 @@ use crate::{
     manage::Admins,
     mcp::{Surface, SurfaceConfig},
     metrics::GatewayMetrics,
+    overrides::{self, OverrideSource},
     reload::{Parts, Reloader},
     snapshot::{Access, Snapshot, Snapshots},
     spans::{Exporter, SpansError},
-    state_dir::{LocalToken, StateDir, StateDirError},
+    state_dir::{LocalToken, StateDir, StateDirError, StateLock},
     upstreams::{Catalogs, ServerSpec, Transport, UpstreamSpec, Upstreams},
 };
+
+/// How long a start waits for a gateway that has the state folder: one that is ending, in an overlapping restart.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long streams that are still open may go on once everything else has ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -92,6 +96,8 @@ pub struct Gateway {
     exporter: Option<Exporter>,
     /// The credential of the command line; removed when the gateway ends.
     _local: LocalToken,
+    /// Keeps other gateways from the state folder. Goes last.
+    _lock: StateLock,
 }
 
 impl Gateway {
@@ -100,7 +106,7 @@ impl Gateway {
     /// # Errors
     /// When the configuration cannot be put to work; nothing is left running then.
     pub async fn start(settled: Settled, framework: Framework) -> Result<Self, StartError> {
-        let state = StateDir::open(&settled.state_dir)?;
+        let (state, lock, settled) = own_state(settled, &framework).await?;
         let admin = state.admin_token()?;
         let tls = server_tls(&settled.listen)?;
         let exporter = settled.telemetry.as_ref().map(|to| Exporter::start(to, framework.hooks().clone()));
@@ -174,6 +180,7 @@ impl Gateway {
             admin_token,
             exporter,
             _local: local,
+            _lock: lock,
         })
     }
 
@@ -240,6 +247,28 @@ impl Gateway {
 impl std::fmt::Debug for Gateway {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gateway").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// The state folder for this gateway alone, and the configuration with what is overridden there: what the gateway before
+/// it kept until its end counts too.
+async fn own_state(
+    mut settled: Settled,
+    framework: &Framework,
+) -> Result<(StateDir, StateLock, Settled), StartError> {
+    loop {
+        let state = StateDir::open(&settled.state_dir)?;
+        let lock = state.lock(LOCK_PATIENCE).await?;
+        let is_current = match settled.source.runtime_overrides {
+            OverrideSource::StateDir => {
+                overrides::read(&settled.state_dir).is_ok_and(|(kept, _)| kept == *settled.overrides)
+            }
+            _ => true,
+        };
+        if is_current {
+            return Ok((state, lock, settled));
+        }
+        settled = Settled::load(&settled.source.again(), framework).map_err(StartError::Plugins)?;
     }
 }
 

@@ -119,3 +119,6 @@ impl Snapshots {
         before
     }
 }
+
+#[cfg(test)]
+mod tests;

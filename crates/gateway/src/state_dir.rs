@@ -4,12 +4,17 @@
 //! reads the folder later cannot use it. The command line on the same machine must not need it either: for as long as
 //! a gateway runs, `cli-token` holds its address and a credential of its own, made at each start and removed at the
 //! end. Access to that file is what proves that the caller may administer this gateway.
+//!
+//! One gateway at a time has a folder: two would each write what it holds over what the other wrote. The lock is the
+//! system's, on an open file: it ends with the process however that ends, and nobody has to remove anything. Who only
+//! reads takes none.
 
 use std::{
     fs,
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -19,6 +24,10 @@ use crate::config::{Secret, TokenDigest};
 
 const ADMIN_FILE: &str = "admin.json";
 const LOCAL_FILE: &str = "cli-token";
+const LOCK_FILE: &str = "lock";
+
+/// How often a lock that another gateway has is tried again.
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Largest file of this folder that is read.
 const MAX_FILE: u64 = 64 * 1024;
@@ -43,6 +52,18 @@ pub enum StateDirError {
     Damaged {
         /// The file.
         path: PathBuf,
+    },
+    /// Another gateway has the folder.
+    #[error(
+        "another gateway{} runs with the state folder `{}`; end it first, or give this one a `state_dir` of its own",
+        holder.map(|pid| format!(" (pid {pid})")).unwrap_or_default(),
+        path.display()
+    )]
+    Taken {
+        /// The folder.
+        path: PathBuf,
+        /// The process that has it, where it says so.
+        holder: Option<u32>,
     },
     /// The system has no randomness to give.
     #[error("asking the system for random bytes: {0}")]
@@ -103,6 +124,12 @@ impl Drop for Aside {
     }
 }
 
+/// A folder that no other gateway has. Dropping it leaves the folder to others.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: fs::File,
+}
+
 /// The credential of the command line, valid while the gateway runs. Dropping it removes the file.
 #[derive(Debug)]
 pub struct LocalToken {
@@ -148,6 +175,42 @@ impl StateDir {
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
+    }
+
+    /// Keeps other gateways away from the folder, waiting at most `patience` for one that has it.
+    ///
+    /// # Errors
+    /// [`StateDirError::Taken`] when another still has it then, and when the lock file cannot be used.
+    pub async fn lock(&self, patience: Duration) -> Result<StateLock, StateDirError> {
+        let path = self.file(LOCK_FILE);
+        let options = fs::OpenOptions::new().read(true).write(true).create(true).mode(0o600).clone();
+        let mut file = options.open(&path).map_err(failed("opening", &path))?;
+        let (begun, mut told) = (Instant::now(), false);
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(fs::TryLockError::Error(error)) => return Err(failed("locking", &path)(error)),
+                Err(fs::TryLockError::WouldBlock) => {}
+            }
+            let holder = fs::read_to_string(&path).ok().and_then(|pid| pid.trim().parse().ok());
+            if begun.elapsed() >= patience {
+                return Err(StateDirError::Taken { path: self.path.clone(), holder });
+            }
+            if !told {
+                told = true;
+                tracing::warn!(
+                    folder = %self.path.display(),
+                    pid = holder,
+                    seconds = patience.as_secs(),
+                    "another gateway runs with this state folder; waiting for its end"
+                );
+            }
+            tokio::time::sleep(LOCK_INTERVAL).await;
+        }
+        let pid = std::process::id();
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{pid}"));
+        written.map_err(failed("writing", &path))?;
+        Ok(StateLock { _file: file })
     }
 
     /// The admin token, made now if there is none yet.
@@ -277,6 +340,27 @@ mod tests {
         let state = StateDir::open(dir.path()).unwrap();
         fs::write(state.file(ADMIN_FILE), "{}").unwrap();
         assert!(matches!(state.admin_token(), Err(StateDirError::Damaged { .. })));
+    }
+
+    #[tokio::test]
+    async fn folder_is_one_gateways_until_it_ends_and_others_are_told_whose() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        let lock = state.lock(Duration::ZERO).await.unwrap();
+        assert_eq!(mode(&state.file(LOCK_FILE)), 0o600);
+
+        let refused = state.lock(Duration::ZERO).await.unwrap_err();
+
+        let pid = std::process::id();
+        assert!(matches!(&refused, StateDirError::Taken { holder, .. } if *holder == Some(pid)));
+        let told = refused.to_string();
+        for word in [&format!("pid {pid}"), &*dir.path().to_string_lossy(), "`state_dir`"] {
+            assert!(told.contains(word), "{told}");
+        }
+        let waiting = tokio::spawn(async move { state.lock(Duration::from_secs(60)).await });
+        tokio::task::yield_now().await;
+        drop(lock);
+        waiting.await.unwrap().unwrap();
     }
 
     #[test]

@@ -15,6 +15,7 @@ use mortise_builtins::{
     secrets_detection::{self, config::Detector},
 };
 use mortise_gateway::trace::recording::Mask;
+use mortise_telemetry::redact;
 
 /// A stretch of a text and what stands in its place.
 struct Replacement {
@@ -30,13 +31,14 @@ pub fn mask() -> Mask {
     let personal = Scanner::new(Categories::ALL, &[], &[]).ok();
     let secrets = secrets_detection::scanner::Scanner::broad();
     Arc::new(move |key, text| {
+        let is_secret = redact::is_secret_name(key);
         let mut found: Vec<Replacement> = Vec::new();
         for secret in secrets.find(text, key) {
             let original = &text[secret.start..secret.end];
             found.push(Replacement {
                 start: secret.start,
                 end: secret.end,
-                with: fake_secret(secret.detector, original),
+                with: known(is_secret, original, fake_secret(secret.detector, original)),
             });
         }
         for finding in personal.iter().flat_map(|scanner| scanner.find(text, key)) {
@@ -44,25 +46,57 @@ pub fn mask() -> Mask {
             found.push(Replacement {
                 start: finding.start,
                 end: finding.end,
-                with: fake(finding.category, original),
+                with: known(is_secret, original, fake(finding.category, original)),
             });
         }
-        (!found.is_empty()).then(|| replaced(text, found))
+        (!found.is_empty()).then(|| replaced(text, found, is_secret))
     })
 }
 
-/// The text with its replacements; where two overlap, all that either covers goes.
-fn replaced(text: &str, mut found: Vec<Replacement>) -> String {
+/// Beginnings of secrets that are no secret.
+const PUBLIC: [&str; 14] = [
+    "AKIA",
+    "eyJ",
+    "sk_live_",
+    "sk_test_",
+    "sk-",
+    "rk_live_",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "AIza",
+];
+
+/// What stands for something found: under a secret's name nothing of it stays but a beginning everybody knows.
+fn known(is_secret: bool, original: &str, made_up: String) -> String {
+    let same = || original.chars().zip(made_up.chars()).take_while(|(was, is)| was == is).count();
+    if is_secret && same() > 0 && !PUBLIC.iter().any(|public| original.starts_with(public)) {
+        return shaped(original);
+    }
+    made_up
+}
+
+/// The text with its replacements; where two overlap, all that either covers goes. Of what is a secret as a whole, the
+/// rest goes too.
+fn replaced(text: &str, mut found: Vec<Replacement>, is_secret: bool) -> String {
+    let rest = |text: &str| match is_secret && text.contains(char::is_alphanumeric) {
+        true => redact::HIDDEN.to_owned(),
+        false => text.to_owned(),
+    };
     found.sort_by_key(|one| (one.start, std::cmp::Reverse(one.end)));
     let (mut out, mut done) = (String::with_capacity(text.len()), 0);
     for Replacement { start, end, with } in found {
         if start >= done {
-            out.push_str(&text[done..start]);
+            out.push_str(&rest(&text[done..start]));
             out.push_str(&with);
         }
         done = done.max(end);
     }
-    out.push_str(&text[done..]);
+    out.push_str(&rest(&text[done..]));
     out
 }
 
@@ -103,7 +137,8 @@ fn fake_secret(detector: Detector, original: &str) -> String {
 
 /// The same with everything after its prefix or label made up.
 fn after_prefix(original: &str) -> String {
-    let label = original.rfind(['=', ':', ' ', '"', '\'']).map_or(0, |at| at + 1);
+    // What is written in base64 may end in `=`.
+    let label = original.trim_end_matches('=').rfind(['=', ':', ' ', '"', '\'']).map_or(0, |at| at + 1);
     let value = &original[label..];
     // `sk_live_…`, `ghp_…`, `xoxb-…`, `AIza…`: what comes before the secret itself is public.
     let head: String = value.chars().take(12).collect();
@@ -166,6 +201,18 @@ mod tests {
             let masked = masked("", text);
             assert!(!masked.contains(secret), "{masked}");
             assert_eq!(secrets.find(&masked, "").len(), secrets.find(text, "").len(), "{text} -> {masked}");
+        }
+    }
+
+    #[test]
+    fn of_a_text_under_a_secrets_name_nothing_stays() {
+        for (text, secret) in [
+            ("hunter2 and alice.smith@corp.example.org", "hunter2"),
+            ("hunter2-ghp_16C7e42F292c6912E7710c838347Ae178B4a", "16C7e42F"),
+            ("c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LTEyMw==", "c2VjcmV0"),
+        ] {
+            let masked = mask()("password", text);
+            assert!(!masked.as_deref().unwrap_or_default().contains(secret), "{masked:?}");
         }
     }
 

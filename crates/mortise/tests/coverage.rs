@@ -72,7 +72,7 @@ fn hole_of_a_required_plugin_fails_the_command_and_is_named() {
 #[test]
 fn plugin_that_runs_is_in_the_table_and_all_is_well() {
     let serving = Serving::start(&config("fire_and_forget", "servers: { lab: {} }\n"));
-    let (code, out, err) = serving.coverage(&["--as", "app=ci,tenant=acme", "--as", "user="]);
+    let (code, out, err) = serving.coverage(&["--as", "tenant=acme,team=ops", "--as", "user="]);
     assert_eq!(code, 0, "{out}{err}");
     let row = out.lines().find(|line| line.starts_with("request /mcp")).unwrap_or_else(|| panic!("{out}"));
     assert!(row.contains("http_pre_request") && row.ends_with("door (fire_and_forget)"), "{out}");
@@ -88,4 +88,35 @@ fn upstream_that_never_said_what_it_has_fails_where_anything_is_required() {
     let (code, out, _) = serving.coverage(&[]);
     assert_eq!(code, 1, "{out}");
     assert!(out.contains("the upstream gone has never said what it has"), "{out}");
+}
+
+#[test]
+fn guardrail_that_guards_nothing_fails_the_command_and_is_named() {
+    for scope in ["{ tool: serach }", "{ tool: none* }"] {
+        let serving = Serving::start(&format!(
+            "plugins:\n  - {{ name: door, kind: builtin.audit_logger }}\n\
+             bindings:\n  - {{ plugin: door, scope: {scope}, required: true }}\nservers: {{ lab: {{}} }}\n"
+        ));
+        let (code, out, err) = serving.coverage(&[]);
+        assert_eq!(code, 1, "{scope}: {out}{err}");
+        assert!(out.contains("nothing to guard: bindings[0] requires door"), "{scope}: {out}");
+    }
+}
+
+#[test]
+fn app_that_does_not_exist_is_an_error_that_names_the_known_ones() {
+    let digest = "0".repeat(64);
+    let apps = format!(
+        "apps: [{{ name: web, tokens: [{{ sha256: {digest} }}] }}, {{ name: ci, tokens: [{{ sha256: 1{} }}] }}]\n",
+        &digest[1..]
+    );
+    let serving = Serving::start(&config("audit", &apps));
+    let (code, out, err) = serving.coverage(&["--as", "app=ci"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, out, err) = serving.coverage(&["--as", "app=nope"]);
+    assert_eq!(code, 1, "{out}{err}");
+    assert!(err.contains("there is no app `nope`: known are ci, web"), "{out}{err}");
+    let serving = Serving::start(&config("audit", ""));
+    let (code, _, err) = serving.coverage(&["--as", "app=nope"]);
+    assert!(code == 1 && err.contains("there is no app `nope`: none is configured"), "{code} {err}");
 }

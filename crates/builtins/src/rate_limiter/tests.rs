@@ -334,6 +334,33 @@ fn many_threads_get_exactly_the_limit() {
 }
 
 #[test]
+fn calls_refused_to_many_threads_use_up_nothing_of_the_other_limits() {
+    for algorithm in ALGORITHMS {
+        for _ in 0..8 {
+            let limits = json!({"by_user": "30/m", "by_tool": {"scarce": "10/m"}, "algorithm": algorithm});
+            let stage = stage(limits);
+            let (scarce, other, barrier) = (AtomicU32::new(0), AtomicU32::new(0), Barrier::new(4));
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        let mut ann = stage.by("ann");
+                        // Whoever goes on to the other tool has been refused here first, so the ten are gone.
+                        for (name, passes) in [("scarce", &scarce), ("other", &other)] {
+                            passes.fetch_add(
+                                (0..60).map(|_| u32::from(tool(&mut ann, name).violation.is_none())).sum(),
+                                SeqCst,
+                            );
+                        }
+                    });
+                }
+            });
+            assert_eq!((scarce.load(SeqCst), other.load(SeqCst)), (10, 20), "{algorithm}");
+        }
+    }
+}
+
+#[test]
 fn many_threads_get_no_more_than_the_limit_of_each_window_across_its_edges() {
     for algorithm in ALGORITHMS {
         for _ in 0..4 {

@@ -235,7 +235,8 @@ impl<'a> Survey<'a> {
         assumed: Option<usize>,
     ) -> (Runs, Mode) {
         let entry = &plugin.instance.entry;
-        let Some(family) = self.pipelines.hooks().spec(hook).map(|row| row.family) else {
+        let row = self.pipelines.hooks().spec(hook);
+        let Some((family, may_block)) = row.map(|row| (row.family, row.may.block)) else {
             return (Runs::Never("there is no such hook".into()), entry.mode);
         };
         if !self.pipelines.settings().enabled {
@@ -262,7 +263,7 @@ impl<'a> Survey<'a> {
                 _ => "its mode is disabled".to_owned(),
             };
             outcomes.add(
-                step.map_or_else(|| Runs::Never(off().into()), |step| step.runs(facts)),
+                step.map_or_else(|| Runs::Never(off().into()), |step| step.runs(facts, may_block)),
                 mode,
                 truth,
             );
@@ -272,7 +273,7 @@ impl<'a> Survey<'a> {
         }
         let step = self.step(plugin, hook, None);
         let off = || Runs::Never("its mode is disabled".into());
-        outcomes.add(step.map_or_else(off, |step| step.runs(facts)), entry.mode, Truth::Yes);
+        outcomes.add(step.map_or_else(off, |step| step.runs(facts, may_block)), entry.mode, Truth::Yes);
         outcomes.all()
     }
 
@@ -330,7 +331,7 @@ impl Step {
     }
 
     /// What becomes of it where its scope holds.
-    fn runs(&self, facts: &Facts<'_>) -> Runs {
+    fn runs(&self, facts: &Facts<'_>, may_block: bool) -> Runs {
         if self.off.load(std::sync::atomic::Ordering::Relaxed) {
             return Runs::Never("it failed and was switched off, as `on_error: disable` says".into());
         }
@@ -338,7 +339,8 @@ impl Step {
         if conditions == Truth::No {
             return Runs::Never("its conditions leave it out".into());
         }
-        let blocks = self.policy.trouble == Trouble::Block;
+        // A hook where nothing may block lets calls pass whatever the plugin's mode says.
+        let blocks = may_block && self.policy.trouble == Trouble::Block;
         if self.instance.plugin().is_none() {
             let reason = match self.instance.state() {
                 State::Unavailable(reason) | State::Idle(reason) => reason,

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mortise_plugin_api::{End, HookId, Payload, Revision};
+use mortise_plugin_api::{End, HookId, Payload, Revision, native::is_final};
 use smallvec::SmallVec;
 
 use super::{
@@ -198,8 +198,12 @@ impl Begun {
 pub enum Absence {
     /// Its conditions, or the scope of its binding, do not match the call.
     NotMatched,
-    /// The call was over before its turn: another plugin blocked it or gave the answer.
+    /// The call was over before its turn or its answer: another plugin blocked it or gave the answer.
     Over,
+    /// It did not run at the hook before the event, and the call ended so that only those that did are told.
+    NotBefore,
+    /// It runs in another process; those are not told of calls that were blocked or given up.
+    NotTold,
     /// It runs in the background, without influence on the call.
     Background,
     /// It failed earlier and is switched off.
@@ -207,11 +211,13 @@ pub enum Absence {
 }
 
 impl Absence {
-    /// A stable word: `not_matched`, `over`, `background`, `off`.
+    /// A stable word: `not_matched`, `over`, `not_before`, `not_told`, `background`, `off`.
     pub fn word(self) -> &'static str {
         match self {
             Self::NotMatched => "not_matched",
             Self::Over => "over",
+            Self::NotBefore => "not_before",
+            Self::NotTold => "not_told",
             Self::Background => "background",
             Self::Off => "off",
         }
@@ -237,6 +243,12 @@ impl Pipelines {
         let mut over = run.blocked.as_ref().is_some_and(|blocked| blocked.plugin.is_empty());
         let last = run.executions.last().map(|execution| execution.instance);
         let decided = run.blocked.is_some() || chain.spec.rule == mortise_plugin_api::Rule::FirstAnswer;
+        // Of those that were asked at the same time, the others' calls were given up, wherever they stand.
+        let given_up = chain
+            .stages
+            .iter()
+            .map(|stage| &stage.at_once)
+            .find(|group| run.blocked.is_some() && group.iter().any(|step| last == Some(step.ix)));
         let mut absent: Vec<(Arc<str>, Absence)> = Vec::new();
         for step in chain.steps() {
             let name = &step.instance.name;
@@ -246,7 +258,11 @@ impl Pipelines {
                 over |= decided && last == Some(step.ix);
             } else if !absent.iter().any(|(known, _)| known == name) {
                 let why = match () {
-                    () if over => Absence::Over,
+                    () if is_final(run.end) && step.instance.foreign => Absence::NotTold,
+                    () if is_final(run.end) => Absence::NotBefore,
+                    () if over || given_up.is_some_and(|group| group.iter().any(|one| one.ix == step.ix)) => {
+                        Absence::Over
+                    }
                     () if step.off.load(std::sync::atomic::Ordering::Relaxed) => Absence::Off,
                     () => Absence::NotMatched,
                 };

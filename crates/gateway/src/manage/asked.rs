@@ -53,8 +53,12 @@ impl Asked<'_> {
         if !value.is_object() {
             return Err(unfit(StatusCode::UNPROCESSABLE_ENTITY, "it is no JSON object".to_owned()));
         }
-        serde_json::from_value(value)
-            .map_err(|error| unfit(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))
+        serde_path_to_error::deserialize(value).map_err(|error| {
+            let (at, why) = (error.path().to_string(), error.inner().to_string());
+            let is_said = at == "." || why.contains(&format!("`{at}`"));
+            let why = if is_said { why } else { format!("`{at}`: {why}") };
+            unfit(StatusCode::UNPROCESSABLE_ENTITY, why)
+        })
     }
 
     /// What changes the configuration.

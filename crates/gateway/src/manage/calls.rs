@@ -65,12 +65,7 @@ pub(super) fn list(asked: &Asked<'_>) -> Response<Bytes> {
 fn listed(asked: &Asked<'_>) -> Result<Vec<ShownCall>, Refused> {
     let limit = asked.number("limit", LISTED.0, LISTED.1)?;
     let (plugin, subject) = (asked.parameter("plugin"), asked.parameter("tool"));
-    let blocked = match asked.parameter("blocked").as_deref() {
-        None => None,
-        Some("true" | "1") => Some(true),
-        Some("false" | "0") => Some(false),
-        Some(_) => return Err(refused(StatusCode::BAD_REQUEST, "`blocked` is `true` or `false`")),
-    };
+    let blocked = flag(asked, "blocked")?;
     let since = asked.parameter("since").map(|text| since(&text)).transpose()?;
     let wanted = |call: &FinishedCall| {
         since.is_none_or(|since| call.started >= since)
@@ -84,6 +79,15 @@ fn listed(asked: &Asked<'_>) -> Result<Vec<ShownCall>, Refused> {
     let framework = asked.managed.framework();
     let found = all.iter().filter(|call| wanted(call)).take(limit);
     Ok(found.map(|call| shown::call(call, framework, Detail::Entry)).collect())
+}
+
+fn flag(asked: &Asked<'_>, name: &str) -> Result<Option<bool>, Refused> {
+    match asked.parameter(name).as_deref() {
+        None => Ok(None),
+        Some("true" | "1") => Ok(Some(true)),
+        Some("false" | "0") => Ok(Some(false)),
+        Some(_) => Err(refused(StatusCode::BAD_REQUEST, &format!("`{name}` is `true` or `false`"))),
+    }
 }
 
 fn is_blocked(call: &FinishedCall) -> bool {
@@ -130,7 +134,8 @@ pub(super) fn show(asked: &Asked<'_>) -> Response<Bytes> {
             "last" => "no call is kept".to_owned(),
             id => format!("no call with the request id '{id}' is kept"),
         };
-        return detail(StatusCode::NOT_FOUND, &format!("{what}; `explain.keep` says how many are"));
+        let kept = "`explain.keep` says how many are; of calls that passed untouched each worker keeps an eighth of that";
+        return detail(StatusCode::NOT_FOUND, &format!("{what}; {kept}"));
     };
     let whole = Detail::Whole { framework: asked.managed.framework(), text: asked.managed.shows_text() };
     ok(&shown::call(call, asked.managed.framework(), whole))
@@ -146,7 +151,7 @@ fn begun(asked: &Asked<'_>) -> Result<Begun, Refused> {
         calls: asked.number("calls", RECORDED.0, RECORDED.1)?,
         time: Duration::from_secs(asked.number("seconds", SECONDS.0, SECONDS.1)? as u64),
         subject: asked.parameter("tool"),
-        raw: asked.parameter("raw").is_some_and(|raw| matches!(&*raw, "true" | "1")),
+        raw: flag(asked, "raw")?.unwrap_or(false),
     };
     let calls = calls(asked)?;
     if wanted.raw {

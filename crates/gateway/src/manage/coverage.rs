@@ -17,7 +17,8 @@ pub(super) async fn coverage(asked: &Asked<'_>) -> Response<Bytes> {
     let (framework, caller) = (asked.managed.framework().clone(), caller(asked.query));
     // Thousands of tools times thousands of plugins take a while, which no call of this thread should wait for.
     match tokio::task::spawn_blocking(move || report(&snapshot, &framework, caller)).await {
-        Ok(report) => ok(&report),
+        Ok(Ok(report)) => ok(&report),
+        Ok(Err(unknown)) => detail(StatusCode::BAD_REQUEST, &unknown.to_string()),
         Err(_) => detail(StatusCode::INTERNAL_SERVER_ERROR, "the coverage could not be worked out"),
     }
 }

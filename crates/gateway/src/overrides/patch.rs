@@ -6,7 +6,10 @@ use mortise_framework::{
     config::{Mode, Overlay},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error},
+};
 use serde_json::{Map, Value};
 
 use super::{Override, Overrides, Switch};
@@ -47,9 +50,44 @@ pub struct PluginPatch {
     pub config: Option<Option<Map<String, Value>>>,
 }
 
-/// What is written counts as given, null too.
-fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::<T>::deserialize(from).map(Some)
+/// What is written counts as given, null too. What does not fit is refused with what would; where it stands, whoever
+/// reads the whole knows.
+fn given<'de, T: Field, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    let value = Value::deserialize(from)?;
+    if value.is_null() {
+        return Ok(Some(None));
+    }
+    let written = value.to_string();
+    serde_json::from_value(value).map(|fit| Some(Some(fit))).map_err(|_| {
+        let written = if T::MAY_BE_SHOWN { written.as_str() } else { "what was given" };
+        D::Error::custom(format!("{written} is not {}", T::ALLOWED))
+    })
+}
+
+/// What a field takes.
+trait Field: DeserializeOwned {
+    /// In words.
+    const ALLOWED: &str;
+    /// Whether what was written may be repeated; it may be secret else.
+    const MAY_BE_SHOWN: bool = true;
+}
+
+impl Field for bool {
+    const ALLOWED: &str = "true, false or null";
+}
+
+impl Field for i64 {
+    const ALLOWED: &str = "a whole number or null";
+}
+
+impl Field for Mode {
+    const ALLOWED: &str = "one of enforce, enforce_ignore_error, permissive, disabled, sequential, transform, audit, \
+                           concurrent, fire_and_forget and null";
+}
+
+impl Field for Map<String, Value> {
+    const ALLOWED: &str = "an object or null";
+    const MAY_BE_SHOWN: bool = false;
 }
 
 impl Patch {

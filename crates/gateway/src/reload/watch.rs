@@ -67,10 +67,10 @@ impl Written {
         let mut names = self.names();
         for path in &event.paths {
             match event.kind {
-                EventKind::Modify(ModifyKind::Data(_)) => {
-                    if path.file_name().is_some_and(|name| names.ours.contains(name)) {
-                        names.open.insert(path.clone());
-                    }
+                EventKind::Modify(ModifyKind::Data(_))
+                    if path.file_name().is_some_and(|name| names.ours.contains(name)) =>
+                {
+                    names.open.insert(path.clone());
                 }
                 EventKind::Access(AccessKind::Close(AccessMode::Write))
                 | EventKind::Remove(_)

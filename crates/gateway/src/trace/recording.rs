@@ -8,6 +8,7 @@
 //! what is recorded raw was asked for as that. Hooks of requests as such are never recorded: what they see are
 //! credentials.
 
+mod hidden;
 mod line;
 
 use std::{
@@ -15,7 +16,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
@@ -42,7 +43,8 @@ const MOST_AT_A_TIME: usize = 500;
 const FORGOTTEN: Duration = Duration::from_secs(30);
 
 /// What takes personal data and secrets out of a text: `(name of the member, text)` to the text as it may be kept, `None`
-/// where it may be kept as it is.
+/// where it may be kept as it is. Under a name that [`is_secret_name`](mortise_telemetry::redact::is_secret_name) nothing
+/// of the text may stay; with `None` it becomes `***`.
 pub type Mask = Arc<dyn Fn(&str, &str) -> Option<String> + Send + Sync>;
 
 /// What is to be recorded.
@@ -74,6 +76,8 @@ pub enum NotRecorded {
 #[derive(Default)]
 pub struct Recordings {
     running: Mutex<Vec<Arc<Recording>>>,
+    /// How many those are, for whoever asks at every request.
+    count: AtomicUsize,
     next: AtomicU64,
     mask: OnceLock<Mask>,
 }
@@ -107,8 +111,8 @@ impl Recordings {
             (false, Some(mask)) => Some(mask.clone()),
             (false, None) => return Err(NotRecorded::NoMask),
         };
+        self.sweep(calls, Instant::now());
         let mut running = self.lock();
-        self.sweep(calls, &mut running);
         if running.len() >= MOST {
             return Err(NotRecorded::TooMany);
         }
@@ -125,6 +129,7 @@ impl Recordings {
         let observer: Arc<dyn CallObserver> = recording.clone();
         calls.observe(&observer);
         running.push(recording);
+        self.count.store(running.len(), Relaxed);
         Ok(number)
     }
 
@@ -137,6 +142,7 @@ impl Recordings {
         hooks: &Arc<HookTable>,
         patience: Duration,
     ) -> Option<Fetched> {
+        self.sweep(calls, Instant::now());
         let recording = self.lock().iter().find(|recording| recording.number == number)?.clone();
         let (finished, dropped, over) = recording.take(patience).await;
         if over {
@@ -154,20 +160,30 @@ impl Recordings {
         let mut running = self.lock();
         let Some(at) = running.iter().position(|recording| recording.number == number) else { return false };
         let recording: Arc<dyn CallObserver> = running.swap_remove(at);
+        self.count.store(running.len(), Relaxed);
         calls.forget(&recording);
         true
     }
 
-    /// Ends those that nobody asks for.
-    fn sweep(&self, calls: &Calls, running: &mut Vec<Arc<Recording>>) {
-        running.retain(|recording| {
-            let keeps = recording.lock().asked.elapsed() < FORGOTTEN;
-            if !keeps {
-                let observer: Arc<dyn CallObserver> = recording.clone();
-                calls.forget(&observer);
-            }
-            keeps
-        });
+    /// Whether there is any. Costs a reading.
+    #[inline]
+    pub(crate) fn any(&self) -> bool {
+        self.count.load(Relaxed) > 0
+    }
+
+    /// Ends those that nobody has asked for, as of `now`, and lets go of what they have. Called now and then: whoever
+    /// fetched them may be gone.
+    pub(crate) fn sweep(&self, calls: &Calls, now: Instant) {
+        let mut running = self.lock();
+        let asked = |recording: &Recording| now.saturating_duration_since(recording.lock().asked) < FORGOTTEN;
+        let (keep, gone): (Vec<_>, Vec<_>) = running.drain(..).partition(|recording| asked(recording));
+        *running = keep;
+        self.count.store(running.len(), Relaxed);
+        drop(running);
+        for recording in gone {
+            let observer: Arc<dyn CallObserver> = recording;
+            calls.forget(&observer);
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Recording>>> {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use mortise_framework::{Framework, HookRun, pipeline::trace::Absence};
+use mortise_mcp::envelope::method as known;
 use mortise_plugin_api::End;
+use mortise_telemetry::redact;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -26,7 +28,7 @@ pub struct ShownCall {
     pub at: String,
     /// MCP method; empty where it was refused before that was known.
     pub method: String,
-    /// Name of the tool or prompt, or URI of the resource, as the client gave it.
+    /// Name of the tool or prompt, or URI of the resource without user information and secret values of its query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// `ok`, `blocked`, `error`, `cancelled` (the client left) or `refused` (at the edge).
@@ -126,8 +128,9 @@ pub struct ShownBlock {
 pub struct ShownAbsence {
     /// Its name.
     pub plugin: String,
-    /// `not_matched` (its conditions, or the scope of its binding), `over` (the call was, before its turn), `background`
-    /// (it runs there, without influence) or `off` (it failed earlier).
+    /// `not_matched` (its conditions, or the scope of its binding), `over` (the call was, before it had its turn or had
+    /// answered), `not_before` (it did not run at the hook before the event), `not_told` (plugins in other processes are
+    /// not told of calls that ended so), `background` (it runs there, without influence) or `off` (it failed earlier).
     pub why: &'static str,
 }
 
@@ -156,7 +159,7 @@ pub(crate) fn call(call: &FinishedCall, framework: &Framework, detail: Detail<'_
         request_id: call.request.id.to_string(),
         at: timestamp(call.started),
         method: call.method.to_string(),
-        subject: text(&call.subject),
+        subject: call.subject.as_deref().map(|subject| about(&call.method, subject)),
         outcome: call.outcome.word(),
         status: call.status.map(|status| status.as_u16()),
         took_us: micros(call.took),
@@ -168,6 +171,14 @@ pub(crate) fn call(call: &FinishedCall, framework: &Framework, detail: Detail<'_
         snapshot: call.snapshot,
         blocked_by: hooks.iter().find_map(|hook| hook.blocked.as_ref()).map(|block| block.plugin.clone()),
         hooks,
+    }
+}
+
+/// What a call was about: names as they are, URIs without their secrets.
+fn about(method: &str, subject: &str) -> String {
+    match method {
+        known::TOOLS_CALL | known::PROMPTS_GET => subject.to_owned(),
+        _ => redact::url(subject),
     }
 }
 

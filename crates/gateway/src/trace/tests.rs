@@ -168,3 +168,20 @@ fn nothing_is_recorded_unmasked_unless_that_is_asked_for() {
     assert!(!calls.recordings().end(&calls, numbers[0]));
     assert!(calls.recordings().begin(&calls, raw).is_ok());
 }
+
+#[tokio::test]
+async fn a_recording_whose_reader_is_gone_holds_nothing_any_more() {
+    let calls = Arc::new(Calls::default());
+    let wanted = Wanted { calls: 9, time: Duration::from_secs(600), raw: true, ..Wanted::default() };
+    let number = calls.recordings().begin(&calls, wanted).unwrap();
+    let begun = Instant::now();
+    assert!(calls.recordings().any());
+    calls.recordings().sweep(&calls, begun + Duration::from_secs(29));
+    assert!(calls.recordings().any());
+
+    calls.recordings().sweep(&calls, begun + Duration::from_secs(31));
+
+    assert!(!calls.recordings().any() && calls.observers.load().is_empty());
+    let hooks = Arc::new(mortise_plugin_api::HookTable::standard());
+    assert!(calls.recordings().fetch(&calls, number, &hooks, Duration::ZERO).await.is_none());
+}

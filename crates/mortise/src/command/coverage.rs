@@ -148,7 +148,7 @@ fn verdict(report: &Report, output: &mut Output) {
         output.line(format!("{label}: the upstream {upstream} has never said what it has"));
     }
     for idle in &report.idle {
-        let label = output.paint(Paint::Warn, "nothing to guard");
+        let label = output.paint(Paint::Bad, "nothing to guard");
         output.line(format!(
             "{label}: bindings[{}] requires {}, and nothing that is there is in its scope",
             idle.binding, idle.plugin

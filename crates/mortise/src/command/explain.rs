@@ -171,7 +171,9 @@ fn show_hook(hook: &Value, output: &mut Output) {
     for absent in list_of(hook, "did_not_run") {
         let why = match &*text(absent, "why") {
             "not_matched" => "its conditions or its binding do not match this call",
-            "over" => "the call was over before its turn",
+            "over" => "the call was over before its turn, or before it had answered",
+            "not_before" => "it did not run at the hook before",
+            "not_told" => "plugins in other processes are not told of calls that ended so",
             "background" => "it runs in the background",
             "off" => "it failed earlier and is switched off",
             _ => "nobody knows why",

@@ -182,6 +182,7 @@ fn request(call: &RecordedCall) -> Request {
         upstream,
         original_name,
         content_type,
+        path,
     } = &call.request;
     let shared = |text: &Option<String>| text.as_deref().map(Arc::<str>::from);
     let all = |texts: &[String]| texts.iter().map(|text| Arc::from(text.as_str())).collect();
@@ -200,6 +201,7 @@ fn request(call: &RecordedCall) -> Request {
     request.upstream = shared(upstream);
     request.original_name = shared(original_name);
     request.content_type = shared(content_type);
+    request.path = shared(path);
     request
 }
 

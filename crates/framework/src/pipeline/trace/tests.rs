@@ -123,6 +123,29 @@ async fn a_trace_tells_who_ran_what_each_changed_and_who_blocked() {
     assert_eq!(absent, [("never".into(), Absence::Over), ("aside".into(), Absence::Background)]);
     let post = happened.runs.iter().find(|run| run.hook == ToolPostInvoke::ID).unwrap();
     assert_eq!((post.end, post.executions.len()), (End::Blocked, 4));
+    let absent = pipelines.absent(happened, post).unwrap();
+    assert_eq!(absent, [("never".into(), Absence::NotBefore), ("aside".into(), Absence::Background)]);
+}
+
+#[tokio::test]
+async fn those_that_were_asked_beside_a_blocker_were_given_up() {
+    let slow = Native::new(())
+        .on_async::<ToolPreInvoke>(Needs::block(), |(), _, _| Box::pin(std::future::pending()))
+        .into_plugin();
+    let pipelines = pipelines(vec![
+        ("slow", Mode::Concurrent, slow),
+        ("blocker", Mode::Concurrent, plugin(|_| Violation::new("NO", "no").into())),
+    ])
+    .await;
+    let told = Arc::new(Told::default());
+    let mut pair = observed(&pipelines, &told);
+    assert!(pair.before(call(json!({}))).await.blocked.is_some());
+    drop(pair);
+    pipelines.background().drain(Duration::from_secs(5)).await;
+
+    let happened = &told.all()[0];
+    let run = happened.runs.iter().find(|run| run.hook == ToolPreInvoke::ID).unwrap();
+    assert_eq!(pipelines.absent(happened, run).unwrap(), [("slow".into(), Absence::Over)]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use mortise_plugin_api::{Family, HookTable, Payload, Revision, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Mask;
+use super::{Mask, hidden};
 use crate::trace::{FinishedCall, shown};
 
 /// One call, as a line of a recording.
@@ -68,6 +68,9 @@ pub struct RecordedRequest {
     /// Content type of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// Path of the HTTP request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
 }
 
 /// One hook of a recorded call: its input, and what was decided.
@@ -124,7 +127,7 @@ fn recorded(call: &FinishedCall, table: &HookTable, mask: Option<&Mask>) -> Opti
     }
     let (request, caller) = (&call.request, &call.request.caller);
     let text = |text: &Option<Arc<str>>| text.as_deref().map(str::to_owned);
-    let hidden = |text: String| mask.and_then(|mask| mask("", &text)).unwrap_or(text);
+    let hidden = |text: String| mask.map(|mask| hidden::text("", &text, mask)).unwrap_or(text);
     let all = |texts: &[Arc<str>]| texts.iter().map(ToString::to_string).collect();
     Some(RecordedCall {
         recorded: 1,
@@ -145,6 +148,7 @@ fn recorded(call: &FinishedCall, table: &HookTable, mask: Option<&Mask>) -> Opti
             upstream: text(&request.upstream),
             original_name: text(&request.original_name),
             content_type: text(&request.content_type),
+            path: text(&request.path).map(hidden),
         },
         hooks,
     })
@@ -193,35 +197,7 @@ fn written(revision: &Revision, mask: Option<&Mask>) -> Option<Value> {
         if let Some(headers) = json.get_mut("headers").filter(|headers| !headers.is_null()) {
             *headers = Value::Null;
         }
-        masked("", &mut json, mask);
+        hidden::tree("", &mut json, mask);
     }
     Some(json)
-}
-
-/// Masks every text of a tree, names of members too.
-fn masked(key: &str, value: &mut Value, mask: &Mask) {
-    match value {
-        Value::String(text) => {
-            if let Some(hidden) = mask(key, text) {
-                *text = hidden;
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| masked(key, item, mask)),
-        Value::Object(members) => {
-            let old = std::mem::take(members);
-            for (name, mut value) in old {
-                masked(&name, &mut value, mask);
-                let name = mask("", &name).unwrap_or(name);
-                members.insert(name, value);
-            }
-        }
-        Value::Number(number) => {
-            // A card number is one without quotes, too.
-            let text = number.to_string();
-            if let Some(hidden) = mask(key, &text) {
-                *value = hidden.parse::<u64>().map_or(Value::String(hidden), Value::from);
-            }
-        }
-        Value::Null | Value::Bool(_) => {}
-    }
 }
