@@ -59,6 +59,7 @@ const ROOMS: &[Room] = &[
             "mortise-gateway",
             "mortise-mcp-transport",
             "mortise-plugin-api",
+            "mortise-telemetry",
         ],
         why: "the only place that knows which runtimes and plugins there are",
     },
