@@ -134,7 +134,7 @@ impl Upstreams {
     ) -> Vec<Retired> {
         staged.fresh.clear();
         let before = self.snapshots.change(|now| {
-            let catalogs = self.with_names(|names| Catalogs::build(&staged.fleet, names));
+            let catalogs = self.catalogs(&staged.fleet);
             snapshot(now, Arc::new(catalogs))
         });
         self.changed.send_modify(|generation| *generation += 1);
@@ -205,10 +205,19 @@ impl Upstreams {
         value
     }
 
+    /// The merged lists of a fleet. Names are given for good once each upstream had an attempt to connect: of two that
+    /// have a tool of the same name, the first in the file is to get it, and not the faster one.
+    fn catalogs(&self, fleet: &Arc<Fleet>) -> Catalogs {
+        let all = fleet.upstreams().iter().all(|upstream| upstream.was_attempted());
+        self.with_names(|names| {
+            if all { Catalogs::build(fleet, names) } else { Catalogs::build(fleet, &mut names.clone()) }
+        })
+    }
+
     /// Merges the lists anew.
     fn rebuild(&self) {
         self.snapshots.change(|now| {
-            let catalogs = self.with_names(|names| Catalogs::build(&now.catalogs.fleet, names));
+            let catalogs = self.catalogs(&now.catalogs.fleet);
             Snapshot { catalogs: Arc::new(catalogs), ..now.clone() }
         });
         self.changed.send_modify(|generation| *generation += 1);

@@ -178,6 +178,11 @@ impl Upstream {
         }
     }
 
+    /// Whether an attempt to connect has ended.
+    pub fn was_attempted(&self) -> bool {
+        self.live().is_some() || *self.state.borrow() != State::Starting
+    }
+
     /// Waits until the first attempt to connect has ended.
     pub async fn attempted(&self) {
         let mut state = self.state.subscribe();
