@@ -8,11 +8,11 @@ use mortise_gateway::{
     reload::Trigger,
 };
 use mortise_plugin_api::{
-    Hook, HookId, Json, Native, Needs, Plugin, PluginError, Verdict, Violation,
+    Hook, HookId, Native, Needs, Plugin, PluginError, Verdict, Violation,
     hooks::{ToolPostInvoke, ToolPreInvoke},
 };
 use mortise_testkit::mcp_server::scripted::Scripted;
-use mortise_tests::{HttpAnswer, Setup, Stand, text};
+use mortise_tests::{HttpAnswer, Setup, Stand, prefixed_result, text};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -28,12 +28,7 @@ fn marking(config: &Value) -> Arc<dyn Plugin> {
             Ok::<_, PluginError>(if bad { Verdict::Block(violation().into()) } else { Verdict::Pass })
         })
         .on::<ToolPostInvoke>(Needs::change(), |prefix, answered, _| {
-            let mut result = answered.result.value().cloned().unwrap_or_default();
-            let text = result["content"][0]["text"].as_str().unwrap_or_default().to_owned();
-            result["content"][0]["text"] = format!("{prefix}{text}").into();
-            let mut changed = answered.clone();
-            changed.result = Json::from(result);
-            Ok(Verdict::Change(changed))
+            Ok(Verdict::Change(prefixed_result(answered, prefix)))
         })
         .into_plugin()
 }

@@ -18,14 +18,14 @@ use mortise_gateway::{
     reload::{Refused, Trigger},
 };
 use mortise_plugin_api::{
-    Hook, HookId, Json, Native, Needs, Plugin, PluginError, Verdict,
+    Hook, HookId, Native, Needs, Plugin, PluginError, Verdict,
     hooks::{MCP_HOOKS, ToolPostInvoke, ToolPreInvoke},
 };
 use mortise_testkit::{
     mcp_server::scripted::{Behaviour, Gate, Scripted},
     plugins,
 };
-use mortise_tests::{Setup, Stand, eventually, text};
+use mortise_tests::{Setup, Stand, eventually, prefixed_result, text};
 use serde_json::{Value, json};
 
 const TOOL: [HookId; 2] = [ToolPreInvoke::ID, ToolPostInvoke::ID];
@@ -60,12 +60,7 @@ fn prefixing(config: &Value) -> Arc<dyn Plugin> {
     Native::new(prefix)
         .on::<ToolPreInvoke>(Needs::observe(), |_, _, _| Ok::<_, PluginError>(Verdict::Pass))
         .on::<ToolPostInvoke>(Needs::change(), |prefix, answered, _| {
-            let mut result = answered.result.value().cloned().unwrap_or_default();
-            let text = result["content"][0]["text"].as_str().unwrap_or_default().to_owned();
-            result["content"][0]["text"] = format!("{prefix}{text}").into();
-            let mut changed = answered.clone();
-            changed.result = Json::from(result);
-            Ok(Verdict::Change(changed))
+            Ok(Verdict::Change(prefixed_result(answered, prefix)))
         })
         .into_plugin()
 }

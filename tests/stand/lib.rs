@@ -14,10 +14,12 @@
 mod client;
 mod given;
 mod recorder;
+mod results;
 mod setup;
 
 pub use client::{Client, HttpAnswer, UnderWay, text};
 pub use recorder::{Recorder, Seen};
+pub use results::prefixed_result;
 pub use setup::{Setup, Stand};
 
 use std::time::Duration;

@@ -84,6 +84,18 @@ pub struct Reading {
     pub remaining: Duration,
 }
 
+impl Reading {
+    /// Why calls do not go through; `None` where they do.
+    pub fn reason(&self) -> Option<String> {
+        (self.stand != Stand::Closed).then(|| self.refusal())
+    }
+
+    /// The same for a call that was refused, wherever the breaker stands by now.
+    pub(crate) fn refusal(&self) -> String {
+        format!("its circuit breaker is open after {} failures in a row", self.failures)
+    }
+}
+
 /// Doublings of the pause: eight times the first one is the longest.
 const MOST_DOUBLINGS: u64 = 3;
 

@@ -219,9 +219,7 @@ impl Instance {
         if let Some(unwell) = self.unwell() {
             return Some(format!("its health check failed: {unwell}"));
         }
-        let breaker = self.circuit_breaker();
-        (breaker.stand != breaker::Stand::Closed)
-            .then(|| format!("its circuit breaker is open after {} failures in a row", breaker.failures))
+        self.circuit_breaker().reason()
     }
 
     /// The gate calls pass, where it has state to hand over.

@@ -63,7 +63,7 @@ pub struct Request {
     pub original_name: Option<Arc<str>>,
     /// `Content-Type` of the request.
     pub content_type: Option<Arc<str>>,
-    /// Path of the HTTP request; only where a binding asks for it.
+    /// Path of the HTTP request; only where a binding or a recording asks for it.
     pub path: Option<Arc<str>>,
     /// Address of the client.
     pub client: Option<SocketAddr>,

@@ -105,9 +105,7 @@ impl Instance {
         match self.breaker().switch.admit(breaker::now()) {
             Admission::Through => self.call(call, context),
             Admission::Refused => {
-                let failures = self.breaker().read().failures;
-                let reason = format!("its circuit breaker is open after {failures} failures in a row");
-                Answer::Ready(Err(PluginError::Unavailable(reason)))
+                Answer::Ready(Err(PluginError::Unavailable(self.breaker().read().refusal())))
             }
             Admission::Probe => {
                 let mut probe = Probe { instance: self, limits, probed: Probed::Abandoned };

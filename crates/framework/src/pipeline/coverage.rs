@@ -35,7 +35,6 @@ use super::{
     scope::Binding,
 };
 use crate::{
-    breaker::Stand,
     config::Mode,
     instance::{Instance, State},
 };
@@ -351,9 +350,7 @@ impl Step {
         if self.needs.is_none() {
             return Runs::Unavailable { reason: "its code does not have this hook".into(), blocks };
         }
-        let breaker = self.instance.circuit_breaker();
-        if breaker.stand != Stand::Closed {
-            let reason = format!("its circuit breaker is open after {} failures in a row", breaker.failures);
+        if let Some(reason) = self.instance.circuit_breaker().reason() {
             return Runs::Unavailable { reason: reason.into(), blocks };
         }
         match conditions {

@@ -62,7 +62,7 @@ impl Pending {
             }
         }
         // The work may have left messages and finished in one go: they go first.
-        if let Some(message) = self.message() {
+        if let Some(message) = take(self.interim.as_ref()) {
             return Next::Message(message);
         }
         self.answered.take().map_or(Next::Cancelled, Next::Answer)
@@ -70,7 +70,7 @@ impl Pending {
 
     async fn wait(&mut self) -> Next {
         let Self { work, interim, under_way, .. } = self;
-        let message = || interim.as_ref().and_then(Interim::take).map(Next::Message);
+        let message = || take(interim.as_ref()).map(Next::Message);
         let token = under_way.as_ref().map(|under_way| &under_way.token);
         let mut cancelled = pin!(token.map(CancellationToken::cancelled));
         poll_fn(|cx| {
@@ -92,10 +92,6 @@ impl Pending {
         .await
     }
 
-    fn message(&self) -> Option<Box<Message>> {
-        self.interim.as_ref().and_then(Interim::take)
-    }
-
     fn answer(&self, outcome: &Outcome) -> Vec<u8> {
         encode(&self.id, outcome)
     }
@@ -105,6 +101,11 @@ impl Pending {
         let error = ErrorObject::new(code::SERVER_ERROR, "Request cancelled").to_rpc_error();
         self.answer(&Err(error))
     }
+}
+
+/// The oldest message that waits to go out.
+fn take(interim: Option<&Interim>) -> Option<Box<Message>> {
+    interim.and_then(Interim::take)
 }
 
 /// Writes the answer to a request.

@@ -16,8 +16,9 @@ use super::{ConfigArgs, Format, RemoteArgs, SourceArgs};
   mortise explain --plugin pii --since 5m --format json
 
 The id of a request stands in the header x-request-id of its answer; a client may choose it by sending that header.
-Without an id the last calls are listed. Kept are as many calls as explain.keep says; text that plugins changed is
-shown only with explain.show_text.")]
+Without an id the last calls are listed. Kept are as many as explain.keep says of those at which something happened, and
+an eighth of that per worker of those that passed untouched. Text that plugins changed is shown only with
+explain.show_text.")]
 pub struct ExplainArgs {
     /// Id of the request; without it the last calls are listed
     #[arg(value_name = "REQUEST-ID")]

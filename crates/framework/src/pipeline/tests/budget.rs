@@ -57,16 +57,16 @@ async fn a_call_ends_when_the_budget_does_and_that_is_not_held_against_the_plugi
     assert_eq!(pipelines.all_instances()[0].circuit_breaker().stand, Stand::Closed);
 }
 
+/// One plugin that uses the budget up, and behind it one that notes when it is called.
+async fn slow_before_a_witness(log: &Log) -> Arc<Pipelines> {
+    let setup = Setup::new().with("slow", Mode::Permissive, 1, slow()).await;
+    with_budget(setup.with("post", Mode::Permissive, 2, witness(log, "post", None)).await)
+}
+
 #[tokio::test]
 async fn the_budget_goes_with_the_request_from_hook_to_hook_and_another_request_has_its_own() {
     let log = Log::default();
-    let pipelines = with_budget(
-        Setup::new()
-            .with("slow", Mode::Permissive, 1, slow())
-            .await
-            .with("post", Mode::Permissive, 2, witness(&log, "post", None))
-            .await,
-    );
+    let pipelines = slow_before_a_witness(&log).await;
     let mut request = pair(&pipelines);
     request.before(call(json!({}))).await;
     request.after(result("x")).await;
@@ -79,13 +79,7 @@ async fn the_budget_goes_with_the_request_from_hook_to_hook_and_another_request_
 #[tokio::test]
 async fn companions_of_a_request_draw_on_its_budget_and_copies_for_others_have_their_own() {
     let log = Log::default();
-    let pipelines = with_budget(
-        Setup::new()
-            .with("slow", Mode::Permissive, 1, slow())
-            .await
-            .with("post", Mode::Permissive, 2, witness(&log, "post", None))
-            .await,
-    );
+    let pipelines = slow_before_a_witness(&log).await;
     let contexts = Contexts::of(&pipelines);
     let (copy, mut companion) = (contexts.copied(), contexts.companion());
     let before = pipelines.chain(ToolPreInvoke::ID).unwrap();

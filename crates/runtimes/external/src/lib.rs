@@ -1,0 +1,6 @@
+//! Plugins that are served elsewhere: over MCP, gRPC or a Unix socket.
+
+pub mod link;
+
+mod grpc;
+mod unix;
