@@ -1,6 +1,7 @@
 //! How long a reload takes, and what calls that are under way notice of it.
 
 use std::{
+    cell::Cell,
     path::Path,
     time::{Duration, Instant},
 };
@@ -147,20 +148,26 @@ impl<'a> Reloads<'a> {
         run: impl Future<Output = std::io::Result<Load>>,
         took: &mut Vec<f64>,
     ) -> anyhow::Result<Load> {
-        let again_and_again = async {
+        let ended = Cell::new(false);
+        let calls = async {
+            let done = run.await;
+            ended.set(true);
+            done
+        };
+        // Each is seen to its end: what was asked for goes on without whoever asked, and would take in the next change.
+        let reloads = async {
             let mut period = tokio::time::interval(PERIOD);
             period.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 period.tick().await;
-                match self.next().await {
-                    Ok(time) => took.push(time),
-                    Err(error) => return error,
+                if ended.get() {
+                    return anyhow::Ok(());
                 }
+                took.push(self.next().await?);
             }
         };
-        tokio::select! {
-            done = run => Ok(done?),
-            error = again_and_again => Err(error),
-        }
+        let (done, reloaded) = tokio::join!(calls, reloads);
+        reloaded?;
+        Ok(done?)
     }
 }

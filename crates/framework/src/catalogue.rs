@@ -171,14 +171,7 @@ impl Catalogue {
     /// there, beside the file that names it.
     pub fn add_dirs(&mut self, dirs: &[PluginDir], directory: &Path, reader: &ManifestReader<'_>) {
         for dir in dirs {
-            let beside = Path::new(dir.span.file()).parent().map(|folder| folder.join(&dir.path));
-            let in_directory =
-                if directory == Path::new(".") { dir.path.clone() } else { directory.join(&dir.path) };
-            let path = match beside.filter(|path| !in_directory.exists() && path.exists()) {
-                Some(beside) => beside,
-                None => in_directory,
-            };
-            if let Err(errors) = self.try_add_path(&path, reader) {
+            if let Err(errors) = self.try_add_path(&dir.resolved(directory), reader) {
                 for error in errors.into_list() {
                     let here = error.span.is_none();
                     self.notices.push(if here {

@@ -32,6 +32,7 @@ mod overlay;
 mod overrides;
 mod path;
 mod plugins_file;
+mod python;
 mod recognise;
 mod scalar;
 mod schema;
@@ -62,6 +63,7 @@ pub use overrides::Override;
 pub use plugins_file::{
     DEFAULT_PLUGINS_FILE, PluginDir, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
 };
+pub use python::{PythonSettings, Surroundings};
 pub use recognise::{FileKind, Recognised, recognise, recognise_surely};
 pub use schema::Compiled;
 pub use secret::is_secret_key;

@@ -38,12 +38,13 @@ pub(crate) struct Essence {
 }
 
 impl Essence {
-    /// Of an entry with this configuration, a binding's keys laid over it.
+    /// Of an entry with this configuration, a binding's keys laid over it, and what its code depends on beside.
     pub(crate) fn of(
         entry: &PluginEntry,
         runtime: &'static str,
         role: Option<&Scope>,
         config: &Value,
+        beside: &Value,
     ) -> Self {
         let reasons: Vec<&str> = entry.problems.iter().map(|problem| &*problem.reason).collect();
         // Which keys an entry names itself counts where it is laid over another program's configuration.
@@ -53,6 +54,7 @@ impl Essence {
         let folder = std::path::Path::new(entry.span.file()).parent();
         let code = json!({
             "config": config,
+            "beside": beside,
             "hooks": entry.hooks,
             "applied_to": entry.applied_to,
             "mcp": entry.mcp,

@@ -26,6 +26,9 @@ use crate::{
     stats::PluginStats,
 };
 
+/// How long a foreign plugin that has started may take to say how it is.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
 /// Where an instance stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
@@ -302,6 +305,12 @@ impl Instance {
         match started {
             Ok(()) => {
                 let gate = plugin.hands_over().then(Gate::default);
+                if self.foreign {
+                    // What runs elsewhere may have started and be away: told from the start, not from the first round
+                    // of health checks.
+                    let found = timed(patience.min(FIRST_LOOK), async { plugin.health().await }).await;
+                    self.set_unwell(found.err().map(|error| error.to_string().into()));
+                }
                 let _ = self.life.started.set(Started { plugin, gate });
                 self.set_state(State::Ready);
             }

@@ -20,6 +20,7 @@ pub mod load;
 pub mod pipeline;
 pub mod registry;
 pub mod runtime;
+mod served;
 pub mod stage;
 pub mod stats;
 

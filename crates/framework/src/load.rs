@@ -36,6 +36,7 @@ use crate::{
     },
     registry,
     runtime::Runtime,
+    served,
     stage::{Fresh, Layout},
     stats::Stats,
     supervisor::Supervisor,
@@ -180,6 +181,11 @@ impl Prepared {
         if wanted { self.idle.clone().map(State::Idle) } else { Some(State::Disabled) }
     }
 
+    /// What its code depends on beside the entry.
+    pub(crate) fn beside(&self) -> Value {
+        self.runtime.as_ref().map_or(Value::Null, |runtime| runtime.beside(&self.entry))
+    }
+
     /// Name of the runtime that claims it, empty where none does.
     pub(crate) fn runtime_name(&self) -> &'static str {
         self.runtime.as_ref().map_or("", |runtime| runtime.name())
@@ -246,8 +252,8 @@ impl Framework {
         if let Some(problem) = entry.problems.first() {
             return Some(problem.reason.clone());
         }
-        if self.0.runtimes.iter().any(|runtime| runtime.claims(&entry.kind)) {
-            return None;
+        if let Some(runtime) = self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind)) {
+            return runtime.waits_for(entry);
         }
         Some((self.0.awaited)(&entry.kind).unwrap_or_else(|| match entry.kind.as_str() {
             "external" => "waits for external plugin servers, which this build cannot reach".to_owned(),
@@ -296,7 +302,8 @@ impl Framework {
     pub(crate) fn compile(&self, plan: &Plan, members: &[Member], listed: Vec<Arc<Instance>>) -> Pipelines {
         let (hooks, background) = (self.0.hooks.clone(), self.0.background.clone());
         let settings = pipeline::Settings { enabled: plan.enabled, ..plan.settings.clone() };
-        let mut compiled = pipeline::compile(hooks, members, listed, settings, background);
+        let (members, listed) = served::laid_under(members, listed, &hooks);
+        let mut compiled = pipeline::compile(hooks, &members, listed, settings, background);
         compiled.bindings.clone_from(&plan.bindings);
         compiled
     }

@@ -28,6 +28,7 @@ mod budget;
 mod call;
 mod compile;
 mod ran;
+mod row;
 mod run;
 mod settle;
 

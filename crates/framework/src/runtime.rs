@@ -39,6 +39,17 @@ pub trait Runtime: Send + Sync {
         &[]
     }
 
+    /// What keeps an entry of one of its kinds from running here, as far as that is known without running anything;
+    /// `None` where nothing is.
+    fn waits_for(&self, _entry: &PluginEntry) -> Option<String> {
+        None
+    }
+
+    /// What the code of an entry depends on beside the entry, such as files: where that has changed, the plugin has.
+    fn beside(&self, _entry: &PluginEntry) -> Value {
+        Value::Null
+    }
+
     /// Makes the plugin of an entry and its `config:`, checked against the schema and with a binding's keys over the
     /// entry's own. Pure: touches nothing outside; starting is [`Plugin::initialize`]'s.
     ///

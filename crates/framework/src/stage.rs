@@ -155,7 +155,8 @@ impl Framework {
         running: &mut Running<'_>,
         fresh: &mut Vec<Fresh<'a>>,
     ) -> Arc<Instance> {
-        let essence = Essence::of(&prepared.entry, prepared.runtime_name(), role, &config);
+        let essence =
+            Essence::of(&prepared.entry, prepared.runtime_name(), role, &config, &prepared.beside());
         let rest = prepared.rest(runs);
         let predecessor = running.take(&prepared.entry.name, &essence);
         if let Some(now) = predecessor.as_ref().filter(|now| running.goes_on(now, &essence, rest.as_ref())) {

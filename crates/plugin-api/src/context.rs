@@ -18,7 +18,8 @@ use serde_json::{Map, Value};
 pub struct State {
     /// Values that any runtime can hold and that survive a trip to another process.
     pub values: Map<String, Value>,
-    /// Data about the executions, shown by explain.
+    /// Data about the executions, kept beside the values. Runtimes carry it to foreign plugins and back; nothing else
+    /// looks at it.
     pub metadata: Map<String, Value>,
     /// A native plugin's own type; never leaves the process.
     pub native: Option<Box<dyn Any + Send + Sync>>,

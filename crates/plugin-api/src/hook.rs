@@ -131,6 +131,8 @@ pub struct HookSpec {
     pub about: Arc<str>,
     /// Fields of the payload that an answer may change.
     pub writable: &'static [&'static str],
+    /// Whether an answer may serve the call: give its result, in place of the upstream.
+    pub serves: bool,
     /// A payload and an answer to it, as JSON.
     pub example: Example,
     pub(crate) codec: Codec,

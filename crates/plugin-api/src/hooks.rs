@@ -15,6 +15,7 @@ pub mod record;
 pub mod registration;
 pub mod resource;
 pub mod tool;
+pub mod words;
 
 mod define;
 

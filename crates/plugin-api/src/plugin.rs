@@ -134,6 +134,13 @@ pub trait Plugin: Send + Sync + 'static {
         Box::pin(std::future::ready(Ok(())))
     }
 
+    /// What the plugin's own side says of how it is to run, with the keys of a configured entry (`hooks`, `mode`,
+    /// `priority`, `conditions`, …). It counts where the configured entry does not name the key. Asked after it has
+    /// started, whenever pipelines are compiled.
+    fn served_entry(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+        None
+    }
+
     /// Whether [`hand_over`](Plugin::hand_over) may answer something. Asked once, after it has started.
     ///
     /// Calls of such a plugin are counted, so that a changed configuration can wait for the last of them. A plugin

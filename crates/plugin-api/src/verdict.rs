@@ -1,11 +1,11 @@
-//! What a plugin answers: pass, block, change; and what it says beside that.
+//! What a plugin answers: pass, block, change, serve; and what it says beside that.
 
 use std::{any::Any, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Edits, Headers};
+use crate::{Edits, Headers, Json};
 
 /// A refusal: why a call must not go on, for people, for programs and for the wire.
 ///
@@ -83,6 +83,12 @@ pub enum Verdict<C> {
     Change(C),
     /// The call goes on with some of its text replaced.
     Edit(Edits),
+    /// The call is served with this result, and the upstream is not asked.
+    ///
+    /// At the hooks before a tool, a prompt or a resource ([`HookSpec::serves`](crate::HookSpec::serves)), an error
+    /// elsewhere. The result is what the hook after shows as `result`, of a resource as `content`. Plugins that stand
+    /// later at this hook do not run; the hooks after run as on an upstream's answer, and can change or withhold it.
+    Serve(Json),
 }
 
 impl<C> From<Violation> for Verdict<C> {
@@ -97,6 +103,8 @@ pub enum Change {
     Answer(Box<dyn Any + Send>),
     /// Replaced text of the content view.
     Text(Edits),
+    /// The result that serves the call in the upstream's place; see [`Verdict::Serve`].
+    Serve(Box<Json>),
 }
 
 impl std::fmt::Debug for Change {
@@ -104,6 +112,7 @@ impl std::fmt::Debug for Change {
         f.write_str(match self {
             Self::Answer(_) => "Answer(..)",
             Self::Text(_) => "Text(..)",
+            Self::Serve(_) => "Serve(..)",
         })
     }
 }
@@ -154,6 +163,7 @@ impl<C: Any + Send> From<Verdict<C>> for Reply {
             Verdict::Change(change) => reply.change = Some(Change::Answer(Box::new(change))),
             Verdict::Edit(edits) if edits.is_empty() => {}
             Verdict::Edit(edits) => reply.change = Some(Change::Text(edits)),
+            Verdict::Serve(result) => reply.change = Some(Change::Serve(Box::new(result))),
         }
         reply
     }

@@ -112,7 +112,7 @@ fn user_context(request: &Request, user: &str) -> Value {
 }
 
 /// A plugin's result as it travels. `modified_payload` stays raw until the hook's row reads it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct WireResult {
     /// Whether the call goes on.

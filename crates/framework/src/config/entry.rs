@@ -26,6 +26,7 @@ use super::node::Node;
 use super::overlay::Overlaid;
 use super::overrides::nowhere;
 use super::path;
+use super::python::Surroundings;
 use super::schema::Compiled;
 use super::settings::BreakerKeys;
 use super::source::Span;
@@ -113,6 +114,8 @@ pub struct PluginEntry {
     pub problems: Vec<Problem>,
     /// What was laid over it while the program runs, and what it says without.
     pub overlaid: Option<Arc<Overlaid>>,
+    /// What its code finds around it.
+    pub surroundings: Arc<Surroundings>,
 }
 
 impl PluginEntry {
@@ -153,6 +156,7 @@ impl PluginEntry {
             dialect: Dialect::Own,
             problems: Vec::new(),
             overlaid: None,
+            surroundings: Arc::default(),
         }
     }
 

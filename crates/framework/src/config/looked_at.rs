@@ -7,6 +7,7 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
+    ffi::{OsStr, OsString},
     hash::{Hash, Hasher},
     io::Read,
     path::{Component, Path, PathBuf},
@@ -95,18 +96,59 @@ impl LookedAt {
     /// configuration maps) by renaming a link above it, and a watch on the file alone sees neither.
     #[must_use]
     pub fn folders(&self) -> BTreeSet<PathBuf> {
-        let mut folders = BTreeSet::new();
+        let folders = self.places().into_keys();
+        folders.map(|folder| if folder.as_os_str().is_empty() { ".".into() } else { folder }).collect()
+    }
+
+    /// Tells what happens to these files from what happens beside them.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        let exact = self.files.iter().flat_map(|file| file.iter()).map(OsString::from).collect();
+        let mut names = Names { exact, patterns: Vec::new(), any: false };
+        names.exact.extend(self.places().into_values().flatten());
+        for part in self.patterns.iter().flat_map(|pattern| pattern.split('/')) {
+            match glob::Pattern::new(part) {
+                Ok(_) if part.contains("**") => names.any = true,
+                Ok(pattern) => names.patterns.push(pattern),
+                // What cannot be told apart counts.
+                Err(_) => names.any = true,
+            }
+        }
+        names
+    }
+
+    /// The folders, with the names in each that something leads through.
+    fn places(&self) -> BTreeMap<PathBuf, BTreeSet<OsString>> {
+        let mut places = BTreeMap::new();
         for file in &self.files {
-            add_folders(file, &mut folders, 0);
+            add_places(file, &mut places, 0);
         }
         for pattern in &self.patterns {
             let fixed = pattern.split(['*', '?', '[']).next().unwrap_or_default();
-            add_folders(Path::new(&format!("{fixed}any")), &mut folders, 0);
+            add_places(Path::new(&format!("{fixed}any")), &mut places, 0);
         }
-        folders
-            .into_iter()
-            .map(|folder| if folder.as_os_str().is_empty() { ".".into() } else { folder })
-            .collect()
+        places
+    }
+}
+
+/// The names of files that were looked at, of links and folders on the way to them, and of what an include can find.
+///
+/// A folder that is watched holds other files too, and some are written all the time: a log, a database. Telling them
+/// apart by name alone is enough, as one look too many costs little.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    exact: BTreeSet<OsString>,
+    patterns: Vec<glob::Pattern>,
+    any: bool,
+}
+
+impl Names {
+    /// Whether something of this name can be, or lead to, a file that is looked at.
+    #[must_use]
+    pub fn may_be(&self, name: &OsStr) -> bool {
+        self.any
+            || self.exact.contains(name)
+            || name.to_str().is_none_or(|name| self.patterns.iter().any(|pattern| pattern.matches(name)))
     }
 }
 
@@ -121,8 +163,8 @@ fn digest(value: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// Adds the folder of every name on the way to `path` that is a link, and that of the last.
-fn add_folders(path: &Path, folders: &mut BTreeSet<PathBuf>, depth: usize) {
+/// Adds the folder and the name of every link on the way to `path`, and of the last name of all.
+fn add_places(path: &Path, places: &mut BTreeMap<PathBuf, BTreeSet<OsString>>, depth: usize) {
     const DEEPEST_LINK: usize = 16;
     let mut so_far = PathBuf::new();
     let last = path.components().count();
@@ -132,15 +174,16 @@ fn add_folders(path: &Path, folders: &mut BTreeSet<PathBuf>, depth: usize) {
         if !matches!(component, Component::Normal(_)) {
             continue;
         }
+        let name = component.as_os_str().to_owned();
         if let (Ok(target), true) = (std::fs::read_link(&so_far), depth < DEEPEST_LINK) {
-            folders.insert(above.clone());
+            places.entry(above.clone()).or_default().insert(name.clone());
             let rest: PathBuf = path.components().skip(at + 1).collect();
             let target = above.join(target);
             let target = if rest.as_os_str().is_empty() { target } else { target.join(rest) };
-            add_folders(&target, folders, depth + 1);
+            add_places(&target, places, depth + 1);
         }
         if at + 1 == last {
-            folders.insert(above);
+            places.entry(above).or_default().insert(name);
         }
     }
 }
@@ -260,5 +303,23 @@ mod tests {
         let folders = noted.folders();
         assert!(folders.contains(&at("mount")) && folders.contains(&at("mount/..2026")), "{folders:?}");
         assert!(!folders.contains(&at("")), "{folders:?}");
+        let names = noted.names();
+        for name in ["a.yaml", "..data", "..2026", "mount"] {
+            assert!(names.may_be(name.as_ref()), "{name}");
+        }
+        assert!(!names.may_be("mortise.log".as_ref()) && !names.may_be("..2027".as_ref()));
+    }
+
+    #[test]
+    fn names_that_an_include_can_find_are_told_from_others() {
+        let with =
+            |pattern: &str| LookedAt { patterns: [pattern.to_owned()].into(), ..LookedAt::default() }.names();
+        let flat = with("/etc/mortise/conf.d/*.yaml");
+        assert!(flat.may_be("b.yaml".as_ref()) && flat.may_be("conf.d".as_ref()));
+        assert!(!flat.may_be("mortise.log".as_ref()) && !flat.may_be("b.yaml.swp".as_ref()));
+        let teams = with("/etc/team-?/plugins.yaml");
+        assert!(teams.may_be("team-a".as_ref()) && teams.may_be("plugins.yaml".as_ref()));
+        assert!(with("/etc/**/a.yaml").may_be("whatever".as_ref()));
+        assert!(!LookedAt::default().names().may_be("a".as_ref()));
     }
 }

@@ -86,6 +86,18 @@ impl PluginDir {
         let path = node.as_str().filter(|text| !text.is_empty() && !node.has(Flags::UNSET))?;
         Some(Self { path: path.into(), span: node.span().clone() })
     }
+
+    /// Where it is: in `directory`, and where it is not there, beside the file that names it.
+    #[must_use]
+    pub fn resolved(&self, directory: &Path) -> PathBuf {
+        let beside = Path::new(self.span.file()).parent().map(|folder| folder.join(&self.path));
+        let in_directory =
+            if directory == Path::new(".") { self.path.clone() } else { directory.join(&self.path) };
+        match beside.filter(|path| !in_directory.exists() && path.exists()) {
+            Some(beside) => beside,
+            None => in_directory,
+        }
+    }
 }
 
 /// One or more plugin files, read and validated.

@@ -10,6 +10,7 @@ use crate::breaker::Limits;
 
 use super::diagnostic::{Diagnostic, DiagnosticKind, Notice};
 use super::node::Node;
+use super::python::PythonSettings;
 
 /// Above this, `plugin_timeout` was probably meant in milliseconds.
 const SUSPICIOUS_TIMEOUT_SECONDS: u64 = 300;
@@ -45,6 +46,8 @@ pub struct PluginSettings {
     pub include_user_info: bool,
     /// How the values of conditions match.
     pub condition_matching: ConditionMatching,
+    /// How plugins that are Python classes are run.
+    pub python: PythonSettings,
 }
 
 impl Default for PluginSettings {
@@ -61,6 +64,7 @@ impl Default for PluginSettings {
             plugin_health_check_interval: 60,
             include_user_info: false,
             condition_matching: ConditionMatching::Superset,
+            python: PythonSettings::default(),
         }
     }
 }

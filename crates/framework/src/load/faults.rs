@@ -116,6 +116,13 @@ pub(super) fn faults(
 
 /// An error inside an entry's `config:`, at the place of the field where that is known.
 pub(super) fn config_error(entry: &PluginEntry, field: &str, message: &str) -> Diagnostic {
+    let transport = ["mcp", "grpc", "unix_socket"].into_iter();
+    let mut block =
+        transport.filter(|key| field.split('.').next() == Some(key) && entry.places.contains_key(*key));
+    if let Some(key) = block.next() {
+        let error = Diagnostic::new(DiagnosticKind::InvalidValue, format!("`{field}` {message}"));
+        return error.at(entry.place(key).clone()).path(format!("{}.{field}", entry.path));
+    }
     let at = entry.config.at(field).unwrap_or(&entry.config);
     let path = if field.is_empty() {
         format!("{}.config", entry.path)

@@ -19,8 +19,9 @@ use super::{
     chain::{Chain, Step},
     context::{Contexts, Slots},
     outcome::Outcome,
-    policy::Trouble,
+    policy::{Trouble, trouble_stops},
     ran::Ran,
+    row::Row,
     run::Run,
 };
 
@@ -41,7 +42,7 @@ impl Chain {
     /// Runs those of `steps` that want the call. Blocks the call where one of them does.
     pub(super) async fn run_at_once(
         &self,
-        steps: &[Step],
+        steps: &Row,
         begun: Begun<'_>,
         contexts: &mut Contexts,
         budget: &mut Budget,
@@ -49,7 +50,8 @@ impl Chain {
     ) {
         let Begun { run, original, ran, measured } = begun;
         let current = outcome.changed.clone().unwrap_or_else(|| original.clone());
-        let steps: Vec<&Step> = steps.iter().filter(|step| run.wants(step, &current)).collect();
+        let steps: Vec<&Step> =
+            steps.candidates(run, &current).filter(|step| run.wants(step, &current)).collect();
         if steps.is_empty() {
             return;
         }
@@ -81,10 +83,10 @@ impl Chain {
     /// Whether an answer blocks the call.
     fn is_refusal(&self, step: &Step, run: &Run<'_>, result: &CallOutcome) -> bool {
         let refuses = match result {
-            Ok(reply) => reply.violation.is_some() && step.policy.blocks,
-            Err(_) => step.policy.trouble == Trouble::Block,
+            Ok(reply) => reply.violation.is_some() && step.policy.blocks && self.spec.may.block,
+            Err(_) => step.policy.trouble == Trouble::Block && trouble_stops(&self.spec),
         };
-        refuses && self.spec.may.block && run.end == End::Ok
+        refuses && run.end == End::Ok
     }
 }
 

@@ -31,7 +31,7 @@ impl Chain {
         payload: &Arc<Revision>,
         ran: &mut Ran,
     ) {
-        for step in &self.background {
+        for step in self.background.candidates(run, payload) {
             if !run.wants(step, payload) {
                 continue;
             }

@@ -13,7 +13,15 @@ use mortise_plugin_api::{Effect, HookSpec, Rule};
 use super::{
     chain::{Stage, Step},
     policy::Group,
+    row::Row,
 };
+
+/// A stage that is being filled.
+#[derive(Default)]
+struct Filling {
+    in_turn: Vec<Step>,
+    at_once: Vec<Step>,
+}
 
 /// The foreground of a chain. `sorted` are its steps by group and priority, equals in file order.
 pub(super) fn stages(sorted: Vec<(Group, i64, Step)>, spec: &HookSpec, in_bands: bool) -> Vec<Stage> {
@@ -31,10 +39,11 @@ pub(super) fn stages(sorted: Vec<(Group, i64, Step)>, spec: &HookSpec, in_bands:
         }
         add(&mut stages, band, group);
     }
-    stages
+    let full = |stage: Filling| Stage { in_turn: Row::new(stage.in_turn), at_once: Row::new(stage.at_once) };
+    stages.into_iter().map(full).collect()
 }
 
-fn add(stages: &mut Vec<Stage>, band: Vec<Step>, group: Group) {
+fn add(stages: &mut Vec<Filling>, band: Vec<Step>, group: Group) {
     if group == Group::Concurrent {
         return open(stages).at_once.extend(band);
     }
@@ -58,9 +67,9 @@ fn add(stages: &mut Vec<Stage>, band: Vec<Step>, group: Group) {
 }
 
 /// The stage that is being filled: what runs at once ends a stage.
-fn open(stages: &mut Vec<Stage>) -> &mut Stage {
+fn open(stages: &mut Vec<Filling>) -> &mut Filling {
     if stages.last().is_none_or(|stage| !stage.at_once.is_empty()) {
-        stages.push(Stage::default());
+        stages.push(Filling::default());
     }
     let last = stages.len() - 1;
     &mut stages[last]

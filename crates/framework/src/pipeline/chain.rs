@@ -10,7 +10,13 @@ use std::{
 
 use mortise_plugin_api::{Body, HookId, HookSpec, Needs, Payload, Request};
 
-use super::{condition::Conditions, context::InstanceIx, policy::Policy, scope::Scope};
+use super::{
+    condition::Conditions,
+    context::InstanceIx,
+    policy::Policy,
+    row::{Key, Row},
+    scope::Scope,
+};
 use crate::{breaker::Limits, instance::Instance, stats::HookStats};
 
 /// The plugins of one hook, in the order they run.
@@ -20,7 +26,9 @@ pub struct Chain {
     /// The groups that are waited for, in order.
     pub(crate) stages: Vec<Stage>,
     /// The group that runs in the background.
-    pub(crate) background: Vec<Step>,
+    pub(crate) background: Row,
+    /// Whether one of the steps looks at the body.
+    pub(crate) needs_body: bool,
     /// Largest payload in bytes.
     pub(crate) limit: usize,
 }
@@ -28,8 +36,8 @@ pub struct Chain {
 /// A stretch of a chain: some steps one after another, then some at the same time.
 #[derive(Debug, Default)]
 pub(crate) struct Stage {
-    pub(crate) in_turn: Vec<Step>,
-    pub(crate) at_once: Vec<Step>,
+    pub(crate) in_turn: Row,
+    pub(crate) at_once: Row,
 }
 
 /// One plugin in one chain.
@@ -68,6 +76,16 @@ impl Step {
             && !self.unless.iter().any(|scope| scope.holds(request, payload))
             && self.conditions.match_call(request, payload)
     }
+
+    /// Words of which a call it wants has one; `None` where it has to be asked.
+    pub(crate) fn keys(&self) -> Option<Vec<Key>> {
+        self.scope.as_ref().and_then(Scope::key).map(|key| vec![key]).or_else(|| self.conditions.keys())
+    }
+
+    /// Whether it looks at the body of a payload. One that is not running may.
+    pub(crate) fn looks_at_body(&self) -> bool {
+        self.needs.is_none_or(|needs| needs.body == Body::Whole)
+    }
 }
 
 impl Chain {
@@ -81,9 +99,9 @@ impl Chain {
         &self.spec
     }
 
-    /// Whether a plugin that would run for this call looks at the body. Where none does, nobody need parse it.
+    /// Whether a plugin here looks at the body. Where none does, nobody need parse it.
     pub fn needs_body(&self) -> bool {
-        self.steps().any(|step| step.needs.is_none_or(|needs| needs.body == Body::Whole))
+        self.needs_body
     }
 
     /// The instances in it, in the order they run.

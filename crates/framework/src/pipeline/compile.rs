@@ -9,6 +9,7 @@ use super::{
     chain::{Chain, Step},
     condition::Conditions,
     policy::{Group, Policy},
+    row::Row,
     scope::Scope,
 };
 use crate::{
@@ -68,8 +69,9 @@ pub fn compile(
                     steps.into_iter().partition(|(group, ..)| *group == Group::Background);
                 Chain {
                     spec: spec.clone(),
+                    needs_body: foreground.iter().chain(&background).any(|(.., step)| step.looks_at_body()),
                     stages: band::stages(foreground, spec, settings.parallel_bands),
-                    background: background.into_iter().map(|(.., step)| step).collect(),
+                    background: Row::new(background.into_iter().map(|(.., step)| step).collect()),
                     limit: settings.limit(spec.limit),
                 }
             })
@@ -103,6 +105,10 @@ fn step(
     let ix = instances.iter().position(|known| Arc::ptr_eq(known, instance))?;
     let needs = instance.plugin().and_then(|plugin| plugin.needs(spec.id));
     if instance.plugin().is_some() && needs.is_none() {
+        // Where the entry leaves its hooks to its code, this one was only a guess.
+        if instance.foreign && instance.entry.hooks.is_empty() {
+            return None;
+        }
         tracing::error!(plugin = &*instance.name, hook = &*spec.name, "plugin does not have this hook");
     }
     let step = Step {

@@ -13,7 +13,11 @@ use std::collections::HashSet;
 use mortise_plugin_api::{Family, Payload, Request};
 use regex::{RegexSet, RegexSetBuilder};
 
-use super::coverage::facts::{Facts, Fields, Truth};
+use super::{
+    coverage::facts::{Facts, Fields, Truth},
+    row::{Field, Key},
+    scope,
+};
 use crate::config::Condition;
 
 /// The conditions of one plugin, compiled for one hook family.
@@ -144,6 +148,12 @@ impl Conditions {
         self.0.is_empty() || self.0.iter().any(|all| all.matches(request, payload))
     }
 
+    /// Words of which every call it runs for has one; `None` where there are calls without.
+    pub(crate) fn keys(&self) -> Option<Vec<Key>> {
+        let keys: Option<Vec<_>> = self.0.iter().map(All::keys).collect();
+        keys.map(|keys| keys.concat()).filter(|keys| !keys.is_empty())
+    }
+
     /// Whether it runs for a call of which not everything is known.
     pub(crate) fn judge(&self, facts: &Facts<'_>) -> Truth {
         if self.0.is_empty() {
@@ -171,6 +181,17 @@ impl All {
                 let of_payload = payload.content_type().map(|word| normalised(&word));
                 [of_request, of_payload].into_iter().flatten().any(|word| types.contains(&word))
             })
+    }
+
+    /// The words of one of its fields, where that lists plain words only.
+    fn keys(&self) -> Option<Vec<Key>> {
+        let fields =
+            [(Field::Subject, &self.subjects), (Field::Place, &self.servers), (Field::Tenant, &self.tenants)];
+        fields.into_iter().find_map(|(field, words)| {
+            let words = words.as_ref()?;
+            let plain = words.patterns.is_none() && words.contained.is_empty();
+            plain.then(|| words.exact.iter().map(|word| (field, word.clone())).collect())
+        })
     }
 
     fn judge(&self, facts: &Facts<'_>) -> Truth {
@@ -212,14 +233,7 @@ fn subject_matches(words: &Words, request: &Request, payload: &dyn Payload) -> b
 }
 
 fn named(words: &Words, request: &Request, subject: Option<&str>) -> bool {
-    let original = request.original_name.as_deref();
-    if words.matches_any([subject, original]) {
-        return true;
-    }
-    match (request.upstream.as_deref(), original.or(subject)) {
-        (Some(upstream), Some(name)) => words.matches(&format!("{upstream}-{name}")),
-        _ => false,
-    }
+    scope::names(request, subject, |name| words.matches(name))
 }
 
 /// A content type without parameters, in lower case.

@@ -31,7 +31,7 @@ use serde::Serialize;
 use super::{
     Pipelines,
     chain::{Chain, Step},
-    policy::Trouble,
+    policy::{Trouble, trouble_stops},
     scope::Binding,
 };
 use crate::{
@@ -235,7 +235,7 @@ impl<'a> Survey<'a> {
     ) -> (Runs, Mode) {
         let entry = &plugin.instance.entry;
         let row = self.pipelines.hooks().spec(hook);
-        let Some((family, may_block)) = row.map(|row| (row.family, row.may.block)) else {
+        let Some((family, may_stop)) = row.map(|row| (row.family, trouble_stops(row))) else {
             return (Runs::Never("there is no such hook".into()), entry.mode);
         };
         if !self.pipelines.settings().enabled {
@@ -262,7 +262,7 @@ impl<'a> Survey<'a> {
                 _ => "its mode is disabled".to_owned(),
             };
             outcomes.add(
-                step.map_or_else(|| Runs::Never(off().into()), |step| step.runs(facts, may_block)),
+                step.map_or_else(|| Runs::Never(off().into()), |step| step.runs(facts, may_stop)),
                 mode,
                 truth,
             );
@@ -272,7 +272,7 @@ impl<'a> Survey<'a> {
         }
         let step = self.step(plugin, hook, None);
         let off = || Runs::Never("its mode is disabled".into());
-        outcomes.add(step.map_or_else(off, |step| step.runs(facts, may_block)), entry.mode, Truth::Yes);
+        outcomes.add(step.map_or_else(off, |step| step.runs(facts, may_stop)), entry.mode, Truth::Yes);
         outcomes.all()
     }
 
@@ -330,7 +330,7 @@ impl Step {
     }
 
     /// What becomes of it where its scope holds.
-    fn runs(&self, facts: &Facts<'_>, may_block: bool) -> Runs {
+    fn runs(&self, facts: &Facts<'_>, may_stop: bool) -> Runs {
         if self.off.load(std::sync::atomic::Ordering::Relaxed) {
             return Runs::Never("it failed and was switched off, as `on_error: disable` says".into());
         }
@@ -338,8 +338,8 @@ impl Step {
         if conditions == Truth::No {
             return Runs::Never("its conditions leave it out".into());
         }
-        // A hook where nothing may block lets calls pass whatever the plugin's mode says.
-        let blocks = may_block && self.policy.trouble == Trouble::Block;
+        // A hook where nothing stops calls lets them pass whatever the plugin's mode says.
+        let blocks = may_stop && self.policy.trouble == Trouble::Block;
         if self.instance.plugin().is_none() {
             let reason = match self.instance.state() {
                 State::Unavailable(reason) | State::Idle(reason) => reason,

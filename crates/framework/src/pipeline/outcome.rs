@@ -2,7 +2,7 @@
 
 use std::{any::Any, sync::Arc, time::Duration};
 
-use mortise_plugin_api::{Headers, Notes, Revision, Violation};
+use mortise_plugin_api::{Headers, Json, Notes, Revision, Violation};
 use serde_json::{Map, Value};
 use smallvec::SmallVec;
 
@@ -21,14 +21,16 @@ pub enum Status {
     WouldBlock = 3,
     /// It gave no answer.
     Error = 4,
+    /// It served the call: the upstream is not asked.
+    Serve = 5,
 }
 
 impl Status {
-    pub(crate) const COUNT: usize = 5;
+    pub(crate) const COUNT: usize = 6;
 
     /// All, in order.
     pub const ALL: [Self; Self::COUNT] =
-        [Self::Pass, Self::Change, Self::Block, Self::WouldBlock, Self::Error];
+        [Self::Pass, Self::Change, Self::Block, Self::WouldBlock, Self::Error, Self::Serve];
 
     /// A stable word for metrics and explain.
     pub fn word(self) -> &'static str {
@@ -38,6 +40,7 @@ impl Status {
             Self::Block => "block",
             Self::WouldBlock => "would_block",
             Self::Error => "error",
+            Self::Serve => "serve",
         }
     }
 }
@@ -99,7 +102,8 @@ pub struct Outcome {
     pub changed: Option<Arc<Revision>>,
     /// Set when the call must not go on.
     pub blocked: Option<Box<Blocked>>,
-    /// The answer, at hooks that look for one: a value of the hook's answer type.
+    /// The answer, at hooks that look for one: a value of the hook's answer type. At hooks where a call can be
+    /// served, the result as a [`Json`].
     pub answer: Option<Box<dyn Any + Send>>,
     /// Every plugin that was called, in order.
     pub executions: SmallVec<[Execution; 24]>,
@@ -152,6 +156,11 @@ impl Outcome {
     /// The longest wish for a retry.
     pub fn retry_after(&self) -> Duration {
         self.notes.iter().map(|(_, notes)| notes.retry_after).max().unwrap_or_default()
+    }
+
+    /// The result of a call that a plugin served.
+    pub fn take_served(&mut self) -> Option<Json> {
+        self.take_answer()
     }
 
     /// The answer as its type, at hooks that look for one.

@@ -71,7 +71,8 @@ impl<P: Keep> Pair<P> {
         &mut self.contexts
     }
 
-    /// Runs the hook before. When it blocks, the post hooks of those that ran have been told on return.
+    /// Runs the hook before. When it blocks, the post hooks of those that ran have been told on return. When a plugin
+    /// serves the call, its result takes the place of the upstream's answer: it goes to [`Pair::after`].
     pub async fn before(&mut self, payload: Arc<Revision>) -> Outcome {
         self.payload = Some(payload.clone());
         let Self { pipelines, before, request, contexts, ran, .. } = self;
@@ -92,6 +93,11 @@ impl<P: Keep> Pair<P> {
     /// Runs the hook after on the upstream's answer.
     pub async fn after(&mut self, answer: Arc<Revision>) -> Outcome {
         self.run_after(End::Ok, answer).await
+    }
+
+    /// Runs the hook after on what there is to show of an event that ended so.
+    pub async fn ended(&mut self, end: End, shown: Arc<Revision>) -> Outcome {
+        self.run_after(end, shown).await
     }
 
     /// Runs the hook after where there is no answer: shows a substitute and how the call ended.

@@ -3,6 +3,8 @@
 //! One place translates the documents' words (`enforce`, `enforce_ignore_error`, `permissive`, `disabled`) and the
 //! newest ones (`sequential`, `transform`, `audit`, `concurrent`, `fire_and_forget`) into the same few switches.
 
+use mortise_plugin_api::{HookSpec, Moment};
+
 use crate::config::{Mode, OnError};
 
 /// In which group of a chain a plugin runs; groups run in this order.
@@ -74,8 +76,19 @@ impl Policy {
     }
 }
 
+/// Whether a call stops at a hook where a plugin gives no answer and its mode says that this blocks.
+///
+/// Wherever a violation stops it; and before an event at which plugins may change what goes on: what was to be changed
+/// must not go on unchanged, also where nobody may refuse it. After an event that nobody can refuse there is nothing
+/// left to stop.
+pub(crate) fn trouble_stops(spec: &HookSpec) -> bool {
+    spec.may.block || (spec.moment == Moment::Before && spec.may.change)
+}
+
 #[cfg(test)]
 mod tests {
+    use mortise_plugin_api::HookTable;
+
     use super::*;
 
     fn trouble(mode: Mode) -> Option<Trouble> {
@@ -105,5 +118,14 @@ mod tests {
         assert_eq!(policy.trouble, Trouble::Block);
         let policy = Policy::of(Mode::FireAndForget, Some(OnError::Fail), true).unwrap();
         assert_eq!(policy.trouble, Trouble::Pass, "the background cannot block");
+    }
+
+    #[test]
+    fn trouble_stops_calls_where_violations_do_and_before_what_was_to_be_changed() {
+        let table = HookTable::standard();
+        let only_by_trouble = table.rows().iter().filter(|row| trouble_stops(row) && !row.may.block);
+        assert!(only_by_trouble.map(|row| &*row.name).eq(["http_pre_forwarding_call"]));
+        let nowhere: Vec<&str> = ["http_post_forwarding_call", "http_post_request"].into();
+        assert!(nowhere.iter().all(|name| !trouble_stops(table.get(name).unwrap())));
     }
 }

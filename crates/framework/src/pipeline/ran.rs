@@ -36,6 +36,14 @@ impl Ran {
         self.first == 0 && self.more.is_empty()
     }
 
+    /// Those in it, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
+        let words = std::iter::once(self.first).chain(self.more.iter().copied());
+        words.zip(0..).flat_map(|(word, at)| {
+            (0..u64::BITS).filter(move |bit| word & 1 << bit != 0).map(move |bit| at * u64::BITS + bit)
+        })
+    }
+
     #[cold]
     fn add_more(&mut self, further: u32) {
         let (word, bit) = spot(further);
@@ -67,5 +75,6 @@ mod tests {
         for ix in 0..1100 {
             assert_eq!(ran.has(ix), members.contains(&ix), "{ix}");
         }
+        assert_eq!(ran.iter().collect::<Vec<_>>(), members);
     }
 }

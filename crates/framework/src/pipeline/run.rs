@@ -72,7 +72,7 @@ impl Chain {
     ) -> Outcome {
         let mut outcome = Outcome::begin(contexts.is_traced());
         let mut measured = run.observing();
-        if !measured && self.background.iter().any(|step| run.wants(step, payload)) {
+        if !measured && self.background.candidates(run, payload).any(|step| run.wants(step, payload)) {
             measured = true;
             outcome.blocked = self.too_large(payload);
             if outcome.blocked.is_some() {
@@ -83,7 +83,9 @@ impl Chain {
         let mut clock = Instant::now();
         let mut budget = Budget::left(run, contexts);
         for stage in &self.stages {
-            for step in &stage.in_turn {
+            let mut wanted = stage.in_turn.wanted(run, outcome.changed.as_ref().unwrap_or(payload));
+            while let Some(at) = wanted.next() {
+                let Some(step) = stage.in_turn.get(at as usize) else { break };
                 let current = outcome.changed.as_ref().unwrap_or(payload);
                 if !run.wants(step, current) {
                     continue;
@@ -121,6 +123,9 @@ impl Chain {
                 self.settle(step, run, payload, result, took, &mut outcome);
                 if outcome.blocked.is_some() || outcome.answer.is_some() {
                     return outcome;
+                }
+                if let Some(changed) = &outcome.changed {
+                    wanted.renew(&stage.in_turn, run, changed, at);
                 }
             }
             if !stage.at_once.is_empty() {

@@ -10,7 +10,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::coverage::facts::{Facts, Fields, Truth};
+use super::{
+    coverage::facts::{Facts, Fields, Truth},
+    row::{Field, Key},
+};
 use crate::config::{Mode, OnError};
 
 /// A plugin in a scope.
@@ -111,6 +114,11 @@ impl Scope {
             && (self.tool.is_none() || matches!(family, Tool | Prompt | Resource | Agent | Open))
     }
 
+    /// Whether a word of a scope, in which `*` stands for anything, is one for this name.
+    pub fn fits(word: &str, name: &str) -> bool {
+        matches(word, name)
+    }
+
     /// Whether a call is within it.
     pub fn holds(&self, request: &Request, payload: &dyn Payload) -> bool {
         let caller = &request.caller;
@@ -125,6 +133,20 @@ impl Scope {
             })
             && is(&self.llm, [subject])
             && self.tool.as_deref().is_none_or(|word| names(request, subject, |name| matches(word, name)))
+    }
+
+    /// A word that every call within it has, where it names one without a pattern.
+    pub(crate) fn key(&self) -> Option<Key> {
+        let fields = [
+            (Field::Subject, &self.tool),
+            (Field::Subject, &self.llm),
+            (Field::Place, &self.server),
+            (Field::Place, &self.upstream),
+            (Field::App, &self.app),
+            (Field::Tenant, &self.tenant),
+        ];
+        let plain = |word: &&str| !word.contains('*');
+        fields.into_iter().find_map(|(field, word)| Some((field, word.as_deref().filter(plain)?.into())))
     }
 
     /// The same of a call of which not everything is known.
@@ -164,9 +186,9 @@ impl Scope {
 }
 
 /// Whether one of the names of what is called passes a test: exposed, at the upstream, `upstream-name`.
-fn names(request: &Request, subject: Option<&str>, test: impl Fn(&str) -> bool) -> bool {
+pub(super) fn names(request: &Request, subject: Option<&str>, mut test: impl FnMut(&str) -> bool) -> bool {
     let original = request.original_name.as_deref();
-    if [subject, original].into_iter().flatten().any(&test) {
+    if [subject, original].into_iter().flatten().any(&mut test) {
         return true;
     }
     match (request.upstream.as_deref(), original.or(subject)) {

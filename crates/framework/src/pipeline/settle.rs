@@ -10,7 +10,7 @@ use mortise_plugin_api::{Change, End, PluginError, Reply, Revision, Rule, Violat
 use super::{
     chain::{Chain, Step},
     outcome::{Blocked, Execution, Outcome, Status},
-    policy::Trouble,
+    policy::{Trouble, trouble_stops},
     run::Run,
 };
 
@@ -76,6 +76,18 @@ impl Chain {
             }
             return status;
         }
+        let change = match change {
+            Change::Serve(_) if !self.spec.serves => {
+                let error = PluginError::InvalidAnswer("a call cannot be served at this hook".to_owned());
+                return self.take_error(step, run, &error, outcome);
+            }
+            // Whoever stands later does not run: an answer ends the chain.
+            Change::Serve(result) => {
+                outcome.answer = Some(result);
+                return Status::Serve;
+            }
+            change => change,
+        };
         match self.apply(step, original, change, outcome) {
             Ok(true) if status == Status::Pass => Status::Change,
             Ok(_) => status,
@@ -113,6 +125,8 @@ impl Chain {
                 let edited = current.edited(&edits);
                 Some(edited.map_err(|error| PluginError::InvalidAnswer(error.to_string()))?)
             }
+            // Taken before anything is applied.
+            Change::Serve(_) => None,
         };
         let Some(changed) = changed else { return Ok(false) };
         outcome.change(Revision::new(changed));
@@ -121,7 +135,7 @@ impl Chain {
 
     fn take_error(&self, step: &Step, run: &Run<'_>, error: &PluginError, outcome: &mut Outcome) -> Status {
         let name = &*step.instance.name;
-        let blocks = step.policy.trouble == Trouble::Block && self.spec.may.block && run.end == End::Ok;
+        let blocks = step.policy.trouble == Trouble::Block && trouble_stops(&self.spec) && run.end == End::Ok;
         step.instance.stats.error(error.kind());
         if step.policy.trouble == Trouble::PassAndDisable && !step.off.swap(true, Relaxed) {
             tracing::error!(plugin = name, hook = &*self.spec.name, %error, "plugin failed and is switched off");

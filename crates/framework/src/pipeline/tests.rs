@@ -75,7 +75,7 @@ impl Setup {
     }
 
     async fn member(
-        mut self,
+        self,
         name: &str,
         mode: Mode,
         on_error: Option<OnError>,
@@ -83,8 +83,18 @@ impl Setup {
         plugin: Option<Arc<dyn Plugin>>,
         scope: Option<Scope>,
     ) -> Self {
-        let entry = PluginEntry { mode, ..PluginEntry::new(name, "test") };
-        let host = Arc::new(LocalHost::new(name.into()));
+        let entry = PluginEntry { mode, on_error, priority, ..PluginEntry::new(name, "test") };
+        self.entry(entry, plugin, scope).await
+    }
+
+    async fn entry(
+        mut self,
+        entry: PluginEntry,
+        plugin: Option<Arc<dyn Plugin>>,
+        scope: Option<Scope>,
+    ) -> Self {
+        let (mode, on_error, priority) = (entry.mode, entry.on_error, entry.priority);
+        let host = Arc::new(LocalHost::new(entry.name.as_str().into()));
         let instance =
             Arc::new(Instance::new(Arc::new(entry), "native", false, Arc::new(PluginStats::default()), host));
         let table = HookTable::standard();
@@ -592,3 +602,4 @@ async fn contexts_of_requests_never_mix() {
 mod bands;
 mod breaker;
 mod budget;
+mod rows;

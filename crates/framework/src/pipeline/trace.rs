@@ -21,7 +21,7 @@ use smallvec::SmallVec;
 use super::{
     Pipelines,
     context::InstanceIx,
-    outcome::{Blocked, Execution, Outcome},
+    outcome::{Blocked, Execution, Outcome, Status},
     policy::Group,
 };
 
@@ -86,6 +86,11 @@ impl HookRun {
             None => self.payload.as_ref(),
         };
         Some((before?, &self.changes[at].revision))
+    }
+
+    /// The execution that served the call, where one did.
+    pub fn served(&self) -> Option<&Execution> {
+        self.executions.last().filter(|last| last.status == Status::Serve)
     }
 }
 
@@ -198,7 +203,7 @@ impl Begun {
 pub enum Absence {
     /// Its conditions, or the scope of its binding, do not match the call.
     NotMatched,
-    /// The call was over before its turn or its answer: another plugin blocked it or gave the answer.
+    /// The call was over before its turn or its answer: another plugin blocked it, served it or gave the answer.
     Over,
     /// It did not run at the hook before the event, and the call ended so that only those that did are told.
     NotBefore,
@@ -242,7 +247,8 @@ impl Pipelines {
         let ran = |ix: InstanceIx| run.executions.iter().any(|execution| execution.instance == ix);
         let mut over = run.blocked.as_ref().is_some_and(|blocked| blocked.plugin.is_empty());
         let last = run.executions.last().map(|execution| execution.instance);
-        let decided = run.blocked.is_some() || chain.spec.rule == mortise_plugin_api::Rule::FirstAnswer;
+        let first_wins = chain.spec.rule == mortise_plugin_api::Rule::FirstAnswer;
+        let decided = run.blocked.is_some() || run.served().is_some() || first_wins;
         // Of those that were asked at the same time, the others' calls were given up, wherever they stand.
         let given_up = chain
             .stages

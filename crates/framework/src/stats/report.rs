@@ -56,7 +56,7 @@ pub struct PluginReport {
     pub name: String,
     /// Calls at all hooks.
     pub executions: u64,
-    /// The same by how they ended: `pass`, `change`, `block`, `would_block`, `error`.
+    /// The same by how they ended: `pass`, `change`, `block`, `would_block`, `error`, `serve`.
     pub executions_by_status: BTreeMap<&'static str, u64>,
     /// How long calls took.
     pub duration_seconds: Durations,

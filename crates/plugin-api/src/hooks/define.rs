@@ -90,12 +90,22 @@ macro_rules! payload {
     };
 }
 
+/// A switch that is off where it is not given.
+macro_rules! given {
+    () => {
+        false
+    };
+    ($given:literal) => {
+        $given
+    };
+}
+
 /// Declares a hook's marker type and row.
 macro_rules! hook {
     ($(#[$doc:meta])* $marker:ident = $id:literal, $name:literal, $row:ident {
         aliases: $aliases:expr, family: $family:ident, moment: $moment:ident,
         block: $block:literal, change: $change:literal, rule: $rule:ident, limit: $limit:ident,
-        pair: $pair:expr, writable: $writable:expr, about: $about:literal,
+        pair: $pair:expr, writable: $writable:expr, $(serves: $serves:literal,)? about: $about:literal,
         payload: $payload:ty, answer: $answer:ty, apply: $apply:expr,
         example: $example:literal $(=> $example_answer:literal, $example_about:literal)? $(,)?
     }) => {
@@ -127,6 +137,7 @@ macro_rules! hook {
                 pair: $pair,
                 about: $about.into(),
                 writable: $writable,
+                serves: $crate::hooks::define::given!($($serves)?),
                 example: $crate::hook::Example::of($example)$(.answered($example_answer, $example_about))?,
                 codec: $crate::hook::codec::<$marker>(),
             }
@@ -159,7 +170,7 @@ macro_rules! put {
     };
 }
 
-pub(crate) use {from_wire, hook, payload, put};
+pub(crate) use {from_wire, given, hook, payload, put};
 
 use crate::hook::Applied;
 

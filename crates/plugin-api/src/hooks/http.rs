@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::define::{applied, from_wire, hook, payload, refuse};
-use crate::{Headers, hook::Applied};
+use crate::{End, Headers, hook::Applied};
 
 /// An HTTP request before authentication.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -151,8 +151,8 @@ pub struct Permission {
     pub reason: Option<String>,
 }
 
-/// The HTTP call to an upstream, before it is made and after it answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+/// The HTTP call to an upstream, before it is made and after it ended.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct ForwardingPayload {
     /// The upstream's name.
     pub upstream: String,
@@ -160,12 +160,26 @@ pub struct ForwardingPayload {
     pub method: String,
     /// Path at the upstream.
     pub path: String,
-    /// Before the call the headers to be sent, after it those of the answer.
+    /// Before the call the headers that plugins had sent so far, beside the configured ones; after it those of the
+    /// answer, without `mcp-session-id` and `set-cookie`.
     #[serde(default)]
     pub headers: Headers,
-    /// Status of the answer, after the call.
+    /// After the call the status of the answer, as the upstream gave it; null where no answer began.
     #[serde(default)]
     pub status_code: Option<u16>,
+    /// After the call how it ended: `ok`, `upstream_failed`, `timed_out` or `cancelled`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<String>,
+}
+
+impl ForwardingPayload {
+    /// What a hook after the call is shown of one that ended so, with this head of an answer.
+    #[must_use]
+    pub fn after(&self, end: End, status_code: Option<u16>, headers: Headers) -> Self {
+        let ended = Some(end.word().to_owned());
+        let Self { upstream, method, path, .. } = self.clone();
+        Self { upstream, method, path, headers, status_code, ended }
+    }
 }
 
 payload!(ForwardingPayload, "http_pre_forwarding_call", subject: |p| Some(&p.upstream),
@@ -273,7 +287,7 @@ hook! {
     HttpPreForwardingCall = 13, "http_pre_forwarding_call", pre_forwarding_row {
         aliases: &[], family: Http, moment: Before, block: false, change: true, rule: Chain, limit: Content,
         pair: Some(<HttpPostForwardingCall as crate::Hook>::ID), writable: &["headers"],
-        about: "Before the HTTP call to an upstream: change its headers.",
+        about: "Before the HTTP call to an upstream: change its headers. A plugin that must run and gives no answer stops the call.",
         payload: ForwardingPayload, answer: Headers,
         apply: |old, new| merge_headers(old, &new, |p| &mut p.headers),
         example: r#"{"upstream": "docs", "method": "POST", "path": "/mcp", "headers": {"x-trace": "7f"}}"#
@@ -283,16 +297,16 @@ hook! {
 }
 
 hook! {
-    /// After the upstream answered.
+    /// After the call to an upstream.
     HttpPostForwardingCall = 14, "http_post_forwarding_call", post_forwarding_row {
         aliases: &[], family: Http, moment: After, block: false, change: true, rule: Chain, limit: Content,
         pair: Some(<HttpPreForwardingCall as crate::Hook>::ID), writable: &["headers"],
-        about: "After an upstream answered over HTTP: change the headers of its answer.",
+        about: "After the HTTP call to an upstream, however it ended: look at status and headers of its answer, and set headers of the answer to the client.",
         payload: ForwardingPayload, answer: Headers,
         apply: |old, new| merge_headers(old, &new, |p| &mut p.headers),
-        example: r#"{"upstream": "docs", "method": "POST", "path": "/mcp", "headers": {}, "status_code": 200}"#
-            => r#"{"x-seen": "1"}"#,
-            "A header is added to the answer of the upstream.",
+        example: r#"{"upstream": "docs", "method": "POST", "path": "/mcp", "headers": {"content-type": "application/json", "x-quota-left": "12"}, "status_code": 200, "ended": "ok"}"#
+            => r#"{"x-docs-quota": "12"}"#,
+            "A header is set on the answer to the client, which gets none of the upstream's own.",
     }
 }
 

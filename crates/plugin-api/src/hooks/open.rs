@@ -44,6 +44,7 @@ pub(crate) fn row(
         pair: None,
         about,
         writable: &["*"],
+        serves: false,
         example: Example::of("null"),
         codec: Codec {
             decode: |json, _| Ok(Box::new(read(json)?)),

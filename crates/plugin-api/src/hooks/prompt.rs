@@ -72,8 +72,8 @@ hook! {
     /// Before a prompt is fetched.
     PromptPreFetch = 2, "prompt_pre_fetch", pre_row {
         aliases: &[], family: Prompt, moment: Before, block: true, change: true, rule: Chain, limit: Arguments,
-        pair: Some(PromptPostFetch::ID), writable: &["args"],
-        about: "Before a prompt is fetched: look at its arguments, change them, or block it.",
+        pair: Some(PromptPostFetch::ID), writable: &["args"], serves: true,
+        about: "Before a prompt is fetched: look at its arguments, change them, serve it with messages of your own, or block it.",
         payload: PromptPreFetchPayload, answer: PromptPreFetchPayload,
         apply: |old, new| {
             let mut refused = Vec::new();

@@ -53,8 +53,8 @@ hook! {
     /// Before a resource is read.
     ResourcePreFetch = 4, "resource_pre_fetch", pre_row {
         aliases: &[], family: Resource, moment: Before, block: true, change: true, rule: Chain, limit: Content,
-        pair: Some(ResourcePostFetch::ID), writable: &["uri", "metadata"],
-        about: "Before a resource is read: look at its URI, rewrite it, or block it.",
+        pair: Some(ResourcePostFetch::ID), writable: &["uri", "metadata"], serves: true,
+        about: "Before a resource is read: look at its URI, rewrite it, serve it with content of your own, or block it.",
         payload: ResourcePreFetchPayload, answer: ResourcePreFetchPayload,
         apply: |old, new| applied(old, new, Vec::new()),
         example: r#"{"uri": "file:///data/report.md", "metadata": {}}"#

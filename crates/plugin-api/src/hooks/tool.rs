@@ -50,8 +50,8 @@ hook! {
     /// Before a tool is called.
     ToolPreInvoke = 0, "tool_pre_invoke", pre_row {
         aliases: &[], family: Tool, moment: Before, block: true, change: true, rule: Chain, limit: Arguments,
-        pair: Some(ToolPostInvoke::ID), writable: &["name", "args", "headers"],
-        about: "Before a tool is called: look at the arguments, change them, or block the call.",
+        pair: Some(ToolPostInvoke::ID), writable: &["name", "args", "headers"], serves: true,
+        about: "Before a tool is called: look at the arguments, change them, serve the call with a result of your own, or block it.",
         payload: ToolPreInvokePayload, answer: ToolPreInvokePayload,
         apply: |old, mut new| {
             // An answer that leaves the headers out does not mean to remove them.

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use mortise_plugin_api::hooks::words;
 use serde_json::{Map, Value as Json};
 
 use super::{EntryRules, PluginEntry, Problem, ProblemKind, RawPluginEntry, dependencies};
@@ -207,6 +208,7 @@ fn entry(
         dialect: rules.dialect,
         problems,
         overlaid: None,
+        surroundings: std::sync::Arc::default(),
     }
 }
 
@@ -305,6 +307,12 @@ fn check_hooks(
             notices.push(say(DiagnosticKind::Remark, format!("the hook `{shown}` is named twice")));
         } else if rules.known_hooks.is_empty() || rules.known_hooks.contains(&hook) {
             kept.push(hook.to_owned());
+        } else if let meant @ [_, ..] = words::of_word(hook) {
+            for (_, name) in meant {
+                if !kept.iter().any(|known| known == name) {
+                    kept.push((*name).to_owned());
+                }
+            }
         } else {
             let error = say(DiagnosticKind::InvalidValue, format!("there is no hook `{shown}`"));
             let typed = if item.is_expanded() { "" } else { hook };

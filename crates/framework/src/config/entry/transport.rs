@@ -1,12 +1,25 @@
 //! What may be written of the way to an external plugin.
 //!
-//! An entry whose server nothing here can reach yet is kept as it is, so that it loads; but a typing error in it would
-//! be found by nobody until then. Only names of keys are looked at: what their values must be is for whoever connects.
+//! Only names of keys are looked at, here where their places are known: what their values must be is for whoever
+//! connects.
 
 use super::EntryRules;
 use crate::config::diagnostic::{Diagnostic, DiagnosticKind};
 use crate::config::node::Node;
 use crate::config::{nearest, path};
+
+/// What holds for calls over any transport.
+const OF_ALL: [&str; 9] = [
+    "cache_max_entries",
+    "cache_ttl_seconds",
+    "connection_pool_size",
+    "health_check_interval",
+    "max_response_size_mb",
+    "reconnect_attempts",
+    "reconnect_delay",
+    "retry_attempts",
+    "timeout_ms",
+];
 
 const KEYS: [(&str, &[&str]); 3] = [
     (
@@ -16,28 +29,35 @@ const KEYS: [(&str, &[&str]); 3] = [
             "url",
             "script",
             "cmd",
+            "args",
             "env",
             "cwd",
             "uds",
+            "headers",
+            "auth",
             "tls",
-            "reconnect_attempts",
-            "reconnect_delay",
+            "tls_verify",
+            "tls_client_cert",
+            "tls_client_key",
+            "tls_ca_bundle",
+            "tls_check_hostname",
+            "health_check_endpoint",
+            "allowed_response_codes",
         ],
     ),
     ("grpc", &["target", "uds", "tls"]),
-    ("unix_socket", &["path", "reconnect_attempts", "reconnect_delay", "timeout"]),
+    ("unix_socket", &["path", "timeout"]),
 ];
 
-const TLS: [&str; 6] = ["certfile", "keyfile", "ca_bundle", "keyfile_password", "verify", "check_hostname"];
-
-/// Keys that examples show and that have no meaning in any version of the format.
-const SHOWN_ONLY: [&str; 6] = [
-    "auth",
-    "health_check_endpoint",
-    "health_check_interval",
-    "tls_verify",
-    "tls_client_cert",
-    "tls_client_key",
+const TLS: [&str; 8] = [
+    "certfile",
+    "keyfile",
+    "client_cert",
+    "client_key",
+    "ca_bundle",
+    "keyfile_password",
+    "verify",
+    "check_hostname",
 ];
 
 /// A diagnostic for each key of a transport that has no meaning: errors and notices.
@@ -46,7 +66,8 @@ pub(super) fn check(node: &Node, at: &str, rules: &EntryRules<'_>) -> (Vec<Diagn
     for (key, allowed) in KEYS {
         let Some(section) = node.get(key) else { continue };
         let at = path::with_key(at, key);
-        let found = unknown(section, &at, allowed);
+        let allowed: Vec<&str> = allowed.iter().chain(&OF_ALL).copied().collect();
+        let found = unknown(section, &at, &allowed);
         let tls = section.get("tls").map(|tls| unknown(tls, &path::with_key(&at, "tls"), &TLS));
         for one in found.into_iter().chain(tls.into_iter().flatten()) {
             let refused = one.kind == DiagnosticKind::UnknownKey && rules.dialect.refuses_unknown_keys();
@@ -64,11 +85,6 @@ fn unknown(section: &Node, at: &str, allowed: &[&str]) -> Vec<Diagnostic> {
             let shown = entry.shown_key(key);
             let typed = if entry.has_hidden_key() { "" } else { key };
             let place = path::with_key(at, &shown);
-            if SHOWN_ONLY.contains(&key.as_str()) {
-                let message = format!("`{shown}` is accepted and has no effect");
-                let remark = Diagnostic::new(DiagnosticKind::Remark, message);
-                return remark.at(entry.key_span.clone()).path(place);
-            }
             let error = Diagnostic::new(DiagnosticKind::UnknownKey, format!("unknown key `{shown}`"))
                 .at(entry.key_span.clone())
                 .path(place);

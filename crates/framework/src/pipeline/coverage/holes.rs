@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mortise_plugin_api::HookId;
+use mortise_plugin_api::{HookId, Request};
 use serde::Serialize;
 
 use super::{
@@ -128,6 +128,19 @@ impl Runs {
 }
 
 impl Scope {
+    /// Whether this caller can be within it, wherever the call goes.
+    pub fn admits(&self, who: &Who) -> bool {
+        let Self { app, team, tenant, .. } = self.clone();
+        let request = Request::new("coverage");
+        let facts = Facts { request: &request, who, subject: None, content_type: None };
+        Self { app, team, tenant, ..Self::default() }.judge(&facts) != Truth::No
+    }
+
+    /// Whether it says who calls.
+    pub fn names_callers(&self) -> bool {
+        self.app.is_some() || self.team.is_some() || self.tenant.is_some()
+    }
+
     /// A caller who is in this scope, as far as that follows from it.
     fn assume(&self, who: &Who) -> Who {
         let fact = |known: &Fact, word: &Option<String>| match (known, exact(word)) {

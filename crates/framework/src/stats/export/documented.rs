@@ -4,7 +4,7 @@ use super::*;
 
 /// Words of the documented `status`, by [`Status`]: of these the documents give `success`.
 const STATUSES: [(&str, &[Status]); 3] = [
-    ("success", &[Status::Pass, Status::Change]),
+    ("success", &[Status::Pass, Status::Change, Status::Serve]),
     ("violation", &[Status::Block, Status::WouldBlock]),
     ("error", &[Status::Error]),
 ];
