@@ -309,3 +309,33 @@ async fn places_that_an_app_may_not_use_are_left_out_for_it() {
     let template = through(&report, Some("lab"), "resource_template", "file:///{path}", "resource_pre_fetch");
     assert_eq!(template, ["guard depends uri"]);
 }
+
+#[tokio::test]
+async fn required_guardrail_for_callers_there_cannot_be_guards_nothing() {
+    let upstream = upstream().await;
+    let required =
+        |scope: Value| json!({ "plugin": "guard", "scope": scope, "required": true, "mode": "enforce" });
+    let scopes = [
+        json!({ "app": "wb*" }),
+        json!({ "tenant": "acmee" }),
+        json!({ "team": "opss", "tenant": "acme" }),
+        json!({ "app": "web*" }),
+        json!({ "app": "new", "tenant": "still to be said" }),
+        json!({ "tenant": "ac*", "team": "ops" }),
+    ];
+    let stand = Setup::new()
+        .upstream("docs", &upstream)
+        .app("web", "token-of-web", json!({ "tenant": "acme", "teams": ["ops"] }))
+        // Whoever comes to call with it has not been said yet.
+        .app("new", "token-of-new", json!({ "tokens": [] }))
+        .set("bindings", scopes.into_iter().map(required).collect())
+        .plugin("guard", plugins::noop(MCP_HOOKS))
+        .start()
+        .await;
+    let report = report_for(&stand.admin(), "").await;
+    let idle: Vec<u64> =
+        report["idle"].as_array().unwrap().iter().map(|idle| idle["binding"].as_u64().unwrap()).collect();
+    assert_eq!(idle, [0, 1, 2], "{:#}", report["idle"]);
+    assert_eq!(report["idle"][0]["reason"], "nobody who can call is in its scope");
+    assert_eq!(report["complete"], false);
+}

@@ -87,6 +87,29 @@ async fn call_changed_by_one_plugin_and_blocked_by_another_is_explained_with_exa
 }
 
 #[tokio::test]
+async fn each_call_of_a_batch_is_a_call_of_its_own_under_a_number() {
+    let upstream = Scripted::start().await.unwrap();
+    let stand = Setup::new().upstream("docs", &upstream).entry(pii("pii", 1)).start().await;
+    let call = |id: u64, text: &str| {
+        let params = json!({ "name": "echo", "arguments": { "text": text } });
+        json!({ "jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params })
+    };
+    let told = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
+    let batch = json!([call(1, "plain"), told, call(2, SECRET)]).to_string();
+    let client = stand.client().with("x-request-id", "batch").with("mcp-protocol-version", "2025-03-26");
+
+    let answer = client.send("POST", Some(batch.as_bytes())).await;
+
+    assert_eq!((answer.status, answer.header("x-request-id")), (200, Some("batch")));
+    let (first, third) = (explained(&stand, "batch.1").await, explained(&stand, "batch.3").await);
+    assert_eq!(plugins_of(&first["hooks"][0]), [("pii", "pass")]);
+    assert_eq!(plugins_of(&third["hooks"][0]), [("pii", "change")]);
+    for id in ["batch", "batch.2"] {
+        assert_eq!(stand.client().get(&format!("/api/v1/calls/{id}")).await.status, 404, "{id}");
+    }
+}
+
+#[tokio::test]
 async fn text_is_shown_where_the_configuration_says_so_but_for_secrets() {
     let upstream = Scripted::start().await.unwrap();
     let editor = Native::new(())

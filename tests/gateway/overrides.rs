@@ -386,6 +386,28 @@ async fn history_names_who_changed_what_over_the_configuration_and_no_secret() {
 }
 
 #[tokio::test]
+async fn change_that_changes_nothing_is_answered_and_leaves_no_trace() {
+    let upstream = Scripted::start().await.unwrap();
+    let stand = stand(&upstream).await;
+    patch(&stand, "a", json!({ "mode": "permissive" })).await;
+    let history = async || stand.client().get("/api/v1/history").await.json().as_array().unwrap().len();
+    let snapshot = stand.client().get("/api/v1/history").await.json()[0]["snapshot"].clone();
+    let before = history().await;
+    for body in
+        [json!({ "mode": "permissive" }), json!({ "enabled": true }), json!({ "priority": null }), json!({})]
+    {
+        let answer = patch(&stand, "a", body.clone()).await;
+        assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("unchanged")), "{body}");
+        assert_eq!(answer.json()["snapshot"], snapshot, "nothing was put in force");
+    }
+    let answer = ask(&stand, "PATCH", "/api/v1/plugins", json!({ "enabled": true })).await;
+    assert_eq!((answer.status, &answer.json()["outcome"]), (200, &json!("unchanged")));
+    assert_eq!(history().await, before);
+    patch(&stand, "a", json!({ "mode": null })).await;
+    assert_eq!(history().await, before + 1);
+}
+
+#[tokio::test]
 async fn changing_plugins_wants_the_admin_token_also_on_loopback() {
     let upstream = Scripted::start().await.unwrap();
     let stand = stand(&upstream).await;

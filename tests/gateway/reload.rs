@@ -1,6 +1,7 @@
 //! Changes of the configuration while calls are under way.
 
 mod flat;
+mod memory;
 mod storm;
 mod watching;
 

@@ -12,7 +12,10 @@ use mortise_gateway::{
     config::{LoadOptions, Settled, TokenDigest},
     reload::Reloader,
 };
-use mortise_plugin_api::{HookId, Plugin};
+use mortise_plugin_api::{HookId, HookTable, Plugin};
+use mortise_runtime_external::ExternalRuntime;
+use mortise_runtime_process::ProcessRuntime;
+use mortise_runtime_python::PythonRuntime;
 use mortise_testkit::mcp_server::scripted::Scripted;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -28,6 +31,9 @@ pub struct Setup {
     config: Map<String, Value>,
     native: Vec<GivenPlugin>,
     foreign: Vec<GivenPlugin>,
+    external: bool,
+    process: bool,
+    python: bool,
     folder: Arc<TempDir>,
 }
 
@@ -45,7 +51,15 @@ impl Setup {
 
     /// In a folder that may hold the state of an earlier gateway.
     pub fn in_folder(folder: Arc<TempDir>) -> Self {
-        let setup = Self { config: Map::new(), native: Vec::new(), foreign: Vec::new(), folder };
+        let setup = Self {
+            config: Map::new(),
+            native: Vec::new(),
+            foreign: Vec::new(),
+            external: false,
+            process: false,
+            python: false,
+            folder,
+        };
         setup.set("listen", json!({ "address": "127.0.0.1:0" }))
     }
 
@@ -109,6 +123,27 @@ impl Setup {
         self.entry(over(json!({ "name": name, "kind": kind }), more))
     }
 
+    /// Runs entries of kind `process`, as the program does.
+    #[must_use]
+    pub fn process(mut self) -> Self {
+        self.process = true;
+        self
+    }
+
+    /// Runs entries of kind `external`, as the program does.
+    #[must_use]
+    pub fn external(mut self) -> Self {
+        self.external = true;
+        self
+    }
+
+    /// Runs Python classes, as the program does.
+    #[must_use]
+    pub fn python(mut self) -> Self {
+        self.python = true;
+        self
+    }
+
     /// Knows a kind of native plugin, `builtin.NAME`, that the test makes anew for each start; no entry is added.
     #[must_use]
     pub fn kind(
@@ -130,7 +165,18 @@ impl Setup {
     /// The framework of the setup, without plugins yet.
     pub fn framework(&self) -> Framework {
         let kinds = mortise::builtins::all().into_iter().chain(mortise_testkit::plugins::kinds());
-        Framework::builder()
+        let mut builder = Framework::builder();
+        if self.process {
+            builder = builder.runtime(ProcessRuntime::new());
+        }
+        if self.external {
+            builder = builder.runtime(ExternalRuntime::new(Arc::new(HookTable::standard())));
+        }
+        if self.python {
+            let python = PythonRuntime::new(Arc::new(HookTable::standard()));
+            builder = builder.runtime(python.known(mortise::awaited::bundled));
+        }
+        builder
             .runtime(Given { foreign: false, plugins: self.native.clone() })
             .runtime(Given { foreign: true, plugins: self.foreign.clone() })
             .runtime(NativeRuntime::new(kinds))

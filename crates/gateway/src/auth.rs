@@ -185,11 +185,15 @@ impl Authenticator {
         names
     }
 
+    /// Everybody who can call with a token.
+    pub fn callers(&self) -> impl Iterator<Item = &Arc<Caller>> {
+        self.tokens.values().map(|known| &known.grant.caller)
+    }
+
     /// Who an app acts for. Looks through all tokens: for people who ask, not for calls.
     #[must_use]
     pub fn app(&self, name: &str) -> Option<&Arc<Caller>> {
-        let mut callers = self.tokens.values().map(|known| &known.grant.caller);
-        callers.find(|caller| caller.app.as_deref() == Some(name))
+        self.callers().find(|caller| caller.app.as_deref() == Some(name))
     }
 
     /// Tells who calls.

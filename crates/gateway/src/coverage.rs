@@ -3,16 +3,21 @@
 //!
 //! The framework judges ([`mortise_framework::pipeline::coverage`]); here is what is asked about, the lists of one
 //! snapshot, and the answer in the API's words. An upstream whose lists have never come is told by name: of what is not
-//! known nobody can say that it is guarded.
+//! known nobody can say that it is guarded. [`offline`] does the same for a configuration that no gateway runs.
+
+pub mod offline;
 
 use std::sync::Arc;
 
 use mortise_framework::{
     Framework,
     config::Mode,
-    pipeline::coverage::{
-        Item, Runs, Standing, Survey, What,
-        facts::{Fact, Who},
+    pipeline::{
+        coverage::{
+            Item, Runs, Standing, Survey, What,
+            facts::{Fact, Who},
+        },
+        scope::Scope,
     },
 };
 use mortise_mcp::catalog::{Entry, Kind};
@@ -142,6 +147,9 @@ pub struct Idle {
     pub plugin: String,
     /// Position of the binding that requires it, from 0.
     pub binding: usize,
+    /// What its scope does not find.
+    #[serde(default)]
+    pub reason: String,
 }
 
 /// A caller of an app that nobody can be.
@@ -180,7 +188,7 @@ pub fn report(snapshot: &Snapshot, framework: &Framework, caller: Caller) -> Res
         .map(|at| at.name.to_string())
         .collect();
     let required = bindings.iter().any(|binding| !binding.required.is_no());
-    let named = |binding: usize| Idle { plugin: bindings[binding].plugin.clone(), binding };
+    let idle = told(snapshot, idle);
     Ok(Report {
         complete: holes.is_empty() && idle.is_empty() && (unlisted.is_empty() || !required),
         who: caller,
@@ -198,8 +206,44 @@ pub fn report(snapshot: &Snapshot, framework: &Framework, caller: Caller) -> Res
             })
             .collect(),
         unlisted,
-        idle: idle.into_iter().map(named).collect(),
+        idle,
     })
+}
+
+/// Required bindings that guard nothing: `idle` ones, whose scope holds nothing that is there, and those whose scope
+/// holds nobody who can call.
+fn told(snapshot: &Snapshot, idle: Vec<usize>) -> Vec<Idle> {
+    let bindings = snapshot.pipelines.bindings().iter().enumerate();
+    let required = bindings.filter(|(_, binding)| !binding.required.is_no());
+    required
+        .filter_map(|(at, binding)| {
+            let reason = if !anybody_in(snapshot, &binding.scope) {
+                "nobody who can call is in its scope"
+            } else if idle.contains(&at) {
+                "nothing that is there is in its scope"
+            } else {
+                return None;
+            };
+            Some(Idle { plugin: binding.plugin.clone(), binding: at, reason: reason.to_owned() })
+        })
+        .collect()
+}
+
+/// Whether somebody who can call is in a scope, wherever the call goes.
+fn anybody_in(snapshot: &Snapshot, scope: &Scope) -> bool {
+    let authenticator = &snapshot.access.authenticator;
+    if !scope.names_callers() || authenticator.is_open() || authenticated_by_plugins(snapshot) {
+        return true;
+    }
+    // Of an app that has no token yet only the name is known.
+    let named = |name: &str| Who { app: Fact::Is(name.into()), ..Who::default() };
+    let silent = |name: &&str| authenticator.app(name).is_none();
+    authenticator.callers().any(|caller| scope.admits(&Who::is(caller)))
+        || authenticator
+            .apps()
+            .into_iter()
+            .filter(|name| scope.admits(&named(name)))
+            .any(|name| silent(&name))
 }
 
 /// Required bindings that cover nothing, whoever calls: of one caller's view others are left out that these guard.

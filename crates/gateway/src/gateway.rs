@@ -30,7 +30,7 @@ use crate::{
     reload::{Parts, Reloader},
     snapshot::{Access, Snapshot, Snapshots},
     spans::{Exporter, SpansError},
-    state_dir::{LocalToken, StateDir, StateDirError, StateLock},
+    state_dir::{self, LocalToken, StateDir, StateDirError, StateLock},
     upstreams::{Catalogs, ServerSpec, Transport, UpstreamSpec, Upstreams},
 };
 
@@ -132,7 +132,7 @@ impl Gateway {
             catalogs: Arc::new(Catalogs::empty()),
             access: Arc::new(Access::new(&settled, &settled.listen, address.port())),
         });
-        let names = Some(state.file("names.json"));
+        let names = Some(state_dir::names_file(&settled.state_dir));
         let upstreams = Upstreams::start(snapshots.clone(), specs, server_specs(&settled), names);
         let metrics = Arc::new(GatewayMetrics::default());
         let surface = Surface::new(upstreams.clone(), SurfaceConfig::default(), metrics.clone());
@@ -289,7 +289,7 @@ fn server_tls(listen: &config::Listen) -> Result<Option<LoadedServerTls>, StartE
     files.load().map(Some).map_err(StartError::Tls)
 }
 
-fn upstream_specs(settled: &Settled) -> Result<Vec<UpstreamSpec>, StartError> {
+pub(crate) fn upstream_specs(settled: &Settled) -> Result<Vec<UpstreamSpec>, StartError> {
     let mut client_tls = None;
     settled.upstreams.iter().map(|upstream| upstream_spec(upstream, &mut client_tls)).collect()
 }

@@ -341,12 +341,16 @@ impl Reloader {
             }
         }
         self.metrics.add(outcome);
+        // Whoever says again what holds already (a controller, every minute) must not push changes out of the history.
+        let changed_nothing = trigger.patch.is_some() && outcome == Outcome::Unchanged;
         // Neither says anything about the configuration, nor does what was to be laid over.
         let says_nothing = matches!(result, Err(Refused::NoSuchPlugin(_) | Refused::Busy));
         if trigger.patch.is_none() && !says_nothing {
             *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = result.as_ref().err().cloned();
         }
-        self.note(entry).await;
+        if !changed_nothing {
+            self.note(entry).await;
+        }
     }
 
     async fn note(&self, entry: Entry) {

@@ -1,25 +1,27 @@
 //! OpenTelemetry spans of requests, hooks and plugins, and the trace they belong to.
 //!
 //! A request that is traced is followed like one that can be explained (`crate::trace`), and nothing is added to its way
-//! but two numbers at its start. When it is over it goes into a queue; a task of its own makes spans of what stands there
-//! and sends them. A queue that is full drops what comes, and counts it: no call waits for a collector. Without an
+//! but two numbers at its start. When it is over its spans are written, as they will be sent, behind those of others; a
+//! task of its own sends what stands there. A queue that is full drops what comes, and counts it: no call waits for a collector. Without an
 //! endpoint there is no queue and no task, and the caller's trace context goes on to upstreams as it came.
 
 mod context;
 mod export;
 mod made;
 mod wire;
+mod write;
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::VecDeque,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use mortise_framework::{Happened, pipeline::trace::HookRun, stats::descriptor};
+use mortise_framework::stats::descriptor;
 use mortise_mcp_transport::{http::origin::OriginError, tls::TlsError};
 use mortise_plugin_api::HookTable;
 use mortise_telemetry::names;
@@ -36,6 +38,9 @@ use crate::{
 
 /// Calls that are sent in one batch; so many in the queue wake the task before its time.
 const BATCH: usize = 256;
+
+/// Room that a thread keeps for writing the spans of its next call, in bytes.
+const LONGEST_KEPT: usize = 64 << 10;
 
 /// Why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]
@@ -62,20 +67,71 @@ enum Lost {
 
 const REASONS: [&str; 3] = ["queue_full", "unreachable", "rejected"];
 
-/// Finished calls on their way to a collector.
+/// Spans on their way to a collector.
 pub struct Spans {
     sampling: Sampling,
-    queue: Mutex<Vec<FinishedCall>>,
+    hooks: Arc<HookTable>,
+    queue: Mutex<Queue>,
+    /// Calls that may wait.
     most: usize,
     ready: Notify,
     exported: AtomicU64,
     lost: [AtomicU64; REASONS.len()],
 }
 
+#[derive(Default)]
+struct Queue {
+    full: VecDeque<Batch>,
+    filling: Batch,
+    /// Calls in all of them.
+    calls: usize,
+    /// Bytes of the batch that was full last: the next one will hardly be larger.
+    last: usize,
+}
+
+/// Spans of some calls, as they are sent.
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    calls: usize,
+    spans: u64,
+}
+
+impl Queue {
+    /// Adds the spans of a call; whether a batch is full now.
+    fn add(&mut self, written: &[u8], spans: u64) -> bool {
+        if self.filling.bytes.capacity() == 0 {
+            // Calls wait here for one another: none of them should move what the others wrote.
+            self.filling.bytes.reserve(self.last.max(written.len()));
+        }
+        self.filling.bytes.extend_from_slice(written);
+        self.filling.spans += spans;
+        self.filling.calls += 1;
+        self.calls += 1;
+        let is_full = self.filling.calls == BATCH;
+        if is_full {
+            self.last = self.filling.bytes.len();
+            self.full.push_back(std::mem::take(&mut self.filling));
+        }
+        is_full
+    }
+
+    /// Takes the oldest.
+    fn take(&mut self) -> Option<Batch> {
+        let oldest = self.full.pop_front().or_else(|| {
+            let begun = self.filling.calls > 0;
+            begun.then(|| std::mem::take(&mut self.filling))
+        })?;
+        self.calls -= oldest.calls;
+        Some(oldest)
+    }
+}
+
 impl Spans {
-    fn new(telemetry: &Telemetry) -> Arc<Self> {
+    fn new(telemetry: &Telemetry, hooks: Arc<HookTable>) -> Arc<Self> {
         Arc::new(Self {
             sampling: telemetry.sampling,
+            hooks,
             queue: Mutex::default(),
             most: telemetry.queue,
             ready: Notify::new(),
@@ -98,47 +154,35 @@ impl Spans {
 
     /// Takes a call that is over.
     pub(crate) fn take(&self, call: &FinishedCall) {
-        // Payloads are nothing for spans, and would be kept alive.
-        let without = |run: &HookRun| HookRun {
-            payload: None,
-            changes: Vec::new(),
-            executions: run.executions.clone(),
-            blocked: run.blocked.clone(),
-            ..*run
-        };
-        let happened = Happened {
-            runs: call.happened.runs.iter().map(without).collect(),
-            names: call.happened.names.clone(),
-        };
-        let call = FinishedCall {
-            happened,
-            request: call.request.clone(),
-            method: call.method.clone(),
-            subject: call.subject.clone(),
-            context: call.context.clone(),
-            ..*call
-        };
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.len() >= self.most {
-            drop(queue);
-            self.lose(Lost::QueueFull, made::count(&call));
-            return;
+        thread_local! {
+            static WRITTEN: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
-        queue.push(call);
-        if queue.len() == BATCH.min(self.most) {
-            self.ready.notify_one();
+        let spans = made::count(call);
+        if self.waiting() >= self.most {
+            return self.lose(Lost::QueueFull, spans);
         }
+        WRITTEN.with_borrow_mut(|written| {
+            written.clear();
+            made::write(call, &self.hooks, written);
+            if self.queue().add(written, spans) {
+                self.ready.notify_one();
+            }
+            written.shrink_to(LONGEST_KEPT);
+        });
     }
 
     /// Takes the oldest out of the queue.
-    fn batch(&self) -> Vec<FinishedCall> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let most = queue.len().min(BATCH);
-        queue.drain(..most).collect()
+    fn batch(&self) -> Option<Batch> {
+        self.queue().take()
     }
 
+    /// Calls that wait.
     fn waiting(&self) -> usize {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.queue().calls
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lose(&self, why: Lost, spans: u64) {
@@ -181,10 +225,10 @@ impl Exporter {
     /// # Errors
     /// When the collector's address cannot be one.
     pub fn start(telemetry: &Telemetry, hooks: Arc<HookTable>) -> Result<Self, SpansError> {
-        let spans = Spans::new(telemetry);
+        let spans = Spans::new(telemetry, hooks);
         let stop = CancellationToken::new();
         let sender = export::Sender::new(telemetry)?;
-        let work = export::run(spans.clone(), sender, hooks, telemetry.delay, stop.clone());
+        let work = export::run(spans.clone(), sender, telemetry.delay, stop.clone());
         let task = AbortOnDropHandle::new(tokio::spawn(work));
         Ok(Self { spans, stop, task })
     }
@@ -201,16 +245,6 @@ impl Exporter {
             let left = self.spans.waiting();
             tracing::warn!(requests = left, "not all spans were sent before the end");
         }
-    }
-}
-
-/// Attributes of all spans of this process.
-fn resource(attributes: &BTreeMap<String, String>) -> wire::Resource {
-    let own = [("service.version", env!("CARGO_PKG_VERSION")), ("telemetry.sdk.language", "rust")];
-    let own = own.into_iter().filter(|(name, _)| !attributes.contains_key(*name));
-    let given = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    wire::Resource {
-        attributes: given.chain(own).map(|(name, value)| wire::KeyValue::new(name, value)).collect(),
     }
 }
 

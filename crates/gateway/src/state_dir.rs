@@ -25,12 +25,19 @@ use crate::config::{Secret, TokenDigest};
 const ADMIN_FILE: &str = "admin.json";
 const LOCAL_FILE: &str = "cli-token";
 const LOCK_FILE: &str = "lock";
+const NAMES_FILE: &str = "names.json";
 
 /// How often a lock that another gateway has is tried again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Largest file of this folder that is read.
 const MAX_FILE: u64 = 64 * 1024;
+
+/// Where names that were given to tools and prompts are kept.
+#[must_use]
+pub fn names_file(state_dir: &Path) -> PathBuf {
+    state_dir.join(NAMES_FILE)
+}
 
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]

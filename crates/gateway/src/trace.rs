@@ -96,6 +96,18 @@ pub struct FinishedCall {
     pub happened: Happened,
 }
 
+impl FinishedCall {
+    /// The plugin that served it at last, in the upstream's place.
+    #[must_use]
+    pub fn served_by(&self) -> Option<&Arc<str>> {
+        let runs = &self.happened.runs;
+        let at = runs.iter().rposition(|run| run.served().is_some())?;
+        // A call that is tried again is served, or not, anew: what counts is the attempt whose answer went out.
+        let is_last = runs[at + 1..].iter().all(|later| later.hook != runs[at].hook);
+        runs[at].served().filter(|_| is_last).map(|execution| self.happened.plugin(execution))
+    }
+}
+
 /// Whoever is shown every call that is over.
 pub trait CallObserver: Send + Sync {
     /// Looks at a call. Runs where calls are answered: it takes what it needs and works on that elsewhere.

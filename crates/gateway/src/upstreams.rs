@@ -22,7 +22,10 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use mortise_mcp::catalog::Names;
+use mortise_mcp::{
+    catalog::{Kind, Names, Page},
+    raw::Raw,
+};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -30,6 +33,7 @@ use crate::snapshot::{Snapshot, Snapshots};
 pub use catalogs::{Catalogs, ServerSpec, Views};
 use fleet::Berth;
 pub use fleet::Fleet;
+use lists::Offered;
 pub use upstream::{State, Status, Transport, Upstream, UpstreamSpec};
 
 /// An upstream of a new configuration.
@@ -80,6 +84,50 @@ impl Upstreams {
         names_file: Option<PathBuf>,
     ) -> Arc<Self> {
         let names = names_file.as_deref().and_then(read_names).unwrap_or_default();
+        Self::begin(snapshots, specs, servers, names, names_file)
+    }
+
+    /// The same beside a gateway that keeps its names in that file, or for one that is still to be: what is given anew is
+    /// kept nowhere.
+    pub fn start_apart(
+        snapshots: Arc<Snapshots>,
+        specs: Vec<UpstreamSpec>,
+        servers: Vec<ServerSpec>,
+        names_file: &Path,
+    ) -> Arc<Self> {
+        Self::begin(snapshots, specs, servers, read_names(names_file).unwrap_or_default(), None)
+    }
+
+    /// The merged lists of servers that are taken to have these tools, each with its upstream, and nothing else. Connects
+    /// to none of them.
+    pub fn taken_to_have(
+        specs: Vec<UpstreamSpec>,
+        servers: Vec<ServerSpec>,
+        names_file: &Path,
+        tools: &[(&str, &str)],
+    ) -> Catalogs {
+        let berths = specs.into_iter().map(|spec| {
+            let names = tools.iter().filter(|(upstream, _)| *upstream == spec.name);
+            let listed: Vec<_> = names.map(|(_, name)| serde_json::json!({ "name": name })).collect();
+            let page = Raw::from_serialize(&serde_json::json!({ "tools": listed }));
+            let page = page.ok().and_then(|page| Page::parse(Kind::Tools, &page).ok());
+            let upstream = Upstream::new(spec);
+            let offered =
+                Offered { tools: page.map(|page| page.items).unwrap_or_default(), ..Offered::default() };
+            *upstream.offered.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(offered);
+            Berth::new(Arc::new(upstream))
+        });
+        let fleet = Fleet::new(berths.collect(), servers.into_iter().map(Arc::new).collect());
+        Catalogs::build(&Arc::new(fleet), &mut read_names(names_file).unwrap_or_default())
+    }
+
+    fn begin(
+        snapshots: Arc<Snapshots>,
+        specs: Vec<UpstreamSpec>,
+        servers: Vec<ServerSpec>,
+        names: Names,
+        names_file: Option<PathBuf>,
+    ) -> Arc<Self> {
         let upstreams = Arc::new(Self {
             snapshots,
             names: Mutex::new(names),

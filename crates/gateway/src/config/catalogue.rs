@@ -1,6 +1,6 @@
 //! `plugin_dirs`: manifests of plugins, and what they mean for those that are configured.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use mortise_framework::{
     Framework,
@@ -15,7 +15,8 @@ use super::{
 use mortise_framework::config::Loaded;
 
 /// Reads the manifests in the folders that plugin files and the own file name, and attaches them to entries of their
-/// kinds. What is wrong in a folder is a notice: it costs the catalogue an entry and nothing else.
+/// kinds. What is wrong in a folder is a notice: it costs the catalogue an entry and nothing else. Gives back where these
+/// folders are, too.
 pub(super) fn settle(
     options: &LoadOptions,
     framework: &Framework,
@@ -23,7 +24,7 @@ pub(super) fn settle(
     mut dirs: Vec<PluginDir>,
     entries: &mut [PluginEntry],
     found: &mut Findings<'_>,
-) -> Arc<Catalogue> {
+) -> (Arc<Catalogue>, Vec<PathBuf>) {
     let own = loaded.node.get("plugin_dirs");
     for node in own.and_then(Node::as_list).unwrap_or_default() {
         // Names in the own file are relative to it, as all names there.
@@ -33,8 +34,9 @@ pub(super) fn settle(
         }));
     }
     if dirs.is_empty() {
-        return Arc::default();
+        return (Arc::default(), Vec::new());
     }
+    let resolved = dirs.iter().map(|dir| dir.resolved(&options.directory)).collect();
     let mut catalogue = Catalogue::new();
     match ManifestReader::new(framework.hooks(), options.strict) {
         Ok(reader) => catalogue.add_dirs(&dirs, &options.directory, &reader),
@@ -42,5 +44,5 @@ pub(super) fn settle(
     }
     found.notices.extend(catalogue.notices().iter().cloned());
     found.notices.extend(catalogue.attach(entries, framework.hooks(), |kind| framework.is_native(kind)));
-    Arc::new(catalogue)
+    (Arc::new(catalogue), resolved)
 }

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use mortise_framework::config::{Diagnostic, DiagnosticKind, nearest};
+use mortise_framework::{
+    config::{Diagnostic, DiagnosticKind, nearest},
+    pipeline::scope::Scope,
+};
 
 use super::{
     Config,
@@ -88,7 +91,8 @@ fn digests(config: &Config, found: &mut Findings<'_>) {
     }
 }
 
-/// A binding whose scope names nothing that exists would silently never hold.
+/// A binding whose scope names nothing that exists would silently never hold. A pattern may be meant for what is still to
+/// come, so that is only told.
 fn bindings(config: &Config, found: &mut Findings<'_>) {
     let apps: Vec<&String> = config.apps.iter().flatten().map(|app| &app.name).collect();
     for (index, binding) in config.bindings.iter().enumerate() {
@@ -101,8 +105,12 @@ fn bindings(config: &Config, found: &mut Findings<'_>) {
             ("app", "app", &scope.app, apps.clone()),
         ];
         for (what, field, name, names) in sections {
-            if let Some(name) = name.as_ref().filter(|name| !name.contains('*')) {
-                known(what, name, names, &format!("{path}.{field}"), found);
+            let Some(name) = name else { continue };
+            let path = format!("{path}.{field}");
+            if !name.contains('*') {
+                known(what, name, names, &path, found);
+            } else if found.errors.is_empty() && !names.iter().any(|there| Scope::fits(name, there)) {
+                found.notice(&path, format!("no {what} that is configured fits `{}`", shown(name)));
             }
         }
     }

@@ -275,7 +275,7 @@ fn overrides(options: &LoadOptions, state_dir: &Path, found: &mut Findings<'_>) 
     }
 }
 
-fn state_dir(loaded: &Loaded<Config>, options: &LoadOptions) -> PathBuf {
+pub(super) fn state_dir(loaded: &Loaded<Config>, options: &LoadOptions) -> PathBuf {
     match &loaded.value.state_dir {
         Some(written) => place::folder(loaded.node.get("state_dir"), &options.directory).join(written),
         None => options.directory.join(DEFAULT_STATE_DIR),

@@ -8,7 +8,7 @@ use mortise_framework::{
     config::{
         ConditionMatching, DEFAULT_PLUGINS_FILE, Diagnostic, DiagnosticKind, Dialect, EntryRules, Errors,
         FileKind, Loaded, Mode, Node, Notice, PluginDir, PluginEntry, PluginSettings, PluginSwitches,
-        PluginsFile, PluginsFileOptions, looked_at, read_entries, read_partial_entries,
+        PluginsFile, PluginsFileOptions, Surroundings, looked_at, read_entries, read_partial_entries,
     },
     pipeline,
 };
@@ -56,7 +56,17 @@ pub(super) fn settle(
     let settings = settings(&foreign.settings, &switches, loaded.node.get("plugin_settings"), found);
     let config = &loaded.value;
     let mut entries = laid_over(foreign.entries, inline, found);
-    let catalogue = catalogue::settle(options, framework, loaded, foreign.plugin_dirs, &mut entries, found);
+    let (catalogue, plugin_dirs) =
+        catalogue::settle(options, framework, loaded, foreign.plugin_dirs, &mut entries, found);
+    let surroundings = Arc::new(Surroundings {
+        directory: options.directory.clone(),
+        state_dir: Some(super::load::state_dir(loaded, options)),
+        plugin_dirs,
+        python: settings.python.clone(),
+    });
+    for entry in &mut entries {
+        entry.surroundings = surroundings.clone();
+    }
     let configured = Plan {
         entries,
         bindings: config.bindings.clone(),
@@ -226,7 +236,13 @@ fn settings(
     {
         all.extend(given);
         // Both halves have been read as settings before, so this cannot fail.
+        let python = foreign.python.clone();
+        let own_python = own.is_some_and(|own| own.get("python").is_some());
         settings = serde_json::from_value(all.into()).unwrap_or(settings);
+        if !own_python {
+            // Its variables do not survive being written out.
+            settings.python = python;
+        }
     }
     found.notices.extend(settings.notices(own, "plugin_settings", &WITHOUT_EFFECT));
     settings.plugin_timeout = switches.plugin_timeout.unwrap_or(settings.plugin_timeout);

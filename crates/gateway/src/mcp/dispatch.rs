@@ -122,15 +122,17 @@ async fn rarely(inbound: &mut Inbound, name: &str) -> Answer {
             let stamp = &inbound.surface.stamp;
             Ok(discover_result(&views.capabilities, views.instructions.as_deref(), stamp)).into()
         }
-        method::COMPLETION_COMPLETE => complete(inbound).await.into(),
-        method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => subscribe(inbound, name).await.into(),
+        method::COMPLETION_COMPLETE => complete(inbound).await.unwrap_or_else(Answer::from),
+        method::RESOURCES_SUBSCRIBE | method::RESOURCES_UNSUBSCRIBE => {
+            subscribe(inbound, name).await.unwrap_or_else(Answer::from)
+        }
         method::LOGGING_SET_LEVEL => set_level(inbound).await.into(),
-        other => pass_on(inbound, other).await.into(),
+        other => pass_on(inbound, other).await,
     }
 }
 
 /// Completion of an argument: goes where the prompt or resource is.
-async fn complete(inbound: &Inbound) -> Outcome {
+async fn complete(inbound: &Inbound) -> Result<Answer, RpcError> {
     let completion = Completion::parse(inbound.params.as_ref()).map_err(invalid_params)?;
     let views = inbound.views();
     let (at, target) = match &completion.target {
@@ -147,10 +149,10 @@ async fn complete(inbound: &Inbound) -> Outcome {
     };
     let params = completion.rewrite(&target).map_err(invalid_params)?;
     let outcome = inbound.forward(at, method::COMPLETION_COMPLETE, Some(&params), None).await;
-    outcome.unwrap_or_else(|error| Err(no_answer("completion", &error)))
+    Ok(outcome.map_or_else(|error| error.answer("completion"), Answer::from))
 }
 
-async fn subscribe(inbound: &Inbound, name: &str) -> Outcome {
+async fn subscribe(inbound: &Inbound, name: &str) -> Result<Answer, RpcError> {
     let call = UriCall::parse(inbound.params.as_ref()).map_err(invalid_params)?;
     let Some(at) = inbound.views().find_resource(&call.uri) else {
         let stateless = inbound.stateless.is_some();
@@ -160,7 +162,7 @@ async fn subscribe(inbound: &Inbound, name: &str) -> Outcome {
         return Err(invalid_params("subscriptions need a session: open one with initialize"));
     }
     let outcome = inbound.forward(at, name, inbound.params.as_ref(), None).await;
-    outcome.unwrap_or_else(|error| Err(no_answer("subscription", &error)))
+    Ok(outcome.map_or_else(|error| error.answer("subscription"), Answer::from))
 }
 
 /// The log level goes to every upstream that logs; one that refuses does not keep the others from it.
@@ -190,10 +192,10 @@ async fn set_level(inbound: &Inbound) -> Outcome {
 }
 
 /// A method that Mortise does not know goes on where it is clear to whom.
-async fn pass_on(inbound: &Inbound, name: &str) -> Outcome {
+async fn pass_on(inbound: &Inbound, name: &str) -> Answer {
     let [at] = inbound.views().upstreams[..] else {
-        return Err(rpc(&ErrorObject::method_not_found(name)));
+        return rpc(&ErrorObject::method_not_found(name)).into();
     };
     let outcome = inbound.forward(at, name, inbound.params.as_ref(), None).await;
-    outcome.unwrap_or_else(|error| Err(no_answer(name, &error)))
+    outcome.map_or_else(|error| error.answer(name), Answer::from)
 }

@@ -1,9 +1,12 @@
 //! One request on its way through the gateway: what is known of it, and how it reaches an upstream.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
 use http::HeaderMap;
-use mortise_framework::Contexts;
+use mortise_framework::{Blocked, Contexts};
 use mortise_mcp::{
     envelope::{ErrorObject, Message, Response, RpcError},
     raw::Raw,
@@ -11,9 +14,15 @@ use mortise_mcp::{
 };
 use mortise_mcp_transport::chain::Chain;
 use mortise_mcp_transport::upstream::{Call, Connection, Outcome, Step, UpstreamError};
-use mortise_plugin_api::{End, Request};
+use mortise_plugin_api::{End, Headers, Hook, Request, hooks::HttpPreForwardingCall};
 
-use super::{Surface, forwarding, interim::Interim, session::Session};
+use super::{
+    Surface,
+    dispatch::Answer,
+    forwarding::{self, Around},
+    interim::Interim,
+    session::Session,
+};
 use crate::{
     snapshot::Snapshot,
     spans::TraceContext,
@@ -40,6 +49,8 @@ pub(crate) struct Inbound {
     pub(crate) followed: Option<Followed>,
     /// The trace it belongs to.
     pub(crate) context: Option<Arc<TraceContext>>,
+    /// Headers for the answer to the client that plugins around calls upstream wished for.
+    pub(crate) wished: Mutex<Headers>,
 }
 
 /// How an upstream is told of the trace.
@@ -55,6 +66,26 @@ pub(crate) struct NoAnswer {
     pub(crate) end: End,
     /// Why, for the client.
     pub(crate) reason: String,
+    /// Set where a plugin before the HTTP call stopped it.
+    pub(crate) stopped: Option<Box<Blocked>>,
+}
+
+impl NoAnswer {
+    fn failed(reason: impl Into<String>) -> Self {
+        Self { end: End::UpstreamFailed, reason: reason.into(), stopped: None }
+    }
+
+    /// A plugin before the HTTP call stopped it.
+    pub(super) fn stopped(by: Blocked) -> Self {
+        let reason = forwarding::stopped(&by);
+        Self { end: End::Blocked, reason, stopped: Some(Box::new(by)) }
+    }
+
+    /// The answer of `what` as a JSON-RPC error.
+    pub(crate) fn answer(&self, what: &str) -> Answer {
+        let error = no_answer(what, self);
+        if self.stopped.is_some() { Answer::blocked(Err(error)) } else { error.into() }
+    }
 }
 
 /// A connection for one request.
@@ -87,6 +118,18 @@ impl Inbound {
         catalogs.views(self.server.as_deref()).unwrap_or(&catalogs.root)
     }
 
+    /// Wishes for headers on the answer to the client.
+    pub(super) fn wish(&self, headers: Headers) {
+        if !headers.is_empty() {
+            self.wished.lock().unwrap_or_else(PoisonError::into_inner).merge(&headers);
+        }
+    }
+
+    /// Takes the headers out that were wished for so far.
+    pub(super) fn wishes(&mut self) -> Headers {
+        std::mem::take(self.wished.get_mut().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The upstream at a position.
     pub(crate) fn upstream(&self, at: usize) -> Option<&Arc<Upstream>> {
         self.snapshot.catalogs.fleet.get(at)
@@ -115,21 +158,26 @@ impl Inbound {
         headers: Option<&HeaderMap>,
     ) -> Result<Outcome, NoAnswer> {
         let Some(upstream) = self.upstream(at) else {
-            return Err(NoAnswer {
-                end: End::UpstreamFailed,
-                reason: "there is no such upstream".to_owned(),
-            });
+            return Err(NoAnswer::failed("there is no such upstream"));
+        };
+        let around = match upstream.http_path().filter(|_| forwarding::is_hooked(self)) {
+            Some(path) => Some(Box::pin(Around::begin(self, &upstream.name, path, headers)).await?),
+            None => None,
         };
         let mut way = match (&self.session, upstream.live()) {
             (None, Some(live)) => Way::Shared(live),
-            _ => Box::pin(self.way(upstream)).await?,
+            _ => match Box::pin(self.way(upstream)).await {
+                Ok(way) => way,
+                Err(none) => {
+                    if let Some(around) = around {
+                        Box::pin(around.ended(self, none.end)).await;
+                    }
+                    return Err(none);
+                }
+            },
         };
-        let hooked = forwarding::is_hooked(self);
-        let changed = match upstream.http_path().filter(|_| hooked) {
-            Some(path) => Box::pin(forwarding::before(self, &upstream.name, path, headers)).await,
-            None => None,
-        };
-        let headers = changed.as_ref().or(headers);
+        let headers = around.as_ref().and_then(|around| around.headers.as_ref()).or(headers);
+        let head = around.as_ref().map(|around| &around.head);
         let told = self.context.as_ref().and_then(|context| tell(context, upstream, headers, params));
         let (headers, params) = match told.as_deref() {
             Some(Told::Headers(with)) => (Some(with), params),
@@ -138,7 +186,7 @@ impl Inbound {
         };
         let mut again = true;
         loop {
-            let call = Call { method, params, timeout: upstream.timeout, headers };
+            let call = Call { method, params, timeout: upstream.timeout, headers, head };
             let began = self.followed.as_ref().map(|_| Instant::now());
             let answer = self.exchange(upstream, way.connection(), call).await;
             if let (Some(followed), Some(began)) = (&self.followed, began) {
@@ -147,8 +195,8 @@ impl Inbound {
             let error = match answer {
                 Ok(outcome) => {
                     upstream.metrics.ok();
-                    if let Some(path) = upstream.http_path().filter(|_| hooked) {
-                        Box::pin(forwarding::after(self, &upstream.name, path)).await;
+                    if let Some(around) = around {
+                        Box::pin(around.ended(self, End::Ok)).await;
                     }
                     return Ok(outcome);
                 }
@@ -168,11 +216,14 @@ impl Inbound {
                 _ => End::UpstreamFailed,
             };
             upstream.metrics.failed(end);
+            if let Some(around) = around {
+                Box::pin(around.ended(self, end)).await;
+            }
             let reason = match end {
                 End::TimedOut => format!("timed out after {}s", upstream.timeout.as_secs_f64()),
                 _ => format!("failed: upstream {}: {}", upstream.name, Chain(&error)),
             };
-            return Err(NoAnswer { end, reason });
+            return Err(NoAnswer { end, reason, stopped: None });
         }
     }
 
@@ -181,7 +232,7 @@ impl Inbound {
             Some(session) => session.link(upstream).await.map(Way::Own),
             None => upstream.connection(self.surface.config.connect_patience).await.map(Way::Shared),
         };
-        found.map_err(|reason| NoAnswer { end: End::UpstreamFailed, reason: format!("failed: {reason}") })
+        found.map_err(|reason| NoAnswer::failed(format!("failed: {reason}")))
     }
 
     async fn reopen(&self, upstream: &Upstream, broken: &Way) -> Option<Way> {
@@ -271,5 +322,8 @@ fn is_session_gone(error: &UpstreamError) -> bool {
 
 /// The JSON-RPC error for an upstream that gave no answer.
 pub(crate) fn no_answer(what: &str, error: &NoAnswer) -> RpcError {
-    super::server_error(format!("{what} {}", error.reason))
+    match &error.stopped {
+        Some(by) => super::prompts::blocked(HttpPreForwardingCall::NAME, by),
+        None => super::server_error(format!("{what} {}", error.reason)),
+    }
 }

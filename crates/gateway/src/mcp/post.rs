@@ -1,6 +1,9 @@
 //! One HTTP request to the surface: a posted message, a stream to listen on, the end of a session.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -209,6 +212,7 @@ impl Surface {
             interim,
             followed,
             context: post.context,
+            wished: Mutex::default(),
         };
         let name = asked.method;
         Box::pin(async move {
@@ -224,7 +228,9 @@ impl Surface {
             if let Some(followed) = &mut inbound.followed {
                 followed.came_to(answer.verdict);
             }
-            Finished { outcome: answer.outcome, headers: answer.headers }
+            let mut headers = answer.headers;
+            headers.merge(&inbound.wishes());
+            Finished { outcome: answer.outcome, headers }
         })
     }
 
@@ -288,7 +294,8 @@ impl Surface {
         response
     }
 
-    /// Answers the messages of a batch, all at once, without event streams.
+    /// Answers the messages of a batch, all at once, without event streams. Each request among them is a call of its own,
+    /// under the id of the HTTP request with its number in the batch: `ID.1`, `ID.2`, ….
     async fn batch(
         self: &Arc<Self>,
         post: &Post,
@@ -301,7 +308,7 @@ impl Surface {
             let error = ErrorObject::new(code::INVALID_REQUEST, "this protocol version has no batches");
             return answer::error(StatusCode::BAD_REQUEST, None, &error);
         }
-        let answers = join_all(messages.into_iter().map(|message| {
+        let answers = join_all(messages.into_iter().zip(1u32..).map(|(message, number)| {
             let session = session.clone();
             async move {
                 match message {
@@ -314,8 +321,10 @@ impl Surface {
                         let id = asked.id.clone();
                         let mut contexts = post.contexts.copied();
                         let context = post.context.as_ref().map(|context| context.beside());
+                        let mut audience = post.audience.clone();
+                        audience.request.id = format!("{}.{number}", audience.request.id).into();
                         let post = Box::new(Post {
-                            audience: post.audience.clone(),
+                            audience,
                             headers: HeaderMap::new(),
                             // Each of them is a call of its own.
                             call: self.calls.follow(&post.snapshot, &mut contexts, context.as_ref()),

@@ -15,11 +15,7 @@ use mortise_plugin_api::{
     },
 };
 
-use super::{
-    dispatch::Answer,
-    exchange::{Inbound, no_answer},
-    invalid_params, listing, rpc,
-};
+use super::{dispatch::Answer, exchange::Inbound, forwarding, invalid_params, listing, rpc, server_error};
 use crate::snapshot::Plugins;
 
 /// Answers `prompts/get`.
@@ -51,9 +47,19 @@ pub(crate) async fn get(inbound: &mut Inbound) -> Answer {
                 .arguments
                 .map_or_else(Json::object, |raw| Json::assume_valid(raw.get().as_bytes().to_vec())),
         };
-        let before = pair.before(Revision::new(Box::new(asked))).await;
+        let mut before = pair.before(Revision::new(Box::new(asked))).await;
         if let Some(blocked_by) = &before.blocked {
             return Answer::blocked(Err(blocked(PromptPreFetch::NAME, blocked_by))).wishing(&before);
+        }
+        if let Some(result) = before.take_served() {
+            let answer = match Raw::parse(result.text().clone()).ok().filter(Raw::is_object) {
+                Some(result) => after(&mut pair, &call.name, result).await,
+                None => {
+                    pair.failed(End::UpstreamFailed).await;
+                    server_error("a plugin served the prompt with something that is no prompt").into()
+                }
+            };
+            return answer.wishing(&before);
         }
         arguments = before
             .changed
@@ -69,6 +75,7 @@ pub(crate) async fn get(inbound: &mut Inbound) -> Answer {
             return invalid_params(error).into();
         }
     };
+    forwarding::lend(inbound, &mut pair);
     match inbound.forward(at, method::PROMPTS_GET, Some(&params), None).await {
         Ok(Ok(result)) => after(&mut pair, &call.name, result).await,
         Ok(Err(error)) => {
@@ -77,7 +84,7 @@ pub(crate) async fn get(inbound: &mut Inbound) -> Answer {
         }
         Err(error) => {
             pair.failed(error.end).await;
-            no_answer("prompt", &error).into()
+            error.answer("prompt")
         }
     }
 }

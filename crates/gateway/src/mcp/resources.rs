@@ -3,7 +3,7 @@
 //! Plugins see a resource's content as ContextForge shows it: `{type: "resource", uri, mime_type, text, blob}`, a list
 //! of them where the upstream answered several. Members Mortise does not know stay.
 
-use mortise_framework::Pair;
+use mortise_framework::{Outcome as Ran, Pair};
 use mortise_mcp::{envelope::method, errors::resource_not_found, params::ResourceRead, raw::Raw};
 use mortise_plugin_api::{
     End, Hook, Json, Payload, Revision,
@@ -15,11 +15,7 @@ use mortise_plugin_api::{
 use serde_json::{Map, Value};
 
 use super::{
-    dispatch::Answer,
-    exchange::{Inbound, no_answer},
-    invalid_params,
-    prompts::blocked,
-    rpc,
+    dispatch::Answer, exchange::Inbound, forwarding, invalid_params, prompts::blocked, rpc, server_error,
 };
 use crate::snapshot::Plugins;
 
@@ -46,9 +42,10 @@ pub(crate) async fn read(inbound: &mut Inbound) -> Answer {
         substitute,
     );
     let mut uri = call.uri.to_string();
+    let mut before = Ran::default();
     if pair.has_before() {
         let asked = ResourcePreFetchPayload { uri: uri.clone(), metadata: Json::object() };
-        let before = pair.before(Revision::new(Box::new(asked))).await;
+        before = pair.before(Revision::new(Box::new(asked))).await;
         if let Some(blocked_by) = &before.blocked {
             return Answer::blocked(Err(blocked(ResourcePreFetch::NAME, blocked_by))).wishing(&before);
         }
@@ -63,6 +60,17 @@ pub(crate) async fn read(inbound: &mut Inbound) -> Answer {
         pair.failed(End::UpstreamFailed).await;
         return rpc(&resource_not_found(&uri, inbound.stateless.is_some())).into();
     };
+    if let Some(content) = before.take_served() {
+        let answer = match content.value().ok().and_then(|content| with_content(&Raw::EMPTY_OBJECT, content))
+        {
+            Some(result) => after(&mut pair, &call.uri, result).await,
+            None => {
+                pair.failed(End::UpstreamFailed).await;
+                server_error("a plugin served the resource with something that is no resource").into()
+            }
+        };
+        return answer.wishing(&before);
+    }
     let params = match call.rewrite(&uri) {
         Ok(params) => params,
         Err(error) => {
@@ -70,6 +78,7 @@ pub(crate) async fn read(inbound: &mut Inbound) -> Answer {
             return invalid_params(error).into();
         }
     };
+    forwarding::lend(inbound, &mut pair);
     match inbound.forward(at, method::RESOURCES_READ, Some(&params), None).await {
         Ok(Ok(result)) => after(&mut pair, &call.uri, result).await,
         Ok(Err(error)) => {
@@ -78,7 +87,7 @@ pub(crate) async fn read(inbound: &mut Inbound) -> Answer {
         }
         Err(error) => {
             pair.failed(error.end).await;
-            no_answer("resource", &error).into()
+            error.answer("resource")
         }
     }
 }
@@ -101,8 +110,7 @@ async fn after(pair: &mut Pair<Plugins>, uri: &str, result: Raw) -> Answer {
         Some(changed) => {
             match changed.content.value().ok().and_then(|content| with_content(&result, content)) {
                 Some(result) => Ok(result).into(),
-                None => super::server_error("a plugin changed the resource to something that is no resource")
-                    .into(),
+                None => server_error("a plugin changed the resource to something that is no resource").into(),
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use mortise_framework::Pair;
+use mortise_framework::{Outcome as Ran, Pair};
 use mortise_mcp::{catalog::Kind, envelope::method, errors::tool_error, params::ToolCall, raw::Raw};
 use mortise_mcp_transport::upstream::Outcome;
 use mortise_plugin_api::{
@@ -116,7 +116,7 @@ async fn between(
         }),
         headers: None,
     };
-    let before = pair.before(Revision::new(Box::new(asked))).await;
+    let mut before = pair.before(Revision::new(Box::new(asked))).await;
     if let Some(blocked_by) = &before.blocked {
         return Answer::blocked(Ok(tool_error(&blocked_by.message(ToolPreInvoke::NAME)))).wishing(&before);
     }
@@ -131,6 +131,9 @@ async fn between(
         pair.set_request(inbound.about(at, &original, &changed.name));
     }
     let exposed = changed.map_or(&*call.name, |changed| &*changed.name);
+    if before.answer.is_some() {
+        return Box::pin(served(pair, exposed.to_owned(), &mut before)).await;
+    }
     let (params, headers) = match outgoing(call, params, changed, &original) {
         Ok(outgoing) => outgoing,
         Err(error) => {
@@ -138,6 +141,7 @@ async fn between(
             return invalid_params(error).into();
         }
     };
+    forwarding::lend(inbound, pair);
     match inbound.forward(at, method::TOOLS_CALL, Some(&params), headers.as_ref()).await {
         Ok(Ok(result)) => after(pair, exposed, result).await.wishing(&before),
         Ok(Err(error)) => {
@@ -151,6 +155,17 @@ async fn between(
                 None => failed(&error),
             };
             answer.wishing(&after)
+        }
+    }
+}
+
+/// Answers a call that a plugin has served: as if the upstream had.
+async fn served(pair: &mut Pair<Plugins>, name: String, before: &mut Ran) -> Answer {
+    match before.take_served().and_then(|result| as_result(&result)) {
+        Some(result) => after(pair, &name, result).await.wishing(before),
+        None => {
+            pair.failed(End::UpstreamFailed).await;
+            super::server_error("a plugin served the call with something that is no JSON").into()
         }
     }
 }
@@ -195,10 +210,14 @@ fn outgoing(
     Ok((rewritten, changed.and_then(|changed| changed.headers.as_ref()).map(forwarding::outgoing)))
 }
 
-/// The result plugins left, if they changed it: a value that is no MCP result becomes its text.
+/// The result plugins left, if they changed it.
 fn result_of(changed: Option<&Revision>) -> Option<Raw> {
-    let payload = changed?.get::<ToolPostInvokePayload>()?;
-    let raw = Raw::parse(payload.result.text().clone()).ok()?;
+    as_result(&changed?.get::<ToolPostInvokePayload>()?.result)
+}
+
+/// What a plugin wrote as a result: a value that is no MCP result becomes its text.
+fn as_result(written: &Json) -> Option<Raw> {
+    let raw = Raw::parse(written.text().clone()).ok()?;
     let is_result = raw.object().is_ok_and(|object| {
         let has = |name| object.get(name).is_ok_and(|member| member.is_some());
         has("content") || has("structuredContent") || has("isError")
@@ -206,7 +225,7 @@ fn result_of(changed: Option<&Revision>) -> Option<Raw> {
     if is_result {
         return Some(raw);
     }
-    let text = match payload.result.value() {
+    let text = match written.value() {
         Ok(serde_json::Value::String(text)) => text.clone(),
         _ => raw.as_str().to_owned(),
     };
@@ -217,6 +236,9 @@ fn result_of(changed: Option<&Revision>) -> Option<Raw> {
 }
 
 fn failed(error: &NoAnswer) -> Answer {
+    if error.stopped.is_some() {
+        return Answer::blocked(Ok(tool_error(&error.reason)));
+    }
     let outcome: Outcome = Ok(tool_error(&format!("Tool invocation {}", error.reason)));
     Answer { verdict: super::dispatch::Verdict::Error, ..Answer::from(outcome) }
 }

@@ -5,19 +5,21 @@
 //! now hold something else than what was read last; and since that question is cheap, it is asked now and then without
 //! a hint too, for network file systems that give none. Where the system watches nothing, this is what is left.
 //!
+//! What happens to other files of these folders is no hint: one of them may be the log that this program writes, and
+//! whoever looked at every line of it would never do anything else.
+//!
 //! Nobody has asked for what is done here, so it is done with care: a file that is still being written is waited for,
 //! where the system tells, and one that has become empty or is gone is refused, not taken for a configuration without
 //! plugins.
 
 use std::{
     collections::BTreeSet,
-    ffi::OsString,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-use mortise_framework::config::looked_at::{Fingerprint, LookedAt};
+use mortise_framework::config::looked_at::{Fingerprint, LookedAt, Names};
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher,
     event::{AccessKind, AccessMode, ModifyKind},
@@ -42,109 +44,110 @@ const NOW_AND_THEN: Duration = Duration::from_secs(10);
 /// The same where the system does not watch all folders.
 const WITHOUT_HINTS: Duration = Duration::from_secs(2);
 
-/// Files of the configuration that somebody has begun to write and not closed yet.
+/// What is known of the files that are watched.
 #[derive(Clone, Default)]
-struct Written(Arc<Mutex<Names>>);
+struct Watched(Arc<Mutex<Files>>);
 
 #[derive(Default)]
-struct Names {
+struct Files {
+    /// The folders, as the system was asked to watch them.
+    folders: BTreeSet<PathBuf>,
     /// Names of all files of the configuration: what else is written in their folders is no business of ours.
-    ours: BTreeSet<OsString>,
+    ours: Names,
+    /// Those that somebody has begun to write and not closed yet.
     open: BTreeSet<PathBuf>,
 }
 
-impl Written {
-    fn names(&self) -> MutexGuard<'_, Names> {
+impl Watched {
+    fn files(&self) -> MutexGuard<'_, Files> {
         // Each critical section leaves the sets whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of an event. Only Linux tells when a file is closed.
-    fn note(&self, event: &notify::Event) {
-        if !cfg!(target_os = "linux") {
-            return;
-        }
-        let mut names = self.names();
+    /// Takes note of an event; whether it is a hint.
+    fn note(&self, event: &notify::Event) -> bool {
+        let mut files = self.files();
+        // Of what was lost nobody can say what it was about.
+        let mut ours = event.paths.is_empty() || event.need_rescan();
         for path in &event.paths {
+            if !files.is_ours(path) {
+                continue;
+            }
+            ours = true;
             match event.kind {
-                EventKind::Modify(ModifyKind::Data(_))
-                    if path.file_name().is_some_and(|name| names.ours.contains(name)) =>
-                {
-                    names.open.insert(path.clone());
+                // Only Linux tells when a file is closed.
+                EventKind::Modify(ModifyKind::Data(_)) if cfg!(target_os = "linux") => {
+                    files.open.insert(path.clone());
                 }
                 EventKind::Access(AccessKind::Close(AccessMode::Write))
                 | EventKind::Remove(_)
                 | EventKind::Modify(ModifyKind::Name(_)) => {
-                    names.open.remove(path);
+                    files.open.remove(path);
                 }
                 _ => {}
             }
         }
+        // That a file was opened or read is no news, and this program does it itself.
+        let written = AccessKind::Close(AccessMode::Write);
+        ours && !matches!(event.kind, EventKind::Access(access) if access != written)
     }
 
     fn is_open(&self) -> bool {
-        !self.names().open.is_empty()
+        !self.files().open.is_empty()
+    }
+}
+
+impl Files {
+    fn is_ours(&self, path: &Path) -> bool {
+        self.folders.contains(path) || path.file_name().is_none_or(|name| self.ours.may_be(name))
     }
 }
 
 /// The folders the system watches.
 struct Folders {
     watcher: Option<RecommendedWatcher>,
-    written: Written,
-    watched: BTreeSet<PathBuf>,
+    watched: Watched,
     /// Whether all that were asked for are watched.
     complete: bool,
 }
 
 impl Folders {
     fn new(hints: mpsc::Sender<()>) -> Self {
-        let written = Written::default();
-        let noted = written.clone();
+        let watched = Watched::default();
+        let noted = watched.clone();
         let told = move |event: notify::Result<notify::Event>| {
-            if let Ok(event) = &event {
-                noted.note(event);
-            }
-            // That a file was opened or read is no news, and this program does it itself.
-            let reading = event.is_ok_and(|event| match event.kind {
-                EventKind::Access(AccessKind::Close(AccessMode::Write)) => false,
-                EventKind::Access(_) => true,
-                _ => false,
-            });
-            if !reading {
+            if event.map_or(true, |event| noted.note(&event)) {
                 // A hint that waits already stands for this one too.
                 let _ = hints.try_send(());
             }
         };
         let watcher = notify::recommended_watcher(told)
             .inspect_err(|error| tracing::warn!(%error, "files are not watched but looked at every 2 s"));
-        Self { watcher: watcher.ok(), written, watched: BTreeSet::new(), complete: false }
+        Self { watcher: watcher.ok(), watched, complete: false }
     }
 
     /// Watches the folders of these files and no others. A folder that was replaced is watched anew. Blocks.
     fn follow(&mut self, files: &LookedAt) {
-        let folders = files.folders();
-        let ours = files.files.iter().filter_map(|file| file.file_name().map(OsString::from));
-        self.written.names().ours = ours.collect();
+        let folders = files.folders().into_iter().map(|folder| {
+            // A folder that is not there yet: where it will be made.
+            let there = folder.ancestors().find(|folder| folder.is_dir());
+            there.map_or_else(|| PathBuf::from("."), PathBuf::from)
+        });
+        let folders: BTreeSet<PathBuf> = folders.collect();
+        let before = {
+            let mut watched = self.watched.files();
+            watched.ours = files.names();
+            std::mem::replace(&mut watched.folders, folders.clone())
+        };
         let Some(watcher) = &mut self.watcher else { return };
-        for folder in std::mem::take(&mut self.watched) {
+        for folder in before {
             let _already_gone = watcher.unwatch(&folder);
         }
         self.complete = true;
         for folder in folders {
-            // A folder that is not there yet: where it will be made.
-            let there = folder.ancestors().find(|folder| folder.is_dir());
-            let there = there.map_or_else(|| PathBuf::from("."), PathBuf::from);
-            if self.watched.contains(&there) {
-                continue;
-            }
-            match watcher.watch(&there, RecursiveMode::NonRecursive) {
-                Ok(()) => {
-                    self.watched.insert(there);
-                }
-                Err(error) => {
-                    tracing::debug!(folder = %there.display(), %error, "folder is not watched");
-                    self.complete = false;
-                }
+            if let Err(error) = watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                tracing::debug!(folder = %folder.display(), %error, "folder is not watched");
+                self.complete = false;
             }
         }
     }
@@ -177,7 +180,7 @@ impl Reloader {
                         }
                     }
                     Some(()) = hints.recv() => {
-                        quiet(&mut hints, &folders.written).await;
+                        quiet(&mut hints, &folders.watched).await;
                         break;
                     }
                     () = tokio::time::sleep(pause) => {
@@ -218,16 +221,16 @@ impl Reloader {
 }
 
 /// Waits until no hint has come for a while and no file is being written.
-async fn quiet(hints: &mut mpsc::Receiver<()>, written: &Written) {
+async fn quiet(hints: &mut mpsc::Receiver<()>, watched: &Watched) {
     let began = Instant::now();
     while began.elapsed() < LONGEST_WRITE {
         let silent = tokio::time::timeout(QUIET, hints.recv()).await.is_err();
-        if (silent || began.elapsed() >= LONGEST_BURST) && !written.is_open() {
+        if (silent || began.elapsed() >= LONGEST_BURST) && !watched.is_open() {
             return;
         }
     }
     // Whoever keeps a file open for longer than this is not waited for a second time.
-    written.names().open.clear();
+    watched.files().open.clear();
 }
 
 /// Does something that blocks elsewhere and gives back what it was done with.
@@ -240,4 +243,39 @@ async fn blocking<T: Send + 'static, R: Send + 'static>(
         (value, result)
     };
     tokio::task::spawn_blocking(work).await.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange};
+
+    use super::*;
+
+    fn watched() -> Watched {
+        let watched = Watched::default();
+        let files = LookedAt { files: ["/etc/mortise/mortise.yaml".into()].into(), ..LookedAt::default() };
+        watched.files().ours = files.names();
+        watched.files().folders = files.folders();
+        watched
+    }
+
+    fn event(kind: EventKind, path: &str) -> notify::Event {
+        notify::Event::new(kind).add_path(path.into())
+    }
+
+    #[test]
+    fn only_files_that_were_looked_at_and_what_leads_to_them_give_hints() {
+        let watched = watched();
+        let written = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        let made = EventKind::Create(CreateKind::Any);
+        for hint in ["/etc/mortise/mortise.yaml", "/etc/mortise"] {
+            assert!(watched.note(&event(made, hint)), "{hint}");
+        }
+        for other in ["/etc/mortise/mortise.log", "/etc/mortise/mortise.yaml.new"] {
+            assert!(!watched.note(&event(written, other)) && !watched.is_open(), "{other}");
+        }
+        assert!(watched.note(&notify::Event::new(EventKind::Other)), "nobody knows what it is about");
+        let read = EventKind::Access(AccessKind::Close(AccessMode::Read));
+        assert!(!watched.note(&event(read, "/etc/mortise/mortise.yaml")));
+    }
 }

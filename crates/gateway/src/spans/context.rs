@@ -29,6 +29,11 @@ const LENGTH: usize = 55;
 /// The caller traces this request.
 const SAMPLED: u8 = 1;
 
+/// Id of a trace.
+pub(super) type TraceId = [u8; 16];
+/// Id of a span.
+pub(super) type SpanId = [u8; 8];
+
 /// The trace a request belongs to.
 #[derive(Debug)]
 pub struct TraceContext {
@@ -209,12 +214,12 @@ fn state(headers: &HeaderMap) -> Option<HeaderValue> {
     (!joined.is_empty() && joined.len() <= LONGEST_STATE).then(|| HeaderValue::try_from(joined).ok())?
 }
 
-fn new_trace() -> [u8; 16] {
+fn new_trace() -> TraceId {
     let [high, low] = [next(), next()];
     (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
 }
 
-pub(super) fn new_span() -> [u8; 8] {
+pub(super) fn new_span() -> SpanId {
     // Zero is no id.
     next().max(1).to_be_bytes()
 }

@@ -4,9 +4,9 @@
 //! pauses; meanwhile the queue fills, and what does not fit is dropped and counted. Trouble is logged when it begins and
 //! when it is over.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use mortise_mcp_transport::{
@@ -17,13 +17,13 @@ use mortise_mcp_transport::{
     },
     tls::ClientTls,
 };
-use mortise_plugin_api::HookTable;
 use prost::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Lost, Spans, SpansError, made, resource,
-    wire::{ExportRequest, ExportResponse, Resource, ResourceSpans, Scope, ScopeSpans},
+    Lost, Spans, SpansError,
+    wire::ExportResponse,
+    write::{attribute, bytes, message},
 };
 use crate::config::Telemetry;
 
@@ -33,6 +33,8 @@ const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(1);
 /// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 64 << 10;
+/// What frames the spans of a batch beside its resource takes at most, in bytes.
+const ROOM: usize = 64;
 
 /// Sends batches to a collector.
 pub(super) struct Sender {
@@ -40,7 +42,18 @@ pub(super) struct Sender {
     target: Uri,
     headers: HeaderMap,
     timeout: Duration,
-    resource: Resource,
+    /// What all spans of this process have in common, written.
+    resource: Vec<u8>,
+}
+
+/// Attributes of all spans of this process, written.
+fn resource(attributes: &BTreeMap<String, String>) -> Vec<u8> {
+    let own = [("service.version", env!("CARGO_PKG_VERSION")), ("telemetry.sdk.language", "rust")];
+    let own = own.into_iter().filter(|(name, _)| !attributes.contains_key(*name));
+    let given = attributes.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let mut written = Vec::new();
+    given.chain(own).for_each(|(name, value)| attribute(&mut written, 1, name, value));
+    written
 }
 
 /// Why a batch was not taken.
@@ -89,6 +102,22 @@ impl Sender {
         })
     }
 
+    /// A request to take these spans.
+    fn body(&self, spans: &[u8]) -> Vec<u8> {
+        let mut body = Vec::with_capacity(spans.len() + self.resource.len() + ROOM);
+        message(&mut body, 1, |body| {
+            bytes(body, 1, &self.resource);
+            message(body, 2, |body| {
+                message(body, 1, |scope| {
+                    bytes(scope, 1, b"mortise");
+                    bytes(scope, 2, env!("CARGO_PKG_VERSION").as_bytes());
+                });
+                body.extend_from_slice(spans);
+            });
+        });
+        body
+    }
+
     /// Sends a body once; says how many of its spans the collector would not have.
     async fn send(&self, body: &Bytes) -> Result<u64, Failure> {
         let exchange = async {
@@ -115,13 +144,7 @@ impl Sender {
 }
 
 /// Sends what is in the queue whenever `delay` is over or a batch is full, until it is told to stop; then what is left.
-pub(super) async fn run(
-    spans: Arc<Spans>,
-    sender: Sender,
-    hooks: Arc<HookTable>,
-    delay: Duration,
-    stop: CancellationToken,
-) {
+pub(super) async fn run(spans: Arc<Spans>, sender: Sender, delay: Duration, stop: CancellationToken) {
     let mut in_trouble = false;
     loop {
         tokio::select! {
@@ -130,20 +153,11 @@ pub(super) async fn run(
             () = stop.cancelled() => {}
         }
         loop {
-            let calls = spans.batch();
-            if calls.is_empty() {
-                break;
-            }
-            let made: Vec<_> = calls.iter().flat_map(|call| made::of(call, &hooks)).collect();
-            drop(calls);
-            let count = made.len() as u64;
-            let scope = Scope { name: "mortise".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-            let scope_spans = vec![ScopeSpans { scope: Some(scope), spans: made }];
-            let resource_spans = vec![ResourceSpans { resource: Some(sender.resource.clone()), scope_spans }];
-            let mut body = BytesMut::new();
-            // Into a buffer that grows, writing cannot fail.
-            let _ = ExportRequest { resource_spans }.encode(&mut body);
-            let outcome = deliver(&sender, &body.freeze(), &stop).await;
+            let Some(batch) = spans.batch() else { break };
+            let body = Bytes::from(sender.body(&batch.bytes));
+            let count = batch.spans;
+            drop(batch);
+            let outcome = deliver(&sender, &body, &stop).await;
             tell(&spans, outcome, count, &mut in_trouble);
         }
         if stop.is_cancelled() {

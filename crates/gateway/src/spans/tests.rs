@@ -3,6 +3,7 @@ use super::*;
 fn spans(ratio: f64, follow_caller: bool) -> Spans {
     Spans {
         sampling: Sampling { ratio, follow_caller },
+        hooks: Arc::new(HookTable::standard()),
         queue: Mutex::default(),
         most: 1,
         ready: Notify::new(),

@@ -57,6 +57,9 @@ pub struct ShownCall {
     /// Plugin that blocked it; empty where the gateway itself did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked_by: Option<String>,
+    /// Plugin that served it: the upstream was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
     /// The hooks that ran, in the order in which they began.
     pub hooks: Vec<ShownHook>,
 }
@@ -89,7 +92,7 @@ pub struct ShownHook {
 pub struct ShownPlugin {
     /// Its name.
     pub plugin: String,
-    /// `pass`, `change`, `block`, `would_block` or `error`.
+    /// `pass`, `change`, `block`, `would_block`, `error` or `serve` (it gave the result, and the upstream was not asked).
     pub status: &'static str,
     /// How long it took, in microseconds.
     pub took_us: f64,
@@ -169,6 +172,7 @@ pub(crate) fn call(call: &FinishedCall, framework: &Framework, detail: Detail<'_
         tenant: text(&caller.tenant),
         upstream: text(&call.request.upstream),
         snapshot: call.snapshot,
+        served_by: call.served_by().map(ToString::to_string),
         blocked_by: hooks.iter().find_map(|hook| hook.blocked.as_ref()).map(|block| block.plugin.clone()),
         hooks,
     }

@@ -27,7 +27,7 @@ fn certificates(folder: &Path, name: &str) -> (ClientTls, ServerTls) {
         std::fs::write(&path, text).unwrap();
         path
     };
-    let client = ClientTls { extra_ca: Some(write("ca.crt", authority.pem())), identity: None };
+    let client = ClientTls { extra_ca: Some(write("ca.crt", authority.pem())), ..ClientTls::default() };
     let (cert, key) = (write("a.crt", certificate.pem()), write("a.key", key.serialize_pem()));
     (client, ServerTls { cert, key, client_ca: None })
 }

@@ -91,9 +91,9 @@ pub struct RecordedHook {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Decision {
-    /// `pass`, `change` or `block`.
+    /// `pass`, `change`, `block` or `serve`.
     pub result: String,
-    /// Plugin that blocked.
+    /// Plugin that blocked the call, or served it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
     /// Code of its violation.
@@ -171,11 +171,15 @@ fn hook(call: &FinishedCall, run: &HookRun, table: &HookTable, mask: Option<&Mas
     let decision = Decision {
         result: match (&run.blocked, changed) {
             (Some(_), _) => "block",
+            (None, _) if run.served().is_some() => "serve",
             (None, Some(_)) => "change",
             (None, None) => "pass",
         }
         .to_owned(),
-        plugin: run.blocked.as_ref().map(|blocked| blocked.plugin.to_string()),
+        plugin: match (&run.blocked, run.served()) {
+            (Some(blocked), _) => Some(blocked.plugin.to_string()),
+            (None, served) => served.map(|execution| call.happened.plugin(execution).to_string()),
+        },
         code: run.blocked.as_ref().map(|blocked| blocked.violation.code.clone()),
         changed_by,
         payload: changed.filter(|_| run.blocked.is_none()).and_then(|changed| written(changed, mask)),
