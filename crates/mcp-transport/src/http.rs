@@ -6,10 +6,12 @@
 pub mod client;
 pub mod error;
 pub mod events;
+pub mod head;
 pub mod legacy;
 pub mod origin;
 pub mod pool;
 mod stream;
+pub mod websocket;
 
 use http::HeaderName;
 

@@ -3,8 +3,10 @@
 //! Nothing here relies on a process-wide default provider: a library that needs one set first, or that
 //! sets one, surprises the program it is embedded in.
 
+mod dial;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,6 +17,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
+
+pub use dial::connect_h2;
+pub use verify::Verify;
 
 /// Why TLS settings were refused.
 #[derive(Debug, Error)]
@@ -45,6 +50,9 @@ pub enum TlsError {
     /// The client CA cannot serve as a verifier.
     #[error("using the client certificate authority")]
     ClientCa(#[from] rustls::server::VerifierBuilderError),
+    /// The authorities cannot serve as a verifier.
+    #[error("using the certificate authorities")]
+    Roots(#[source] rustls::server::VerifierBuilderError),
 }
 
 fn provider() -> Arc<CryptoProvider> {
@@ -77,6 +85,8 @@ pub struct ClientTls {
     pub extra_ca: Option<PathBuf>,
     /// PEM files of certificate chain and key to show to upstreams that ask for one.
     pub identity: Option<(PathBuf, PathBuf)>,
+    /// How closely the server's certificate is looked at. Default: in full.
+    pub verify: Verify,
 }
 
 impl ClientTls {
@@ -99,9 +109,14 @@ impl ClientTls {
                 roots.add(certificate)?;
             }
         }
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots);
+        let builder =
+            ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let builder = match self.verify {
+            Verify::Full => builder.with_root_certificates(roots),
+            lenient => {
+                builder.dangerous().with_custom_certificate_verifier(lenient.verifier(provider(), roots)?)
+            }
+        };
         let mut config = match &self.identity {
             Some((chain, key)) => builder.with_client_auth_cert(certificates(chain)?, private_key(key)?)?,
             None => builder.with_no_client_auth(),

@@ -27,6 +27,7 @@ pub use initialize::{Hello, InitializeError, Initialized, connect_http, initiali
 
 use crate::deadline::within;
 use crate::http::error::HttpError;
+use crate::http::head::HeadSlot;
 use crate::stdio::connection::{PipeConnection, PipeError};
 
 /// What a request came to: a result, or the upstream's JSON-RPC error.
@@ -99,13 +100,15 @@ pub struct Call<'a> {
     pub timeout: Duration,
     /// Sent beside the session's headers, replacing those of the same name. HTTP only.
     pub headers: Option<&'a HeaderMap>,
+    /// Where the head of the answer is noted. HTTP only.
+    pub head: Option<&'a HeadSlot>,
 }
 
 impl<'a> Call<'a> {
     /// A request with the default deadline of 60 s.
     #[must_use]
     pub fn new(method: &'a str, params: Option<&'a Raw>) -> Self {
-        Self { method, params, timeout: Duration::from_secs(60), headers: None }
+        Self { method, params, timeout: Duration::from_secs(60), headers: None, head: None }
     }
 }
 

@@ -36,7 +36,7 @@ macro_rules! metrics {
 
 metrics! {
     PLUGIN_EXECUTIONS = "mortise_plugin_executions", Counter, ["plugin", "hook", "status"],
-        "Calls of a plugin, by how they ended: pass, change, block, would_block, error";
+        "Calls of a plugin, by how they ended: pass, change, block, would_block, error, serve";
     PLUGIN_DURATION = "mortise_plugin_duration_seconds", Histogram, ["plugin", "hook"],
         "Time a plugin took for one call";
     PLUGIN_VIOLATIONS = "mortise_plugin_violations", Counter, ["plugin", "violation_code", "blocked"],

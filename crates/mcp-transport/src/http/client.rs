@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::header::{
     ACCEPT, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use rustls::ClientConfig;
 use url::Url;
@@ -23,6 +23,7 @@ pub use answer::{Answer, Posted};
 
 use super::error::HttpError;
 use super::events::EventStream;
+use super::head::HeadSlot;
 use super::origin::{Origin, OriginError};
 use super::pool::{Pool, PoolConfig};
 use super::{EVENT_STREAM, JSON, LAST_EVENT_ID, PROTOCOL_VERSION, SESSION_ID};
@@ -48,6 +49,8 @@ pub struct EndpointConfig {
     pub pool: PoolConfig,
     /// Needed for `https`; see [`crate::tls::ClientTls::load`].
     pub tls: Option<Arc<ClientConfig>>,
+    /// Statuses that an answer with a body may have; `None` for every one that says success, which is the default.
+    pub statuses: Option<Arc<[u16]>>,
 }
 
 impl EndpointConfig {
@@ -61,6 +64,7 @@ impl EndpointConfig {
             max_event_bytes: 64 << 20,
             pool: PoolConfig::default(),
             tls: None,
+            statuses: None,
         }
     }
 }
@@ -77,6 +81,16 @@ struct Shared {
     headers: HeaderMap,
     max_answer_bytes: usize,
     max_event_bytes: usize,
+    statuses: Option<Arc<[u16]>>,
+}
+
+impl Shared {
+    /// Whether an answer with this status is taken for one. What has no body has nothing to be taken.
+    fn takes(&self, status: StatusCode) -> bool {
+        let bodiless = matches!(status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT);
+        let listed = |statuses: &[u16]| bodiless || statuses.contains(&status.as_u16());
+        status.is_success() && self.statuses.as_deref().is_none_or(listed)
+    }
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -111,6 +125,7 @@ impl Endpoint {
             headers,
             max_answer_bytes: config.max_answer_bytes,
             max_event_bytes: config.max_event_bytes,
+            statuses: config.statuses,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -131,6 +146,25 @@ impl Endpoint {
     #[must_use]
     pub fn max_answer_bytes(&self) -> usize {
         self.shared.max_answer_bytes
+    }
+
+    /// Asks for another path of the same server by `GET` and gives the status of its answer, whose body is not read:
+    /// for looking whether the server is well. Sends the configured headers.
+    ///
+    /// # Errors
+    ///
+    /// See [`HttpError`]; no status is an error here.
+    pub async fn probe(&self, target: &Uri) -> Result<StatusCode, HttpError> {
+        let request = || {
+            let mut headers = self.shared.headers.clone();
+            headers.remove(CONTENT_TYPE);
+            headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+            let mut request = Request::new(Full::new(Bytes::new()));
+            *request.uri_mut() = target.clone();
+            *request.headers_mut() = headers;
+            request
+        };
+        Ok(self.shared.pool.send(request).await?.status())
     }
 
     /// Requests that belong to a session, or to none yet (`id` unset, as for `initialize`).
@@ -189,6 +223,20 @@ impl Session {
     ///
     /// See [`HttpError`]. There is no deadline for the answer; set one around it.
     pub async fn post(&self, message: Bytes, extra: Option<&HeaderMap>) -> Result<Posted, HttpError> {
+        self.post_noting(message, extra, None).await
+    }
+
+    /// The same; the head of the answer is noted in `head` once it has come, whatever comes of the rest.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::post`].
+    pub async fn post_noting(
+        &self,
+        message: Bytes,
+        extra: Option<&HeaderMap>,
+        head: Option<&HeadSlot>,
+    ) -> Result<Posted, HttpError> {
         let response = self
             .shared
             .pool
@@ -198,8 +246,11 @@ impl Session {
                 self.request(Method::POST, headers, message.clone())
             })
             .await?;
+        if let Some(slot) = head {
+            slot.note(response.status(), response.headers());
+        }
         let (head, body) = response.into_parts();
-        if !head.status.is_success() {
+        if !self.shared.takes(head.status) {
             return Err(answer::refusal(self, &head, body).await);
         }
         answer::read(self, head, body).await

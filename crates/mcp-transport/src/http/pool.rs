@@ -32,6 +32,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::origin::Origin;
 pub use body::PooledBody;
 use body::Tail;
+pub(crate) use link::connected;
 use link::{Link, LinkError};
 
 use crate::workers::PerWorker;

@@ -60,7 +60,7 @@ impl std::fmt::Debug for ChildConfig {
 #[non_exhaustive]
 pub enum SpawnError {
     /// The system refused.
-    #[error("starting `{}` for upstream `{name}`", program.display())]
+    #[error("starting `{}` for `{name}`", program.display())]
     Spawn {
         /// The upstream.
         name: String,
@@ -71,13 +71,22 @@ pub enum SpawnError {
         source: std::io::Error,
     },
     /// The system gave no pipes.
-    #[error("starting `{}` for upstream `{name}`: no pipes to it", program.display())]
+    #[error("starting `{}` for `{name}`: no pipes to it", program.display())]
     NoPipes {
         /// The upstream.
         name: String,
         /// The program.
         program: PathBuf,
     },
+}
+
+/// What a child is, for the field under which its standard error is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChildRole {
+    /// An upstream: `upstream`.
+    Upstream,
+    /// The server of a plugin: `plugin`.
+    Plugin,
 }
 
 /// A running child. Dropped, it and all of its group are killed.
@@ -105,6 +114,15 @@ impl ChildProcess {
     ///
     /// See [`SpawnError`].
     pub fn spawn(config: &ChildConfig) -> Result<(Self, ChildPipes), SpawnError> {
+        Self::spawn_as(ChildRole::Upstream, config)
+    }
+
+    /// The same for a child that is something else than an upstream.
+    ///
+    /// # Errors
+    ///
+    /// See [`SpawnError`].
+    pub fn spawn_as(role: ChildRole, config: &ChildConfig) -> Result<(Self, ChildPipes), SpawnError> {
         let mut command = Command::new(&config.program);
         command
             .args(&config.args)
@@ -130,7 +148,7 @@ impl ChildProcess {
         let log = child
             .stderr
             .take()
-            .map(|stderr| AbortOnDropHandle::new(tokio::spawn(log_lines(config.name.clone(), stderr))));
+            .map(|stderr| AbortOnDropHandle::new(tokio::spawn(log_lines(role, config.name.clone(), stderr))));
         Ok((Self { child, group, _log: log }, ChildPipes { stdin, stdout }))
     }
 
@@ -170,17 +188,18 @@ fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
     INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
-async fn log_lines(name: String, stderr: tokio::process::ChildStderr) {
+async fn log_lines(role: ChildRole, name: String, stderr: tokio::process::ChildStderr) {
     let mut lines = LineReader::new(stderr, MAX_LOG_LINE);
     loop {
-        match lines.next().await {
-            Ok(Some(Line::Whole(line))) => {
-                tracing::info!(upstream = %name, "stderr: {}", String::from_utf8_lossy(&line));
-            }
-            Ok(Some(Line::TooLong(start))) => {
-                tracing::info!(upstream = %name, "stderr: {} (cut)", String::from_utf8_lossy(&start));
-            }
+        let (line, cut) = match lines.next().await {
+            Ok(Some(Line::Whole(line))) => (line, ""),
+            Ok(Some(Line::TooLong(start))) => (start, " (cut)"),
             Ok(None) | Err(_) => return,
+        };
+        let text = String::from_utf8_lossy(&line);
+        match role {
+            ChildRole::Upstream => tracing::info!(upstream = %name, "stderr: {text}{cut}"),
+            ChildRole::Plugin => tracing::info!(plugin = %name, "stderr: {text}{cut}"),
         }
     }
 }

@@ -66,9 +66,9 @@ async fn both_sides_are_who_their_certificates_say_or_nothing_is_sent() {
     tokio::spawn(serve(listener, config, stop.clone(), service));
     let _stop = stop.drop_guard();
 
-    let known = ClientTls { extra_ca: Some(ca_file.clone()), identity: Some(identity) };
+    let known = ClientTls { extra_ca: Some(ca_file.clone()), identity: Some(identity), verify: Verify::Full };
     assert_eq!(call(&url, &known).await.unwrap(), "{}");
-    let nameless = ClientTls { extra_ca: Some(ca_file), identity: None };
+    let nameless = ClientTls { extra_ca: Some(ca_file), identity: None, verify: Verify::Full };
     assert!(call(&url, &nameless).await.is_err());
     let distrustful = ClientTls { extra_ca: None, ..known };
     assert!(call(&url, &distrustful).await.unwrap_err().nothing_sent());
@@ -78,8 +78,9 @@ async fn both_sides_are_who_their_certificates_say_or_nothing_is_sent() {
 fn files_that_hold_nothing_of_use_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let empty = write(folder.path().join("empty.pem"), "");
-    let tls = ClientTls { extra_ca: Some(empty.clone()), identity: None };
+    let tls = ClientTls { extra_ca: Some(empty.clone()), identity: None, verify: Verify::Full };
     assert!(matches!(tls.load(), Err(TlsError::Empty { path, .. }) if path == empty));
-    let missing = ClientTls { extra_ca: Some("/nonexistent.pem".into()), identity: None };
+    let missing =
+        ClientTls { extra_ca: Some("/nonexistent.pem".into()), identity: None, verify: Verify::Full };
     assert!(missing.load().unwrap_err().to_string().contains("/nonexistent.pem"));
 }

@@ -131,7 +131,7 @@ impl HttpConnection {
             Vec::with_capacity(96 + call.method.len() + params.map_or(0, |raw| raw.as_bytes().len()));
         envelope::write_request(&mut body, &RequestId::number(id), call.method, params);
         let mut exchange = HttpExchange::sent(self, id, token, call.method != method::INITIALIZE);
-        match shared.session.post(body.into(), call.headers).await {
+        match shared.session.post_noting(body.into(), call.headers, call.head).await {
             Ok(posted) => {
                 exchange.session_id = posted.session_id;
                 match posted.answer {

@@ -47,6 +47,36 @@ impl LinkError {
     }
 }
 
+/// Opens the byte stream that a connection is made of.
+pub(crate) async fn connected(
+    origin: &Origin,
+    tls: Option<&Arc<ClientConfig>>,
+    config: &PoolConfig,
+) -> std::io::Result<Transport> {
+    match config.unix_socket.as_deref() {
+        #[cfg(unix)]
+        Some(path) => Ok(Transport::Unix(tokio::net::UnixStream::connect(path).await?)),
+        #[cfg(not(unix))]
+        Some(_) => Err(std::io::ErrorKind::Unsupported.into()),
+        None => {
+            let tcp = match config.address {
+                Some(address) => TcpStream::connect(address).await?,
+                None => origin.dial().await?,
+            };
+            tcp.set_nodelay(true)?;
+            if origin.is_secure() {
+                let (Some(config), Some(name)) = (tls, origin.server_name()) else {
+                    return Err(std::io::Error::other("no TLS settings for an https upstream"));
+                };
+                let connector = TlsConnector::from(Arc::clone(config));
+                Ok(Transport::Tls(Box::new(connector.connect(name, tcp).await?)))
+            } else {
+                Ok(Transport::Tcp(tcp))
+            }
+        }
+    }
+}
+
 pub(crate) struct Link {
     sender: SendRequest<Full<Bytes>>,
     driver: Connection<TokioIo<Stream>, Full<Bytes>>,
@@ -60,28 +90,7 @@ impl Link {
         tls: Option<&Arc<ClientConfig>>,
         config: &PoolConfig,
     ) -> std::io::Result<Self> {
-        let transport = match config.unix_socket.as_deref() {
-            #[cfg(unix)]
-            Some(path) => Transport::Unix(tokio::net::UnixStream::connect(path).await?),
-            #[cfg(not(unix))]
-            Some(_) => return Err(std::io::ErrorKind::Unsupported.into()),
-            None => {
-                let tcp = match config.address {
-                    Some(address) => TcpStream::connect(address).await?,
-                    None => origin.dial().await?,
-                };
-                tcp.set_nodelay(true)?;
-                if origin.is_secure() {
-                    let (Some(config), Some(name)) = (tls, origin.server_name()) else {
-                        return Err(std::io::Error::other("no TLS settings for an https upstream"));
-                    };
-                    let connector = TlsConnector::from(Arc::clone(config));
-                    Transport::Tls(Box::new(connector.connect(name, tcp).await?))
-                } else {
-                    Transport::Tcp(tcp)
-                }
-            }
-        };
+        let transport = connected(origin, tls, config).await?;
         let heard = Arc::new(AtomicBool::new(false));
         let io = TokioIo::new(Stream::new(transport, Arc::clone(&heard)));
         let mut builder = http1::Builder::new();
