@@ -1,0 +1,126 @@
+//! The process runtime: plugins that are programs of their own, over HashiCorp's go-plugin.
+//!
+//! A program written for Tyk AI Studio's plugin kit runs unmodified: it is started, shakes hands, is called over gRPC at
+//! a Unix socket, and finds its way back to the gateway through the broker it knows. Its process is its own: what it
+//! does wrong costs its own calls, it is started again when it ends, and it ends with the gateway.
+//!
+//! Not here: what its verdicts mean (the pipeline's), endpoints and pages it may offer, fetching it from a registry. One
+//! process serves one entry of the configuration, whatever it has hooks for.
+
+mod about;
+mod broker;
+mod child;
+mod command;
+mod events;
+mod folder;
+mod handshake;
+mod headers;
+mod hooks;
+mod keeper;
+mod kv;
+mod lines;
+mod link;
+mod manifest;
+mod plugin;
+mod running;
+mod services;
+mod status;
+mod values;
+
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::SystemTime,
+};
+
+use mortise_framework::{Runtime, config::PluginEntry};
+use mortise_plugin_api::{BuildError, HookId, HookTable, Plugin};
+use serde_json::{Value, json};
+
+use crate::{
+    command::{CommandError, Place},
+    plugin::ProcessPlugin,
+};
+
+/// The kind by which entries name this runtime.
+pub const KIND: &str = "process";
+
+/// Runs plugins of `kind: process`. Costs nothing until the first of them starts.
+#[derive(Debug, Default)]
+pub struct ProcessRuntime {
+    shared: Arc<Shared>,
+}
+
+/// What all process plugins of a gateway share.
+#[derive(Debug, Default)]
+struct Shared {
+    table: OnceLock<HookTable>,
+    starter: Arc<child::Starter>,
+    stores: kv::Stores,
+    bus: Arc<events::Bus>,
+}
+
+impl ProcessRuntime {
+    /// A runtime without plugins.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+impl Runtime for ProcessRuntime {
+    fn name(&self) -> &'static str {
+        KIND
+    }
+
+    fn claims(&self, kind: &str) -> bool {
+        kind == KIND
+    }
+
+    fn kind_names(&self) -> Vec<String> {
+        vec![KIND.to_owned()]
+    }
+
+    /// All it can have: which ones it has, only the program can say.
+    fn default_hooks(&self, _kind: &str) -> &[HookId] {
+        hooks::ALL
+    }
+
+    fn waits_for(&self, entry: &PluginEntry) -> Option<String> {
+        match place(entry) {
+            Ok(Place::Artifact(_)) => {
+                Some("waits for artifacts from registries, which cannot be fetched yet".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Its program: a new one in its place is another plugin.
+    fn beside(&self, entry: &PluginEntry) -> Value {
+        let Ok(Place::File { path, .. }) = place(entry) else { return Value::Null };
+        let Ok(file) = path.metadata() else { return Value::Null };
+        let changed = file.modified().ok().and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        json!({ "size": file.len(), "changed": changed.map(|at| at.as_nanos().to_string()) })
+    }
+
+    fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
+        let place = place(entry).map_err(|error| BuildError::new("command", error.to_string()))?;
+        let table = self.shared.table.get_or_init(HookTable::standard);
+        // A hook of an embedding program's own table is none that such a plugin could have.
+        let listed =
+            entry.hooks.iter().filter_map(|name| table.id(name)).filter(|id| hooks::ALL.contains(id));
+        let listed = (!entry.hooks.is_empty()).then(|| listed.collect());
+        let config = config.as_object().cloned().unwrap_or_default();
+        let plugin = ProcessPlugin::new(place, config, listed, self.shared.clone());
+        Ok(Arc::new(plugin))
+    }
+}
+
+/// Where the program of an entry is; a relative path counts from the file that the entry stands in.
+fn place(entry: &PluginEntry) -> Result<Place, CommandError> {
+    let folder = Path::new(entry.span.file()).parent().unwrap_or(Path::new(""));
+    Place::parse(&entry.command, folder)
+}
+
+#[cfg(test)]
+mod tests;

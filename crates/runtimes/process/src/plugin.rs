@@ -1,0 +1,178 @@
+//! The plugin that pipelines call, whatever becomes of its process.
+//!
+//! What is called is the life there is at that moment. Where there is none, because the process has ended and is being
+//! started again, calls are refused at once as not available, and the plugin's mode decides what that means; they do
+//! not wait, since a guard that is away for a second must not hold up everything it guards.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwapOption;
+use mortise_plugin_api::{Answer, Call, Context, Fut, HookId, Init, Needs, Plugin, PluginError};
+use serde_json::{Map, Value};
+use tokio::task::JoinHandle;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::{
+    Shared, about,
+    command::Place,
+    hooks, keeper,
+    manifest::Manifest,
+    running::{Client, Patience, Running, Setup, ping},
+    status::chain,
+    values,
+};
+
+/// How long the first start may take. Whoever starts plugins waits for half a minute, and a reason that comes before
+/// that is better than none.
+const FIRST_START: Patience =
+    Patience { handshake: Duration::from_secs(25), initialize: Duration::from_secs(25) };
+
+/// A configured process plugin.
+pub(crate) struct ProcessPlugin {
+    place: Place,
+    config: Map<String, Value>,
+    /// The hooks its entry lists; where it lists none, its manifest says.
+    listed: Option<Vec<HookId>>,
+    shared: Arc<Shared>,
+    life: Arc<Life>,
+    hooks: OnceLock<Vec<HookId>>,
+    keeper: Mutex<Option<JoinHandle<()>>>,
+    stop: CancellationToken,
+    /// A plugin that is let go without having been stopped takes its keeper with it.
+    _let_go: DropGuard,
+}
+
+/// What there is to call, and if nothing, why.
+#[derive(Default)]
+pub(crate) struct Life {
+    client: ArcSwapOption<Client>,
+    away: Mutex<String>,
+}
+
+impl Life {
+    pub(crate) fn begin(&self, client: &Client) {
+        self.client.store(Some(Arc::new(client.clone())));
+    }
+
+    pub(crate) fn end(&self, why: &str) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        why.clone_into(&mut away);
+        self.client.store(None);
+    }
+
+    fn client(&self) -> Result<Client, PluginError> {
+        match &*self.client.load() {
+            Some(client) => Ok(Client::clone(client)),
+            None => Err(PluginError::Unavailable(
+                self.away.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            )),
+        }
+    }
+}
+
+impl ProcessPlugin {
+    pub(crate) fn new(
+        place: Place,
+        config: Map<String, Value>,
+        listed: Option<Vec<HookId>>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let stop = CancellationToken::new();
+        let life = Arc::<Life>::default();
+        life.end("it has not been started");
+        Self {
+            place,
+            config,
+            listed,
+            shared,
+            life,
+            hooks: OnceLock::new(),
+            keeper: Mutex::new(None),
+            _let_go: stop.clone().drop_guard(),
+            stop,
+        }
+    }
+
+    async fn start(&self, init: Init) -> Result<(), PluginError> {
+        let setup = Setup {
+            place: self.place.clone(),
+            number: about::number(&init.name),
+            config: values::texts(&self.config),
+            store: self.shared.stores.of(&init.name),
+            bus: self.shared.bus.clone(),
+            starter: self.shared.starter.clone(),
+            host: init.host,
+            name: init.name,
+        };
+        let running = Running::start(&setup, FIRST_START).await;
+        let running = running.map_err(|error| PluginError::Unavailable(chain(&error)))?;
+        let hooks = self.hooks_with(running.manifest())?;
+        let told = running.manifest();
+        tracing::info!(
+            plugin = &*setup.name,
+            pid = running.pid(),
+            manifest = told.map(|manifest| manifest.id.as_str()),
+            version = told.map(|manifest| manifest.version.as_str()),
+            "process plugin started"
+        );
+        let _ = self.hooks.set(hooks);
+        self.life.begin(running.client());
+        let keeper = tokio::spawn(keeper::keep(setup, running, self.life.clone(), self.stop.clone()));
+        *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
+        Ok(())
+    }
+
+    fn hooks_with(&self, manifest: Option<&Manifest>) -> Result<Vec<HookId>, PluginError> {
+        if let Some(listed) = &self.listed {
+            return Ok(listed.clone());
+        }
+        let words = manifest.map(Manifest::hooks).unwrap_or_default();
+        if words.is_empty() {
+            let why = "its program does not say which hooks it has: list them in `hooks:`";
+            return Err(PluginError::Unavailable(why.to_owned()));
+        }
+        Ok(hooks::of_words(words))
+    }
+
+    async fn end(&self) {
+        self.stop.cancel();
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            // A keeper that panicked has let go of everything it kept.
+            let _ = keeper.await;
+        }
+    }
+}
+
+impl Plugin for ProcessPlugin {
+    fn needs(&self, hook: HookId) -> Option<Needs> {
+        self.hooks.get()?.contains(&hook).then(|| hooks::needs(hook))
+    }
+
+    fn call<'a>(&'a self, call: Call<'a>, context: Context<'a>) -> Answer<'a> {
+        match self.life.client() {
+            Ok(client) => Answer::Later(Box::pin(hooks::call(client, call, context))),
+            Err(error) => Answer::Ready(Err(error)),
+        }
+    }
+
+    fn initialize(&self, init: Init) -> Fut<'_, Result<(), PluginError>> {
+        Box::pin(self.start(init))
+    }
+
+    /// What it counted is in its process, and the contract has no way to hand it on.
+    fn hands_over(&self) -> bool {
+        false
+    }
+
+    fn health(&self) -> Fut<'_, Result<(), PluginError>> {
+        Box::pin(async move { ping(self.life.client()?).await })
+    }
+
+    fn shutdown(&self) -> Fut<'_, ()> {
+        Box::pin(self.end())
+    }
+}

@@ -1,0 +1,341 @@
+//! One life of a plugin: from its start until its process ends, its connection closes, or it stops answering.
+//!
+//! A start is a handshake, a connection, a way back, and then its own initialisation; only when all that is done is
+//! there something to call. Everything a life has is owned here, so dropping it at any point leaves nothing behind.
+
+mod session;
+
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
+
+use mortise_plugin_api::{Host, PluginError};
+use mortise_proto::tyk::{
+    config_provider::{
+        GetManifestRequest as AskManifest, config_provider_service_client::ConfigProviderServiceClient,
+    },
+    grpc::health::v1::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    },
+    plugin::{
+        CloseSessionRequest, Empty, GetManifestRequest, InitRequest, PingRequest, ShutdownRequest, StdioData,
+        grpc_controller_client::GrpcControllerClient, grpc_stdio_client::GrpcStdioClient,
+        plugin_service_client::PluginServiceClient, stdio_data::Channel,
+    },
+};
+use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Status;
+
+use crate::{
+    broker::{self, Broker},
+    child::{Process, ProcessError, Start, Starter},
+    command::Place,
+    events::Bus,
+    folder::Folder,
+    handshake::Address,
+    kv::Store,
+    lines::{LineBuffer, log},
+    link::{Link, LinkError, Target, origin},
+    manifest::Manifest,
+    services::{Asker, Services},
+    status,
+};
+
+/// Calls of the plugin's own service.
+pub(crate) type Client = PluginServiceClient<Link>;
+
+/// Largest message a plugin may answer with, in bytes.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Attempts to reach a server that runs elsewhere, and the pause between them.
+const ATTEMPTS: usize = 3;
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether it is there, how long it may take to answer, and after how many misses in a row it is
+/// not there any more.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_PATIENCE: Duration = Duration::from_secs(5);
+const MISSES: usize = 2;
+
+/// How long questions at the start may take.
+const ASKING: Duration = Duration::from_secs(10);
+
+/// How long the steps of an end may take.
+const CLOSE_SESSION: Duration = Duration::from_secs(5);
+const SHUTDOWN: Duration = Duration::from_secs(10);
+const SHUTDOWN_SECONDS: i64 = 5;
+const EXIT: Duration = Duration::from_secs(2);
+
+/// What every life of a plugin is started from.
+pub(crate) struct Setup {
+    pub(crate) place: Place,
+    pub(crate) name: Arc<str>,
+    /// The number the plugin is known by.
+    pub(crate) number: u32,
+    /// Its configuration, as it is initialised with.
+    pub(crate) config: HashMap<String, String>,
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) starter: Arc<Starter>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) bus: Arc<Bus>,
+}
+
+/// How long a start may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// To say where it listens.
+    pub(crate) handshake: Duration,
+    /// To initialise itself.
+    pub(crate) initialize: Duration,
+}
+
+/// Why a plugin did not start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("making a folder for its sockets")]
+    Folder(#[source] io::Error),
+    #[error("listening for its calls")]
+    Listen(#[source] io::Error),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error("it says that it does not serve")]
+    NotServing,
+    #[error("{method}: {message}{said}")]
+    Call { method: &'static str, message: String, said: String },
+    #[error("{method}: no answer within {seconds} s{said}")]
+    Silent { method: &'static str, seconds: u64, said: String },
+    #[error("plugin initialization failed: {0}")]
+    Refused(String),
+}
+
+/// A plugin that runs. Dropped, its process is killed.
+#[derive(Debug)]
+pub(crate) struct Running {
+    client: Client,
+    manifest: Option<Manifest>,
+    session: Option<AbortOnDropHandle<()>>,
+    _stdio: AbortOnDropHandle<()>,
+    _broker: Broker,
+    link: Link,
+    /// None for a server that somebody else runs.
+    process: Option<Process>,
+    _folder: Folder,
+}
+
+impl Running {
+    /// Starts it.
+    pub(crate) async fn start(setup: &Setup, patience: Patience) -> Result<Self, StartError> {
+        let folder = Folder::new().map_err(StartError::Folder)?;
+        let (process, link) = connect(setup, &folder, patience).await?;
+        let said = || process.as_ref().map(Process::last_words).unwrap_or_default();
+        serves(&link, &said).await?;
+        let stdio = AbortOnDropHandle::new(tokio::spawn(stdio(link.clone(), setup.host.clone())));
+        let asker = Arc::new(asker(setup));
+        let broker =
+            Broker::start(&link, folder.path(), Services::new(&asker)).map_err(StartError::Listen)?;
+        let mut client = Client::with_origin(link.clone(), origin()).max_decoding_message_size(MAX_ANSWER);
+        let mut manifest = early_manifest(&link).await;
+        if manifest.is_some() {
+            let _ = asker.manifest.set(manifest.clone());
+        }
+        initialize(setup, &mut client, patience.initialize, &said).await?;
+        if manifest.is_none() {
+            manifest = late_manifest(&mut client).await;
+            let _ = asker.manifest.set(manifest.clone());
+        }
+        let session = tokio::spawn(session::keep(client.clone(), setup.number));
+        Ok(Self {
+            client,
+            manifest,
+            session: Some(AbortOnDropHandle::new(session)),
+            _stdio: stdio,
+            _broker: broker,
+            link,
+            process,
+            _folder: folder,
+        })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn manifest(&self) -> Option<&Manifest> {
+        self.manifest.as_ref()
+    }
+
+    /// What its process wrote last: for the log, as it may be anything.
+    pub(crate) fn last_words(&self) -> String {
+        self.process.as_ref().map(Process::last_words).unwrap_or_default()
+    }
+
+    /// Process id, where there is a process of ours.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.as_ref()?.id()
+    }
+
+    /// Waits until it is not there any more, and says why. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> String {
+        let (closed, client) = (self.link.closed(), self.client.clone());
+        tokio::select! {
+            reason = process_ended(&mut self.process) => reason,
+            () = closed.cancelled() => "its connection is closed".to_owned(),
+            reason = stops_answering(client) => reason,
+        }
+    }
+
+    /// Ends it in the order it expects: its session, itself, its process.
+    pub(crate) async fn stop(mut self) {
+        let reason = CloseSessionRequest { reason: "unload".to_owned() };
+        let _ = timeout(CLOSE_SESSION, self.client.close_session(reason)).await;
+        drop(self.session.take());
+        let request = ShutdownRequest { timeout_seconds: SHUTDOWN_SECONDS };
+        if let Ok(Err(status)) = timeout(SHUTDOWN, self.client.shutdown(request)).await {
+            tracing::debug!(%status, "a plugin did not take its shutdown well");
+        }
+        if let Some(process) = self.process {
+            let mut controller = GrpcControllerClient::with_origin(self.link.clone(), origin());
+            // The server ends while it answers.
+            let _ = timeout(EXIT, controller.shutdown(Empty {})).await;
+            process.end(EXIT).await;
+        }
+    }
+}
+
+async fn process_ended(process: &mut Option<Process>) -> String {
+    match process {
+        Some(process) => process.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn stops_answering(client: Client) -> String {
+    let mut missed = 0;
+    loop {
+        sleep(PING_EVERY).await;
+        match ping(client.clone()).await {
+            Ok(()) => missed = 0,
+            Err(error) => {
+                missed += 1;
+                if missed == MISSES {
+                    return format!("it does not answer any more: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Asks it whether it is well.
+pub(crate) async fn ping(mut client: Client) -> Result<(), PluginError> {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let timestamp = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    let asked = timeout(PING_PATIENCE, client.ping(PingRequest { timestamp })).await;
+    let answer = asked.map_err(|_| PluginError::Timeout(PING_PATIENCE))?;
+    let answer = answer.map_err(|status| status::error("Ping", &status, PING_PATIENCE))?.into_inner();
+    if answer.healthy { Ok(()) } else { Err(PluginError::failed("it says that it is not healthy")) }
+}
+
+async fn connect(
+    setup: &Setup,
+    folder: &Folder,
+    patience: Patience,
+) -> Result<(Option<Process>, Link), StartError> {
+    match &setup.place {
+        Place::File { path, args } => {
+            let start = Start { program: path, args, sockets: folder.path(), patience: patience.handshake };
+            let (process, address) = Process::start(&setup.starter, &start, &setup.host).await?;
+            let target = match address {
+                Address::Unix(path) => Target::Unix(path),
+                Address::Tcp(address) => Target::Tcp(address.to_string()),
+            };
+            let link = Link::open(&target).await?;
+            Ok((Some(process), link))
+        }
+        Place::Artifact(from) => Err(ProcessError::NoProgram(from.clone()).into()),
+        Place::Remote(authority) => {
+            let target = Target::Tcp(authority.clone());
+            for _ in 1..ATTEMPTS {
+                if let Ok(link) = Link::open(&target).await {
+                    return Ok((None, link));
+                }
+                sleep(BETWEEN_ATTEMPTS).await;
+            }
+            Ok((None, Link::open(&target).await?))
+        }
+    }
+}
+
+fn asker(setup: &Setup) -> Asker {
+    Asker {
+        name: setup.name.clone(),
+        number: setup.number,
+        host: setup.host.clone(),
+        store: setup.store.clone(),
+        bus: setup.bus.clone(),
+        manifest: std::sync::OnceLock::new(),
+    }
+}
+
+/// Asks go-plugin's health service. A server without one may serve all the same.
+async fn serves(link: &Link, said: &impl Fn() -> String) -> Result<(), StartError> {
+    let mut health = HealthClient::with_origin(link.clone(), origin());
+    let asked = health.check(HealthCheckRequest { service: "plugin".to_owned() });
+    match timeout(ASKING, asked).await {
+        Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving => Ok(()),
+        Ok(Ok(_)) => Err(StartError::NotServing),
+        Ok(Err(status)) if status::is_unknown_method(&status) => Ok(()),
+        Ok(Err(status)) => Err(call_failed("Check", &status, said)),
+        Err(_) => Err(StartError::Silent { method: "Check", seconds: ASKING.as_secs(), said: said() }),
+    }
+}
+
+fn call_failed(method: &'static str, status: &Status, said: &impl Fn() -> String) -> StartError {
+    StartError::Call { method, message: format!("{:?}: {}", status.code(), status.message()), said: said() }
+}
+
+async fn initialize(
+    setup: &Setup,
+    client: &mut Client,
+    patience: Duration,
+    said: &impl Fn() -> String,
+) -> Result<(), StartError> {
+    let mut config = setup.config.clone();
+    config.insert("_plugin_id".to_owned(), setup.number.to_string());
+    config.insert("_service_broker_id".to_owned(), broker::ID.to_string());
+    match timeout(patience, client.initialize(InitRequest { config })).await {
+        Ok(Ok(answer)) => match answer.into_inner() {
+            answer if answer.success => Ok(()),
+            answer => Err(StartError::Refused(answer.error_message)),
+        },
+        Ok(Err(status)) => Err(call_failed("Initialize", &status, said)),
+        Err(_) => Err(StartError::Silent { method: "Initialize", seconds: patience.as_secs(), said: said() }),
+    }
+}
+
+/// What it says of itself before it is initialised. Programs of an older make say nothing.
+async fn early_manifest(link: &Link) -> Option<Manifest> {
+    let mut client = ConfigProviderServiceClient::with_origin(link.clone(), origin());
+    let answer = timeout(ASKING, client.get_manifest(AskManifest {})).await.ok()?.ok()?.into_inner();
+    Manifest::read(&answer.manifest_json).filter(|_| answer.success)
+}
+
+async fn late_manifest(client: &mut Client) -> Option<Manifest> {
+    let answer = timeout(ASKING, client.get_manifest(GetManifestRequest {})).await.ok()?.ok()?.into_inner();
+    Manifest::read(&answer.manifest_json).filter(|_| answer.success)
+}
+
+/// Takes what it prints from the moment on that the library has put its own pipes in place of the real ones.
+async fn stdio(link: Link, host: Arc<dyn Host>) {
+    let Ok(streamed) = GrpcStdioClient::with_origin(link, origin()).stream_stdio(()).await else { return };
+    let mut streamed = streamed.into_inner();
+    let (mut out, mut err) = (LineBuffer::default(), LineBuffer::default());
+    while let Ok(Some(StdioData { channel, data })) = streamed.message().await {
+        match Channel::try_from(channel) {
+            Ok(Channel::Stdout) => out.push(&data, |line| log(&*host, "stdout", line)),
+            _ => err.push(&data, |line| log(&*host, "stderr", line)),
+        }
+    }
+    out.finish(|line| log(&*host, "stdout", line));
+    err.finish(|line| log(&*host, "stderr", line));
+}

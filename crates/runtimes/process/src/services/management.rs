@@ -1,0 +1,197 @@
+//! What a gateway's management offers to plugins: their own values, and what licence the gateway has.
+//!
+//! What the gateway does not know yet (LLMs, prices, budgets), and what concerns others (apps, credentials), is answered
+//! with `UNIMPLEMENTED` and says what is missing, so that a plugin that can do without goes on.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use mortise_plugin_api::PluginError;
+use mortise_proto::tyk::{
+    Timestamp,
+    microgateway_management::{
+        DeletePluginKvRequest, DeletePluginKvResponse, GetAppRequest, GetAppResponse, GetBudgetStatusRequest,
+        GetBudgetStatusResponse, GetLicenseInfoRequest, GetLicenseInfoResponse, GetLlmRequest,
+        GetLlmResponse, GetModelPriceRequest, GetModelPriceResponse, ListAppsRequest, ListAppsResponse,
+        ListLlMsRequest, ListLlMsResponse, ListModelPricesRequest, ListModelPricesResponse,
+        QueueControlPayloadRequest, QueueControlPayloadResponse, ReadPluginKvRequest, ReadPluginKvResponse,
+        ValidateCredentialRequest, ValidateCredentialResponse, WritePluginKvRequest, WritePluginKvResponse,
+        microgateway_management_service_server::MicrogatewayManagementService,
+    },
+};
+use tonic::{Request, Response, Status};
+
+use super::{Asker, host_failed};
+use crate::kv::MAX_KEY;
+
+/// What covers a plugin's own values.
+const VALUES: &str = "kv.readwrite";
+
+/// The service of one plugin.
+pub(super) struct Management(pub(super) Arc<Asker>);
+
+type Answered<T> = Result<Response<T>, Status>;
+
+fn missing<T>(what: &str) -> Answered<T> {
+    Err(Status::unimplemented(format!("this gateway does not tell plugins about {what}")))
+}
+
+impl Management {
+    fn checked(&self, key: &str) -> Result<(), Status> {
+        self.0.may(VALUES)?;
+        if key.is_empty() || key.len() > MAX_KEY {
+            return Err(Status::invalid_argument(format!("a key has 1 to {MAX_KEY} bytes")));
+        }
+        Ok(())
+    }
+
+    async fn read(&self, key: &str) -> Result<Option<Bytes>, Status> {
+        match self.0.host.kv() {
+            Ok(values) => values.get(key).await.map_err(|error| host_failed(&error)),
+            Err(PluginError::NoService(_)) => Ok(self.0.store.get(key)),
+            Err(error) => Err(host_failed(&error)),
+        }
+    }
+
+    async fn write(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<bool, Status> {
+        match self.0.host.kv() {
+            Ok(values) => {
+                let failed = |error| host_failed(&error);
+                let new = values.get(key).await.map_err(failed)?.is_none();
+                values.set(key, value, ttl).await.map_err(failed)?;
+                Ok(new)
+            }
+            Err(PluginError::NoService(_)) => {
+                self.0.store.set(key, value, ttl).map_err(|full| Status::resource_exhausted(full.to_string()))
+            }
+            Err(error) => Err(host_failed(&error)),
+        }
+    }
+
+    async fn remove(&self, key: &str) -> Result<bool, Status> {
+        match self.0.host.kv() {
+            Ok(values) => {
+                let failed = |error| host_failed(&error);
+                let was = values.get(key).await.map_err(failed)?.is_some();
+                values.delete(key).await.map_err(failed)?;
+                Ok(was)
+            }
+            Err(PluginError::NoService(_)) => Ok(self.0.store.delete(key)),
+            Err(error) => Err(host_failed(&error)),
+        }
+    }
+}
+
+/// How long until a point in time; nothing where it has passed.
+fn until(end: Timestamp, now: SystemTime) -> Duration {
+    let seconds = u64::try_from(end.seconds).unwrap_or(0);
+    let nanos = u32::try_from(end.nanos).unwrap_or(0).min(999_999_999);
+    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos));
+    // What lies beyond the end of time never comes.
+    end.map_or(Duration::MAX, |end| end.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+#[tonic::async_trait]
+impl MicrogatewayManagementService for Management {
+    async fn write_plugin_kv(
+        &self,
+        request: Request<WritePluginKvRequest>,
+    ) -> Answered<WritePluginKvResponse> {
+        let request = request.into_inner();
+        self.checked(&request.key)?;
+        let ttl = request.expire_at.map(|end| until(end, self.0.host.now()));
+        let created = self.write(&request.key, request.value, ttl).await?;
+        Ok(Response::new(WritePluginKvResponse { created }))
+    }
+
+    async fn read_plugin_kv(&self, request: Request<ReadPluginKvRequest>) -> Answered<ReadPluginKvResponse> {
+        let request = request.into_inner();
+        self.checked(&request.key)?;
+        let value = self.read(&request.key).await?.ok_or_else(|| Status::not_found("key not found"))?;
+        Ok(Response::new(ReadPluginKvResponse { value }))
+    }
+
+    async fn delete_plugin_kv(
+        &self,
+        request: Request<DeletePluginKvRequest>,
+    ) -> Answered<DeletePluginKvResponse> {
+        let request = request.into_inner();
+        self.checked(&request.key)?;
+        Ok(Response::new(DeletePluginKvResponse { deleted: self.remove(&request.key).await? }))
+    }
+
+    async fn get_license_info(&self, _: Request<GetLicenseInfoRequest>) -> Answered<GetLicenseInfoResponse> {
+        Ok(Response::new(GetLicenseInfoResponse {
+            license_valid: true,
+            days_remaining: -1,
+            license_type: "community".to_owned(),
+            ..GetLicenseInfoResponse::default()
+        }))
+    }
+
+    async fn list_ll_ms(&self, _: Request<ListLlMsRequest>) -> Answered<ListLlMsResponse> {
+        missing("LLMs")
+    }
+
+    async fn get_llm(&self, _: Request<GetLlmRequest>) -> Answered<GetLlmResponse> {
+        missing("LLMs")
+    }
+
+    async fn list_apps(&self, _: Request<ListAppsRequest>) -> Answered<ListAppsResponse> {
+        missing("apps")
+    }
+
+    async fn get_app(&self, _: Request<GetAppRequest>) -> Answered<GetAppResponse> {
+        missing("apps")
+    }
+
+    async fn get_budget_status(
+        &self,
+        _: Request<GetBudgetStatusRequest>,
+    ) -> Answered<GetBudgetStatusResponse> {
+        missing("budgets")
+    }
+
+    async fn list_model_prices(
+        &self,
+        _: Request<ListModelPricesRequest>,
+    ) -> Answered<ListModelPricesResponse> {
+        missing("prices")
+    }
+
+    async fn get_model_price(&self, _: Request<GetModelPriceRequest>) -> Answered<GetModelPriceResponse> {
+        missing("prices")
+    }
+
+    async fn validate_credential(
+        &self,
+        _: Request<ValidateCredentialRequest>,
+    ) -> Answered<ValidateCredentialResponse> {
+        missing("credentials")
+    }
+
+    async fn queue_control_payload(
+        &self,
+        _: Request<QueueControlPayloadRequest>,
+    ) -> Answered<QueueControlPayloadResponse> {
+        missing("a control plane, as there is none")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_to_an_end_is_never_negative_and_never_overflows() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(100);
+        let at = |seconds, nanos| until(Timestamp { seconds, nanos }, now);
+        assert_eq!(at(130, 500_000_000), Duration::from_millis(30_500));
+        assert_eq!(at(99, 0), Duration::ZERO);
+        assert_eq!(at(-5, -5), Duration::ZERO);
+        assert!(at(i64::MAX, i32::MAX) > Duration::from_secs(1 << 32));
+    }
+}

@@ -1,0 +1,79 @@
+use std::time::Duration;
+
+use mortise_plugin_api::{Init, PluginError, host::NoHost};
+
+use super::*;
+
+fn plugin(command: &[&str]) -> Result<Arc<dyn Plugin>, BuildError> {
+    let mut entry = PluginEntry::new("p", KIND);
+    entry.command = command.iter().map(|word| (*word).to_owned()).collect();
+    ProcessRuntime::new().create(&entry, &Value::Null)
+}
+
+async fn started(command: &[&str]) -> Result<(), PluginError> {
+    let init = Init { name: "p".into(), instance: "i".into(), host: Arc::new(NoHost), inherited: None };
+    plugin(command).unwrap().initialize(init).await
+}
+
+#[test]
+fn entry_without_a_command_is_refused_and_one_from_a_registry_waits() {
+    let error = plugin(&[]).err().unwrap();
+    assert_eq!(error.field, "command");
+    let mut entry = PluginEntry::new("p", KIND);
+    entry.command = vec!["oci://registry/plugin:1".to_owned()];
+    assert!(ProcessRuntime::new().waits_for(&entry).unwrap().contains("registries"));
+}
+
+#[tokio::test]
+async fn program_that_ends_early_is_told_with_its_last_words() {
+    let error =
+        started(&["/bin/sh", "-c", "echo one >&2; echo nothing here; echo 'no licence' >&2; exit 3"]).await;
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("exit status: 3") && text.contains("one | no licence"), "{text}");
+}
+
+#[tokio::test]
+async fn program_that_is_not_there_or_no_program_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "no program").unwrap();
+    for path in ["/nowhere/plugin", plain.to_str().unwrap(), folder.path().to_str().unwrap()] {
+        let text = started(&[path]).await.unwrap_err().to_string();
+        assert!(text.contains(path) && text.contains("not a file that can be run"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn program_of_another_protocol_is_told_so() {
+    let text = started(&["/bin/sh", "-c", "echo '1|1|unix|/tmp/x|netrpc|'; sleep 60"])
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("`netrpc`"), "{text}");
+}
+
+#[tokio::test]
+async fn environment_of_the_gateway_stays_with_the_gateway() {
+    // Cargo gives its tests names that nothing on the short list has.
+    assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+    let script = "env | grep -c CARGO >&2; env | grep ^PLUGIN_RUNTIME= >&2; exit 1";
+    let text = started(&["/bin/sh", "-c", script]).await.unwrap_err().to_string();
+    assert!(text.contains("it wrote: 0 | PLUGIN_RUNTIME=gateway"), "{text}");
+}
+
+#[tokio::test]
+async fn start_that_is_given_up_leaves_no_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pid");
+    let script = format!("echo $$ > {}; sleep 600", path.display());
+    let command = ["/bin/sh", "-c", &script];
+    let starting = tokio::time::timeout(Duration::from_millis(500), started(&command));
+    assert!(starting.await.is_err(), "it says nothing and is waited for");
+    let pid = std::fs::read_to_string(path).unwrap().trim().to_owned();
+    let gone = async {
+        while std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"mortise.test/plugin/wire/eventspb"
+	"mortise.test/plugin/wire/managementpb"
+)
+
+// The way back to the gateway: dialled when it is first needed, as authors' kit does.
+type gateway struct {
+	broker     *goplugin.GRPCBroker
+	lock       sync.Mutex
+	id         uint32
+	connection *grpc.ClientConn
+}
+
+func (g *gateway) know(id uint32) {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	g.id = id
+}
+
+func (g *gateway) dial() (*grpc.ClientConn, error) {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	if g.connection != nil {
+		return g.connection, nil
+	}
+	if g.id == 0 {
+		return nil, fmt.Errorf("the gateway has not said where it is")
+	}
+	connection, err := g.broker.Dial(g.id)
+	if err != nil {
+		return nil, err
+	}
+	g.connection = connection
+	return connection, nil
+}
+
+func (g *gateway) values() (managementpb.MicrogatewayManagementServiceClient, error) {
+	connection, err := g.dial()
+	if err != nil {
+		return nil, err
+	}
+	return managementpb.NewMicrogatewayManagementServiceClient(connection), nil
+}
+
+func (g *gateway) write(ctx context.Context, key, value string) error {
+	values, err := g.values()
+	if err != nil {
+		return err
+	}
+	_, err = values.WritePluginKV(ctx, &managementpb.WritePluginKVRequest{Key: key, Value: []byte(value)})
+	return err
+}
+
+func (g *gateway) read(ctx context.Context, key string) (string, error) {
+	values, err := g.values()
+	if err != nil {
+		return "", err
+	}
+	answer, err := values.ReadPluginKV(ctx, &managementpb.ReadPluginKVRequest{Key: key})
+	return string(answer.GetValue()), err
+}
+
+// Asks for something that concerns others.
+func (g *gateway) apps(ctx context.Context) error {
+	values, err := g.values()
+	if err != nil {
+		return err
+	}
+	_, err = values.ListApps(ctx, &managementpb.ListAppsRequest{})
+	return err
+}
+
+// Publishes an event and waits until it is told of it.
+func (g *gateway) echo(ctx context.Context, topic string) (string, error) {
+	connection, err := g.dial()
+	if err != nil {
+		return "", err
+	}
+	events := eventspb.NewPluginEventServiceClient(connection)
+	told, err := events.Subscribe(ctx, &eventspb.SubscribeRequest{Topic: topic})
+	if err != nil {
+		return "", err
+	}
+	// The subscription stands once its stream is answered, which it is with the first event only; so again until it is.
+	got := make(chan *eventspb.EventMessage, 1)
+	go func() {
+		if event, err := told.Recv(); err == nil {
+			got <- event
+		}
+	}()
+	for {
+		if _, err := events.Publish(ctx, &eventspb.PublishRequest{Topic: topic, Payload: []byte("hello")}); err != nil {
+			return "", err
+		}
+		select {
+		case event := <-got:
+			return fmt.Sprintf("%s %s %s", event.GetOrigin(), event.GetTopic(), event.GetPayload()), nil
+		case <-ctx.Done():
+			return "", ctx.Err()
+		default:
+		}
+	}
+}
