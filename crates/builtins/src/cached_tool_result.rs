@@ -1,8 +1,8 @@
-//! Keeps results of tools for a time and says when it has the one that is asked for.
+//! Keeps results of tools for a time and serves calls with them.
 //!
-//! A hook before a call can refuse or change it, but has no way to answer it: so a hit is told in the metadata, and the
-//! tool is called all the same. Results are kept apart by who calls, unless the configuration says otherwise, and only
-//! those that went well are kept.
+//! A result is kept as it is when the hook after the call reaches this plugin, and plugins that stand later see it again
+//! whenever it is served: what they mask is masked each time, under the configuration of that moment. Results are kept
+//! apart by who calls, unless the configuration says otherwise, and only those that went well are kept.
 
 pub mod config;
 mod key;
@@ -18,7 +18,7 @@ use std::{
 };
 
 use mortise_plugin_api::{
-    BuildError, Cx, End, Hook, Native, NativeKind, Needs, Plugin, PluginError, Verdict,
+    BuildError, Cx, End, Hook, Json, Native, NativeKind, Needs, Plugin, PluginError, Verdict,
     hooks::{
         ToolPostInvoke, ToolPreInvoke,
         tool::{ToolPostInvokePayload, ToolPreInvokePayload},
@@ -37,7 +37,7 @@ pub fn kind() -> NativeKind {
     NativeKind {
         name: "cached_tool_result",
         class_paths: &["plugins.cached_tool_result.cached_tool_result.CachedToolResultPlugin"],
-        about: "Keeps results of tools for a time and says when it has the one that is asked for.",
+        about: "Keeps results of tools for a time and serves calls with them.",
         hooks: &[ToolPreInvoke::ID, ToolPostInvoke::ID],
         config_schema: NativeKind::schema_of::<Config>,
         build,
@@ -57,7 +57,7 @@ fn build(config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
         config,
     };
     Ok(Native::new(cache)
-        .on::<ToolPreInvoke>(Needs::observe(), Cache::before)
+        .on::<ToolPreInvoke>(Needs::change(), Cache::before)
         .on::<ToolPostInvoke>(Needs::observe(), Cache::after)
         .into_plugin())
 }
@@ -79,11 +79,12 @@ impl Cache {
         }
         let fields = self.config.key_fields.get(&payload.name).map(Vec::as_slice).unwrap_or_default();
         let key = key(cx.request(), self.config.scope, &payload.name, &payload.args, fields);
-        *cx.context.native::<Option<Key>>() = key;
         let now = cx.host().instant();
         let found = key.and_then(|key| self.lock().get(&key, now));
         cx.metadata("cache_hit", found.is_some());
-        Ok(Verdict::Pass)
+        // What was served from here is not kept anew: its time would never end.
+        *cx.context.native::<Option<Key>>() = key.filter(|_| found.is_none());
+        Ok(found.map_or(Verdict::Pass, |result| Verdict::Serve(Json::assume_valid(result))))
     }
 
     fn after(

@@ -9,11 +9,17 @@ const ROWS: &[(&str, Tier, &[&str])] = &[
     ("argument_normalizer", Tier::High, &["normalization", "arguments", "unicode", "cleanup"]),
     ("audit_logger", Tier::High, &["audit", "logging", "compliance", "observability"]),
     ("cached_tool_result", Tier::High, &["cache", "performance", "tools"]),
+    ("cedar", Tier::High, &["policy", "authorization", "cedar"]),
+    ("cel", Tier::High, &["policy", "authorization", "cel"]),
     ("circuit_breaker", Tier::High, &["reliability", "circuit-breaker", "tools"]),
     ("content_filter", Tier::High, &["security", "content", "filter"]),
     ("deny_list", Tier::High, &["security", "content", "filter", "deny"]),
     ("header_injector", Tier::High, &["headers", "http", "transformation"]),
+    ("http_guardrail", Tier::High, &["guardrail", "security", "content", "service"]),
     ("json_repair", Tier::High, &["json", "repair", "transformation"]),
+    ("llama_guard", Tier::High, &["guardrail", "safety", "moderation", "content", "service"]),
+    ("opa", Tier::High, &["policy", "authorization", "opa", "service"]),
+    ("openai_moderation", Tier::High, &["guardrail", "safety", "moderation", "content", "service"]),
     ("output_length_guard", Tier::High, &["guardrail", "length", "output"]),
     ("pii_filter", Tier::High, &["security", "pii", "compliance", "data-protection", "gdpr", "masking"]),
     ("rate_limiter", Tier::High, &["rate-limit", "throttling", "reliability"]),
@@ -34,6 +40,18 @@ pub fn about(name: &str) -> About {
         author: "Mortise",
         tags: row.map(|(_, _, tags)| *tags).unwrap_or_default(),
         tier: row.map_or(Tier::High, |(_, tier, _)| *tier),
-        sample: (name == "deny_list").then_some(r#"{"words": ["x"]}"#),
+        sample: sample(name),
     }
+}
+
+/// A configuration of a kind that cannot do without one.
+fn sample(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "cedar" => r#"{"policies": "permit (principal, action, resource);"}"#,
+        "cel" => r#"{"rules": [{"deny": "subject == 'shell'"}]}"#,
+        "deny_list" => r#"{"words": ["x"]}"#,
+        "http_guardrail" => r#"{"url": "https://guardrail.example.com"}"#,
+        "llama_guard" => r#"{"url": "https://models.example.com/v1"}"#,
+        _ => return None,
+    })
 }

@@ -11,12 +11,20 @@ pub mod argument_normalizer;
 pub mod audit_logger;
 pub mod cached_tool_result;
 pub mod catalogue;
+#[cfg(feature = "cedar")]
+pub mod cedar;
+#[cfg(feature = "cel")]
+pub mod cel;
 pub mod circuit_breaker;
 pub mod content_filter;
 pub mod deny_list;
 pub mod header_injector;
+pub mod http_guardrail;
 pub mod json_repair;
 mod leftmost;
+pub mod llama_guard;
+pub mod opa;
+pub mod openai_moderation;
 pub mod output_length_guard;
 mod pattern;
 pub mod pii_filter;
@@ -26,6 +34,7 @@ pub mod resource_filter;
 pub mod retry_with_backoff;
 pub mod schema_guard;
 pub mod secrets_detection;
+mod service;
 mod shared;
 pub mod sql_sanitizer;
 mod tool_result;
@@ -58,6 +67,14 @@ pub fn all() -> Vec<NativeKind> {
         schema_guard::kind(),
         json_repair::kind(),
         audit_logger::kind(),
+        http_guardrail::kind(),
+        openai_moderation::kind(),
+        llama_guard::kind(),
+        opa::kind(),
+        #[cfg(feature = "cel")]
+        cel::kind(),
+        #[cfg(feature = "cedar")]
+        cedar::kind(),
     ]
 }
 
@@ -94,11 +111,8 @@ mod tests {
     #[test]
     fn every_plugin_is_built_of_an_empty_configuration_unless_it_needs_something() {
         for kind in all() {
-            let config = if kind.name == "deny_list" {
-                serde_json::json!({"words": ["x"]})
-            } else {
-                serde_json::json!({})
-            };
+            let sample = catalogue::about(kind.name).sample.unwrap_or("{}");
+            let config = serde_json::from_str(sample).unwrap();
             assert!((kind.build)(&config).is_ok(), "{}", kind.name);
         }
     }

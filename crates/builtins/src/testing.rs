@@ -1,5 +1,6 @@
 //! Runs a plugin's hooks in tests: builds the call, keeps the context, applies the answer.
 
+pub(crate) mod service;
 pub(crate) mod stage;
 
 use std::{
@@ -38,10 +39,27 @@ pub(crate) struct Outcome {
     pub(crate) violation: Option<Violation>,
     /// The payload's JSON afterwards, `None` where nothing changed.
     pub(crate) changed: Option<Value>,
+    /// The result it served the call with.
+    pub(crate) served: Option<Value>,
     pub(crate) notes: Option<Notes>,
 }
 
 impl Outcome {
+    /// What an answer at hook `H` comes to.
+    fn of<H: Hook>(revision: &Revision, reply: Reply) -> Self {
+        let (mut changed, mut served) = (None, None);
+        match reply.change {
+            Some(Change::Serve(result)) => served = Some(result.value().unwrap().clone()),
+            change => changed = self::changed::<H>(revision, change),
+        }
+        Self {
+            violation: reply.violation.map(|v| *v),
+            changed: changed.map(|p| serde_json::from_slice(&p.encode(Wire::Json).unwrap()).unwrap()),
+            served,
+            notes: reply.notes.map(|n| *n),
+        }
+    }
+
     /// The metadata of the answer under `key`.
     pub(crate) fn metadata(&self, key: &str) -> Value {
         self.notes.as_ref().and_then(|n| n.metadata.get(key)).cloned().unwrap_or_default()
@@ -53,7 +71,7 @@ impl Outcome {
     }
 
     pub(crate) fn passed(&self) -> bool {
-        self.violation.is_none() && self.changed.is_none()
+        self.violation.is_none() && self.changed.is_none() && self.served.is_none()
     }
 }
 
@@ -83,9 +101,7 @@ impl Bench {
         let payload: H::Payload = serde_json::from_str(&payload.to_string()).unwrap();
         let revision = Revision::new(Box::new(payload));
         let reply = self.reply::<H>(&revision, Part::Whole)?;
-        let changed = changed::<H>(&revision, reply.change);
-        let changed = changed.map(|p| serde_json::from_slice(&p.encode(Wire::Json).unwrap()).unwrap());
-        Ok(Outcome { violation: reply.violation.map(|v| *v), changed, notes: reply.notes.map(|n| *n) })
+        Ok(Outcome::of::<H>(&revision, reply))
     }
 
     /// Runs hook `H` on a part of a payload.
@@ -136,6 +152,7 @@ fn changed<H: Hook>(revision: &Revision, change: Option<Change>) -> Option<Box<d
             let applied = H::apply(revision.get::<H::Payload>().unwrap(), answer);
             applied.payload.map(|p| Box::new(p) as Box<dyn Payload>)
         }
+        Change::Serve(_) => None,
     }
 }
 

@@ -16,12 +16,14 @@ fn stage(config: Value) -> Stage {
     Stage::new(&kind(), all)
 }
 
-/// One call of `tool` with arguments as written; whether its result was there.
+/// One call of `tool` with arguments as written; whether it was served.
 fn called(visit: &mut Visit<'_>, tool: &str, args: &str) -> bool {
     let pre = visit.text::<ToolPreInvoke>(End::Ok, &format!(r#"{{"name":"{tool}","args":{args}}}"#));
-    assert!(pre.passed());
+    let hit = pre.metadata("cache_hit") == true;
+    assert_eq!(pre.served, hit.then(|| json!({"content": []})), "a hit is served, and nothing else is");
+    assert!(hit || pre.passed());
     visit.call::<ToolPostInvoke>(json!({"name": tool, "result": {"content": []}}));
-    pre.metadata("cache_hit") == true
+    hit
 }
 
 #[test]
@@ -32,7 +34,23 @@ fn second_call_finds_the_result_of_the_first() {
     assert_eq!(pre(&mut ann).metadata("cache_hit"), false);
     let post = ann.call::<ToolPostInvoke>(json!({"name": "t", "result": {"content": []}}));
     assert!(post.passed() && post.metadata("cache_stored") == true);
-    assert_eq!(pre(&mut stage.by("ann")).metadata("cache_hit"), true);
+    let mut again = stage.by("ann");
+    let hit = pre(&mut again);
+    assert_eq!((hit.metadata("cache_hit"), hit.served), (true.into(), Some(json!({"content": []}))));
+    let post = again.call::<ToolPostInvoke>(json!({"name": "t", "result": {"content": []}}));
+    assert!(post.passed() && post.notes.is_none(), "what was served is not kept anew");
+}
+
+#[test]
+fn being_served_does_not_make_a_result_last() {
+    let stage = stage(json!({"ttl": 10}));
+    assert!(!called(&mut stage.by("ann"), "t", "{}"));
+    for _ in 0..3 {
+        stage.advance(3.0);
+        assert!(called(&mut stage.by("ann"), "t", "{}"));
+    }
+    stage.advance(1.0);
+    assert!(!called(&mut stage.by("ann"), "t", "{}"), "ten seconds after it was kept");
 }
 
 #[test]

@@ -12,11 +12,11 @@ use std::{
 use bytes::Bytes;
 use mortise_plugin_api::{
     Answer, Call, Caller, Context, End, Fut, Hook, Host, Init, NativeKind, Part, Plugin, Request, Revision,
-    Shared, State, Wire, host::LogLevel,
+    Shared, State, host::LogLevel,
 };
 use serde_json::Value;
 
-use super::{Outcome, changed};
+use super::Outcome;
 
 /// Seconds since 1970 at which the clock of every test begins: the start of a minute and of an hour.
 pub(crate) const BEGIN: u64 = 1_800_000_000;
@@ -170,9 +170,6 @@ impl Visit<'_> {
         let Answer::Ready(reply) = self.stage.plugin.call(call, context) else {
             panic!("built-in plugins answer at once")
         };
-        let reply = reply.unwrap();
-        let changed = changed::<H>(&revision, reply.change);
-        let changed = changed.map(|p| serde_json::from_slice(&p.encode(Wire::Json).unwrap()).unwrap());
-        Outcome { violation: reply.violation.map(|v| *v), changed, notes: reply.notes.map(|n| *n) }
+        Outcome::of::<H>(&revision, reply.unwrap())
     }
 }

@@ -1,11 +1,11 @@
-//! An MCP server inside a test: does what the test says, and remembers what reached it.
+//! An MCP server inside a test: does what the test says, and remembers what reached it lately.
 //!
 //! Streamable HTTP on a port of its own. What it does to a call is a [`Behaviour`], set per tool or per method;
 //! unset, it answers as a good server would. Waiting is by [`Gate`], never by sleeping: the test sees that a call has
 //! arrived, does what it wants, and lets it go on.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
@@ -32,6 +32,9 @@ pub use gate::Gate;
 
 /// How long the waits of this module wait before they give up.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Messages that are remembered whole; of earlier ones only how many of each method there were. A test that makes
+/// thousands of calls would measure its own server's memory otherwise.
+const REMEMBERED: usize = 1_000;
 /// Notifications a client may leave unread on its stream before it is dropped.
 const STREAM_BACKLOG: usize = 64;
 
@@ -99,9 +102,30 @@ struct State {
     lists: HashMap<&'static str, Vec<Value>>,
     require_session: bool,
     sessions: HashSet<String>,
-    received: Vec<Received>,
+    received: VecDeque<Received>,
+    /// How many came, by method.
+    counts: HashMap<String, usize>,
     streams: Vec<mpsc::Sender<Bytes>>,
     abandoned: usize,
+}
+
+impl State {
+    fn receive(&mut self, received: Received) {
+        match self.counts.get_mut(&received.method) {
+            Some(count) => *count += 1,
+            None => {
+                self.counts.insert(received.method.clone(), 1);
+            }
+        }
+        if self.received.len() == REMEMBERED {
+            self.received.pop_front();
+        }
+        self.received.push_back(received);
+    }
+
+    fn count(&self, method: &str) -> usize {
+        self.counts.get(method).copied().unwrap_or(0)
+    }
 }
 
 struct Shared {
@@ -196,12 +220,17 @@ impl Scripted {
         self.shared.change(|state| state.sessions.clear());
     }
 
-    /// All messages that reached it, in order.
+    /// The messages that reached it, in order; of more than a thousand the last ones.
     pub fn received(&self) -> Vec<Received> {
-        self.shared.state().received.clone()
+        self.shared.state().received.iter().cloned().collect()
     }
 
-    /// The messages of one JSON-RPC method, in order.
+    /// How many messages of one JSON-RPC method reached it, also of those that are not remembered any more.
+    pub fn count_of(&self, method: &str) -> usize {
+        self.shared.state().count(method)
+    }
+
+    /// The messages of one JSON-RPC method among [`Scripted::received`], in order.
     pub fn received_of(&self, method: &str) -> Vec<Received> {
         self.shared.state().received.iter().filter(|one| one.method == method).cloned().collect()
     }
@@ -216,8 +245,8 @@ impl Scripted {
     /// # Errors
     /// After 20 seconds, with what came instead.
     pub async fn wait_for(&self, method: &str, count: usize) -> io::Result<Vec<Received>> {
-        let of = |state: &State| state.received.iter().filter(|one| one.method == method).count();
-        self.wait_until(&format!("{count} messages of {method}"), |state| of(state) >= count).await?;
+        let waited = format!("{count} messages of {method}");
+        self.wait_until(&waited, |state| state.count(method) >= count).await?;
         Ok(self.received_of(method))
     }
 

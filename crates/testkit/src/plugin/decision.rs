@@ -3,7 +3,7 @@
 use std::{any::Any, ops::ControlFlow, sync::Arc, time::Duration};
 
 use mortise_plugin_api::{
-    Change, Headers, HookSpec, Notes, Payload, PluginError, Reply, Revision, Rule, Violation, Wire,
+    Change, Headers, HookSpec, Json, Notes, Payload, PluginError, Reply, Revision, Rule, Violation, Wire,
 };
 use serde_json::{Map, Value};
 
@@ -13,6 +13,7 @@ pub struct Decision {
     before: Arc<Revision>,
     after: Option<Box<dyn Payload>>,
     answer: Option<Box<dyn Any + Send>>,
+    served: Option<Json>,
     violation: Option<Violation>,
     error: Option<PluginError>,
     notes: Notes,
@@ -26,6 +27,7 @@ impl Decision {
             before,
             after: None,
             answer: None,
+            served: None,
             violation: None,
             error: None,
             notes: Notes::default(),
@@ -52,6 +54,11 @@ impl Decision {
                 Ok(edited) => self.after = Some(edited),
                 Err(error) => self.error = Some(PluginError::InvalidAnswer(error.to_string())),
             },
+            Some(Change::Serve(result)) if row.serves => self.served = Some(*result),
+            Some(Change::Serve(_)) => {
+                let reason = "a call cannot be served at this hook";
+                self.error = Some(PluginError::InvalidAnswer(reason.to_owned()));
+            }
         }
     }
 
@@ -62,7 +69,8 @@ impl Decision {
     #[track_caller]
     pub fn assert_passed(&self) -> &Self {
         let silent = self.violation.is_none() && self.error.is_none();
-        assert!(silent && self.after.is_none() && self.answer.is_none(), "it passes, but {self}");
+        let silent = silent && self.after.is_none() && self.answer.is_none() && self.served.is_none();
+        assert!(silent, "it passes, but {self}");
         self
     }
 
@@ -123,9 +131,21 @@ impl Decision {
         answer.unwrap_or_else(|| panic!("it answers with a {}, but {self}", std::any::type_name::<T>()))
     }
 
+    /// It served the call itself, with this result.
+    ///
+    /// # Panics
+    /// Where it did not, or with another one.
+    #[track_caller]
+    pub fn assert_served(&self, result: &Value) -> &Self {
+        let served = self.served.as_ref().and_then(|served| served.value().ok());
+        assert_eq!(served, Some(result), "it serves the call, but {self}");
+        self
+    }
+
     #[track_caller]
     fn went_on(&self) {
-        assert!(self.violation.is_none() && self.error.is_none(), "the call goes on, but {self}");
+        let went_on = self.violation.is_none() && self.error.is_none() && self.served.is_none();
+        assert!(went_on, "the call goes on, but {self}");
     }
 
     /// The payload afterwards, changed or not.
@@ -208,6 +228,9 @@ impl std::fmt::Display for Decision {
         }
         if self.answer.is_some() {
             return write!(f, "at {hook} it gave an answer");
+        }
+        if let Some(served) = &self.served {
+            return write!(f, "at {hook} it served the call with {}", served.as_str());
         }
         if self.after.is_some() {
             return write!(f, "at {hook} it changed the payload to {}", self.payload_text());

@@ -98,7 +98,9 @@ impl Visit<'_> {
             let edits = match reply.change {
                 None => Edits::new(),
                 Some(Change::Text(edits)) => edits,
-                Some(Change::Answer(_)) => panic!("a window is answered with edits, not with a payload"),
+                Some(Change::Answer(_) | Change::Serve(_)) => {
+                    panic!("a window is answered with edits, not with a payload")
+                }
             };
             streamed.text.push_str(windows.settle(&edits, last));
             if last {

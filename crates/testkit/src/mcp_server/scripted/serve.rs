@@ -47,7 +47,7 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Response<Bo
         method: method.clone(),
         message: message.clone(),
     };
-    shared.change(|state| state.received.push(received));
+    shared.change(|state| state.receive(received));
     let session = head.headers.get(SESSION_ID).and_then(|id| id.to_str().ok());
     if let Some(refused) = refuse_session(&shared, session, &method) {
         return refused;

@@ -121,3 +121,23 @@ async fn server_goes_down_and_comes_back_on_its_port() {
     server.up().await.unwrap();
     assert!(post(&server, "", call("echo")).await.contains("hi"));
 }
+
+#[tokio::test]
+async fn of_very_many_messages_the_last_are_remembered_and_all_are_counted() {
+    let server = Scripted::start().await.unwrap();
+    let mut state = State::default();
+    let message = |number: usize| Received {
+        http_method: http::Method::POST,
+        headers: HeaderMap::new(),
+        method: "tools/call".to_owned(),
+        message: json!({ "id": number }),
+    };
+    for number in 0..REMEMBERED + 5 {
+        state.receive(message(number));
+    }
+    assert_eq!((state.received.len(), state.count("tools/call")), (REMEMBERED, REMEMBERED + 5));
+    assert_eq!(state.received[0].message["id"], 5);
+    *server.shared.state() = state;
+    assert_eq!((server.received().len(), server.count_of("tools/call")), (REMEMBERED, REMEMBERED + 5));
+    assert_eq!(server.wait_for("tools/call", REMEMBERED + 5).await.unwrap().len(), REMEMBERED);
+}
