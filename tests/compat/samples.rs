@@ -75,18 +75,16 @@ fn settings_of_a_sample_hold() {
 }
 
 #[test]
-fn keys_of_a_transport_that_documents_show_and_nothing_reads_are_each_named() {
-    for (file, keys) in [
-        ("usage-health-check.yaml", &["health_check_endpoint", "health_check_interval"][..]),
-        ("usage-secure-external.yaml", &["auth", "tls_client_cert", "tls_client_key", "tls_verify"]),
-        ("spec-openai-moderation.yaml", &["auth"]),
-        ("usage-ai-safety-pipeline.yaml", &[]),
+fn keys_of_a_transport_that_documents_show_are_all_known() {
+    for file in [
+        "usage-health-check.yaml",
+        "usage-secure-external.yaml",
+        "spec-openai-moderation.yaml",
+        "usage-ai-safety-pipeline.yaml",
     ] {
         let settled = load(&framework(), &[&configs().join(file)], &[]).unwrap();
         let about_mcp = settled.notices.iter().filter_map(|notice| notice.path.split_once(".mcp."));
-        let mut told: Vec<&str> = about_mcp.map(|(_, key)| key).collect();
-        told.sort_unstable();
-        assert_eq!(told, keys, "{file}");
+        assert_eq!(about_mcp.count(), 0, "{file}");
     }
 }
 

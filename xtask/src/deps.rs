@@ -41,6 +41,16 @@ const ROOMS: &[Room] = &[
         why: "carries the protocol and knows nothing of plugins",
     },
     Room {
+        name: "mortise-proto",
+        uses: &["mortise-plugin-api"],
+        why: "messages and their conversions; who sends them is others' business",
+    },
+    Room {
+        name: "mortise-sdk",
+        uses: &["mortise-mcp", "mortise-mcp-transport", "mortise-plugin-api", "mortise-proto"],
+        why: "authors of plugins compile it: what serves a plugin, and no pipeline",
+    },
+    Room {
         name: "mortise-gateway",
         uses: &[
             "mortise-framework",
@@ -52,6 +62,27 @@ const ROOMS: &[Room] = &[
         why: "knows runtimes only as the trait; the binary hands them in",
     },
     Room {
+        name: "mortise-runtime-external",
+        uses: &[
+            "mortise-framework",
+            "mortise-mcp",
+            "mortise-mcp-transport",
+            "mortise-plugin-api",
+            "mortise-proto",
+        ],
+        why: "plugins behind a connection; runtimes never use one another",
+    },
+    Room {
+        name: "mortise-runtime-python",
+        uses: &["mortise-framework", "mortise-plugin-api"],
+        why: "processes of another language, and what is said to them",
+    },
+    Room {
+        name: "mortise-runtime-process",
+        uses: &["mortise-framework", "mortise-plugin-api", "mortise-proto"],
+        why: "plugins that are programs of their own; runtimes never use one another",
+    },
+    Room {
         name: "mortise",
         uses: &[
             "mortise-builtins",
@@ -59,6 +90,10 @@ const ROOMS: &[Room] = &[
             "mortise-gateway",
             "mortise-mcp-transport",
             "mortise-plugin-api",
+            "mortise-runtime-external",
+            "mortise-runtime-process",
+            "mortise-runtime-python",
+            "mortise-sdk",
             "mortise-telemetry",
         ],
         why: "the only place that knows which runtimes and plugins there are",
@@ -83,6 +118,9 @@ const ROOMS: &[Room] = &[
             "mortise-mcp",
             "mortise-mcp-transport",
             "mortise-plugin-api",
+            "mortise-runtime-external",
+            "mortise-runtime-process",
+            "mortise-runtime-python",
             "mortise-telemetry",
             "mortise-testkit",
         ],
@@ -152,9 +190,18 @@ const OWNED: &[Owned] = &[
         owners: &["mortise-mcp-transport"],
         why: "one crypto provider, set up in one place",
     },
+    Owned {
+        name: "tokio-tungstenite",
+        owners: &["mortise-mcp-transport"],
+        why: "WebSockets carry MCP alone",
+    },
     Owned { name: "tokio-rustls", owners: &["mortise-mcp-transport"], why: "as rustls" },
     Owned { name: "rustls-native-certs", owners: &["mortise-mcp-transport"], why: "as rustls" },
-    Owned { name: "rustix", owners: &["mortise-mcp-transport"], why: "signals to process groups" },
+    Owned {
+        name: "rustix",
+        owners: &["mortise-mcp-transport", "mortise-runtime-process", "mortise-runtime-python"],
+        why: "signals to process groups",
+    },
     Owned { name: "granit-parser", owners: &["mortise-framework"], why: "one reader of YAML" },
     Owned {
         name: "jsonschema",
@@ -180,8 +227,27 @@ const OWNED: &[Owned] = &[
     },
     Owned {
         name: "prost",
-        owners: &["mortise-gateway", "mortise-tests"],
-        why: "spans are the one thing that is sent as protobuf",
+        owners: &[
+            "mortise-gateway",
+            "mortise-proto",
+            "mortise-runtime-external",
+            "mortise-runtime-process",
+            "mortise-sdk",
+            "mortise-tests",
+        ],
+        why: "beside spans, only what speaks to plugins elsewhere is sent as protobuf",
+    },
+    Owned {
+        name: "tonic",
+        owners: &[
+            "mortise-benches",
+            "mortise-proto",
+            "mortise-runtime-external",
+            "mortise-runtime-process",
+            "mortise-sdk",
+            "mortise-testkit",
+        ],
+        why: "gRPC is for plugins elsewhere; nothing else compiles it",
     },
     Owned {
         name: "opentelemetry-proto",
@@ -190,8 +256,14 @@ const OWNED: &[Owned] = &[
     },
     Owned {
         name: "hyper",
-        owners: &["mortise-mcp-transport", "mortise-gateway", "mortise-testkit"],
-        why: "HTTP has one client and one server",
+        owners: &[
+            "mortise-mcp-transport",
+            "mortise-gateway",
+            "mortise-runtime-process",
+            "mortise-sdk",
+            "mortise-testkit",
+        ],
+        why: "HTTP has one client and one server; gRPC to a plugin and from one has its own, and so has what the SDK serves",
     },
 ];
 

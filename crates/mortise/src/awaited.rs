@@ -45,16 +45,20 @@ const SERVERS: [(&str, &str); 3] = [
     ("LLMGuard", "llmguardplugin"),
 ];
 
-/// What an entry of this kind waits for; `None` where nothing is known of it.
+/// What an entry of this kind waits for that no runtime of this build claims; `None` where nothing is known of it.
 #[must_use]
 pub fn reason(kind: &str) -> Option<String> {
     match kind {
-        "external" => return Some(runtime("external plugin servers (over MCP, gRPC or a Unix socket)")),
-        "process" => return Some(runtime("process plugins")),
         "wasm" => return Some(runtime("WebAssembly plugins")),
         "python" | "isolated_venv" => return Some(runtime("Python plugins")),
         _ => {}
     }
+    kind.contains('.').then(|| bundled(kind).unwrap_or_else(|| python(kind)))
+}
+
+/// What a class path waits for that belongs to a plugin which other frameworks bundle; `None` for any other.
+#[must_use]
+pub fn bundled(kind: &str) -> Option<String> {
     let (first, rest) = kind.split_once('.')?;
     if let Some((name, _)) = SERVERS.iter().find(|(_, package)| *package == first) {
         return Some(format!(
@@ -64,14 +68,11 @@ pub fn reason(kind: &str) -> Option<String> {
     let module = match first.strip_prefix("cpex_") {
         Some(module) => module,
         None if first == "plugins" => rest.split('.').next()?,
-        None => return Some(python(kind)),
+        None => return None,
     };
     let module = module.replace('_', "").to_lowercase();
-    let bundled = BUNDLED.iter().find(|(_, modules)| modules.contains(&module.as_str()));
-    Some(match bundled {
-        Some((name, _)) => format!("waits for the built-in plugin {name}, which is not part of this version"),
-        None => python(kind),
-    })
+    let (name, _) = BUNDLED.iter().find(|(_, modules)| modules.contains(&module.as_str()))?;
+    Some(format!("waits for the built-in plugin {name}, which is not part of this version"))
 }
 
 fn runtime(what: &str) -> String {
@@ -105,7 +106,6 @@ mod tests {
         for (kind, word) in [
             ("plugins.my_plugin.plugin.MyPlugin", "Python"),
             ("acme.guard.Guard", "Python"),
-            ("external", "external plugin servers"),
             ("wasm", "WebAssembly"),
             ("opapluginfilter.plugin.OPAPluginFilter", "plugin server"),
         ] {

@@ -2,6 +2,8 @@
 //! the command line is generated from this.
 
 mod observe;
+#[cfg(feature = "serve")]
+mod plugin_serve;
 mod plugins;
 
 use std::path::PathBuf;
@@ -9,6 +11,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use observe::{ExplainArgs, RecordArgs, ReplayArgs, TopArgs};
+#[cfg(feature = "serve")]
+pub use plugin_serve::{PluginServeArgs, ServeTransport};
 pub use plugins::{
     CatalogArgs, DisableArgs, EnableArgs, HistoryArgs, KindsArgs, ListArgs, PluginsCommand, ReloadPluginArgs,
     ResetArgs, SearchArgs, SetArgs, ShowArgs, StatsArgs, TestArgs, TierArg, WhichArgs,
@@ -47,6 +51,10 @@ pub enum Command {
     /// List, show and test plugins
     #[command(subcommand, arg_required_else_help = true)]
     Plugins(PluginsCommand),
+    /// Work on plugins of one's own: serve them to other gateways
+    #[cfg(feature = "serve")]
+    #[command(subcommand, arg_required_else_help = true)]
+    Plugin(PluginCommand),
     /// Explain a call: which plugins ran, how long, what each changed, who blocked it
     Explain(ExplainArgs),
     /// Watch the calls, plugins and upstreams of the running gateway
@@ -61,6 +69,14 @@ pub enum Command {
     Hooks(HooksArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+}
+
+/// Commands about plugins of one's own.
+#[cfg(feature = "serve")]
+#[derive(Debug, Subcommand)]
+pub enum PluginCommand {
+    /// Serve plugins of this build to gateways elsewhere, over MCP, gRPC or a Unix socket
+    Serve(PluginServeArgs),
 }
 
 /// Files, variables and flags that a configuration comes from.
@@ -240,10 +256,15 @@ pub struct SourceArgs {
   mortise coverage --as app=ci,tenant=acme
   mortise coverage --uncovered
   mortise coverage --url http://127.0.0.1:8081 --format json
+  mortise coverage --offline --config new.yaml
+  mortise coverage --offline --config new.yaml --tool search@docs --tool read@files
 
 Each tool, prompt and resource of the running gateway, by hook. What a plugin does for some callers only is said to
 depend on the caller; --as says who calls. Exit code 1 where a plugin whose binding says `required: true` would not run
-in its scope, or where an upstream has never said what it has: for use in CI.")]
+in its scope, or where an upstream has never said what it has: for use in CI.
+
+With --offline the configuration itself is judged and no gateway is needed: its plugins are started, its upstreams are
+asked once what they have, and all of them are stopped again. With --tool no upstream is connected to.")]
 pub struct CoverageArgs {
     /// Who calls: app=NAME, user=NAME, tenant=NAME, team=NAME. Of a configured app the rest is known. An empty name
     /// says that there is none
@@ -252,6 +273,16 @@ pub struct CoverageArgs {
     /// Only hooks where no plugin runs for all calls
     #[arg(long)]
     pub uncovered: bool,
+    /// Judge the configuration without a gateway that runs with it
+    #[arg(long)]
+    pub offline: bool,
+    /// A tool that an upstream is taken to have, instead of asking them: NAME, or NAME@UPSTREAM where there are several
+    /// (may be repeated)
+    #[arg(long = "tool", value_name = "NAME", value_delimiter = ',', requires = "offline")]
+    pub tools: Vec<String>,
+    /// How long upstreams are waited for
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "offline")]
+    pub wait: u64,
     /// Where the gateway's configuration comes from.
     #[command(flatten)]
     pub config: ConfigArgs,

@@ -10,6 +10,8 @@ mod hooks;
 mod kinds;
 mod listing;
 mod manifest;
+#[cfg(feature = "serve")]
+mod plugin_serve;
 mod record;
 mod reload;
 mod remote;
@@ -61,6 +63,8 @@ pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> 
         Command::Plugins(PluginsCommand::Test(args)) => test::test(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Search(args)) => catalog::search(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Catalog(args)) => catalog::catalog(&args, &assembly, output),
+        #[cfg(feature = "serve")]
+        Command::Plugin(cli::PluginCommand::Serve(args)) => plugin_serve::serve(&args, assembly, output),
         Command::Explain(args) => explain::explain(&args, &assembly, output),
         Command::Top(args) => top::top(&args, &assembly, output),
         Command::Record(args) => record::record(&args, &assembly, output),

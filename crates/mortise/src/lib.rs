@@ -157,7 +157,20 @@ impl Builder {
 
     fn assemble(self) -> Assembly {
         let native = NativeRuntime::new(self.kinds.iter().cloned());
-        let framework = self.framework.runtime(native).hooks(self.hooks).awaited(awaited::reason);
+        #[cfg(feature = "external")]
+        let external =
+            mortise_runtime_external::ExternalRuntime::new(std::sync::Arc::new(self.hooks.clone()));
+        #[cfg(feature = "python")]
+        let python = mortise_runtime_python::PythonRuntime::new(std::sync::Arc::new(self.hooks.clone()))
+            .known(awaited::bundled);
+        let framework = self.framework.runtime(native);
+        #[cfg(feature = "external")]
+        let framework = framework.runtime(external);
+        #[cfg(feature = "python")]
+        let framework = framework.runtime(python);
+        #[cfg(feature = "process")]
+        let framework = framework.runtime(mortise_runtime_process::ProcessRuntime::new());
+        let framework = framework.hooks(self.hooks).awaited(awaited::reason);
         let framework = framework.live_hooks(gateway::LIVE_HOOKS);
         Assembly { framework: framework.build(), kinds: self.kinds }
     }

@@ -2,15 +2,24 @@
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, prelude::*};
 
 use crate::cli::LogFormat;
+
+/// What holds where a filter lets `trace` through: the watcher of files tells of every event at that level, and an event is
+/// also that this log was written, where it goes to a file in a folder that is watched.
+const WITH_TRACE: &str = "notify=info";
 
 /// What is logged when neither `MORTISE_LOG` nor `RUST_LOG` says.
 const DEFAULT_FILTER: &str = "info";
 
 /// Begins to log. Only the first call of a process has an effect.
 pub(crate) fn start(format: LogFormat) -> Result<(), String> {
+    start_with(format, DEFAULT_FILTER)
+}
+
+/// The same with another filter for when no variable says one.
+pub(crate) fn start_with(format: LogFormat, default: &str) -> Result<(), String> {
     let variable = ["MORTISE_LOG", "RUST_LOG"].into_iter().find_map(|name| {
         let text = std::env::var(name).ok().filter(|text| !text.trim().is_empty())?;
         Some((name, text))
@@ -19,7 +28,11 @@ pub(crate) fn start(format: LogFormat) -> Result<(), String> {
         Some((name, text)) => EnvFilter::try_new(&text).map_err(|error| {
             format!("the variable {name} is no filter such as `info,mortise=debug`: {error}")
         })?,
-        None => EnvFilter::new(DEFAULT_FILTER),
+        None => EnvFilter::new(default),
+    };
+    let filter = match WITH_TRACE.parse() {
+        Ok(quiet) if filter.max_level_hint() == Some(LevelFilter::TRACE) => filter.add_directive(quiet),
+        _ => filter,
     };
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let layer = fmt::layer().with_writer(std::io::stderr);

@@ -120,3 +120,61 @@ fn app_that_does_not_exist_is_an_error_that_names_the_known_ones() {
     let (code, _, err) = serving.coverage(&["--as", "app=nope"]);
     assert!(code == 1 && err.contains("there is no app `nope`: none is configured"), "{code} {err}");
 }
+
+/// `mortise coverage --offline` of a configuration, with these further arguments.
+fn offline(config: &str, args: &[&str]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ci.yaml"), config).unwrap();
+    let all = ["coverage", "--offline", "--config", "ci.yaml"];
+    let all: Vec<&str> = all.into_iter().chain(args.iter().copied()).collect();
+    let Output { status, stdout, stderr } = mortise(folder.path(), &all).output().unwrap();
+    assert!(!folder.path().join(".mortise").exists(), "nothing is left behind");
+    (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+const GUARDED: &str = "plugins:\n  - { name: words, kind: builtin.deny_list, config: { words: [x] } }\n\
+    bindings:\n  - { plugin: words, scope: { tool: search }, required: [tool_pre_invoke] }\n\
+    upstreams:\n  docs: { url: \"http://127.0.0.1:1/mcp\" }\n";
+
+#[test]
+fn configuration_is_judged_without_a_gateway_with_tools_that_are_given() {
+    let (code, out, err) = offline(GUARDED, &["--tool", "search,other"]);
+    assert_eq!(code, 0, "{out}{err}");
+    let row = out.lines().find(|line| line.starts_with("tool search")).unwrap_or_else(|| panic!("{out}"));
+    assert!(row.contains("tool_pre_invoke") && row.ends_with("words"), "{out}");
+
+    let off = GUARDED.replace("required", "mode: disabled, required");
+    let (code, out, err) = offline(&off, &["--tool", "search@docs", "--format", "json"]);
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+    assert_eq!(
+        (code, &report["holes"][0]["name"], &report["complete"]),
+        (1, &"search".into(), &false.into())
+    );
+
+    let (code, out, _) = offline(GUARDED, &["--tool", "serach"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("nothing to guard: bindings[0] requires words"), "{out}");
+}
+
+#[test]
+fn configuration_is_judged_without_a_gateway_by_what_its_upstreams_list() {
+    let (code, out, _) = offline(GUARDED, &["--wait", "2"]);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("the upstream docs has never said what it has"), "{out}");
+}
+
+#[test]
+fn what_cannot_be_judged_without_a_gateway_is_an_error_that_says_why() {
+    let two = format!("{GUARDED}  more: {{ url: \"http://127.0.0.1:1/mcp\" }}\n");
+    let (code, _, err) = offline(&two, &["--tool", "search"]);
+    assert_eq!(code, 1);
+    assert!(err.contains("write NAME@UPSTREAM with one of docs, more"), "{err}");
+    let (code, _, err) = offline(&GUARDED.replace("deny_list", "deny_lst"), &[]);
+    assert!(code == 1 && err.contains("deny_list"), "{code} {err}");
+    let (code, _, err) = offline(GUARDED, &["--tool", "search", "--as", "app=nope"]);
+    assert!(code == 1 && err.contains("there is no app `nope`"), "{code} {err}");
+    let folder = tempfile::tempdir().unwrap();
+    let Output { status, stderr, .. } = mortise(folder.path(), &["coverage"]).output().unwrap();
+    let err = String::from_utf8(stderr).unwrap();
+    assert!(status.code() == Some(1) && err.contains("--offline"), "{err}");
+}

@@ -1,9 +1,13 @@
-//! `mortise coverage`: which plugins would run where, asked of a running gateway.
+//! `mortise coverage`: which plugins would run where, asked of a running gateway, or worked out for a configuration.
+
+mod offline;
 
 use anyhow::bail;
 use mortise_gateway::coverage::{AtHook, Covered, Hole, OnePlugin, Report};
+use serde_json::Value;
 
 use super::{
+    NotSettled,
     listing::encoded,
     remote::{Remote, ask},
 };
@@ -21,14 +25,13 @@ pub(super) fn coverage(
     assembly: &Assembly,
     output: &mut Output,
 ) -> anyhow::Result<Exit> {
-    let mut which = args.remote.clone();
-    which.url.get_or_insert_with(|| "local".to_owned());
-    let remote = match Remote::find(&which, &args.config, assembly) {
-        Ok(remote) => remote,
+    let who = who(&args.who)?;
+    let found =
+        if args.offline { offline::report(args, &who, assembly) } else { running(args, &who, assembly) };
+    let (report, answer) = match found {
+        Ok(found) => found,
         Err(problem) => return problem.tell(output),
     };
-    let answer = ask(&remote, &format!("/api/v1/coverage{}", query(&args.who)?))?;
-    let report: Report = serde_json::from_value(answer.clone())?;
     let exit = if report.complete { Exit::Ok } else { Exit::Failed };
     if args.format == Format::Json {
         output.json(&answer);
@@ -39,18 +42,38 @@ pub(super) fn coverage(
     Ok(exit)
 }
 
-/// The query of `--as app=ci,team=a,team=b`.
-fn query(who: &[String]) -> anyhow::Result<String> {
-    let mut pairs = Vec::new();
-    for pair in who {
+/// A report, and as the API words it.
+type Found = (Report, Value);
+
+/// What a running gateway says.
+fn running(args: &CoverageArgs, who: &[(String, String)], assembly: &Assembly) -> Result<Found, NotSettled> {
+    let named = args.remote.url.is_some();
+    let remote = Remote::running(&args.remote, &args.config, assembly).map_err(|problem| match problem {
+        NotSettled::Other(error) if !named => NotSettled::Other(
+            error.context("a gateway is asked, unless --offline says to judge the configuration itself"),
+        ),
+        other => other,
+    })?;
+    let pairs: Vec<String> = who.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+    let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+    let asked = ask(&remote, &format!("/api/v1/coverage{query}")).and_then(|answer| {
+        let report: Report = serde_json::from_value(answer.clone())?;
+        Ok((report, answer))
+    });
+    asked.map_err(NotSettled::Other)
+}
+
+/// The pairs of `--as app=ci,team=a,team=b`.
+fn who(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let pair = |pair: &String| -> anyhow::Result<_> {
         match pair.split_once('=') {
             Some((key @ ("app" | "user" | "tenant" | "team"), value)) => {
-                pairs.push(format!("{key}={}", encoded(value)));
+                Ok((key.to_owned(), value.to_owned()))
             }
             _ => bail!("`--as {pair}` is none of app=NAME, user=NAME, tenant=NAME, team=NAME"),
         }
-    }
-    Ok(if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) })
+    };
+    given.iter().map(pair).collect()
 }
 
 fn table(report: &Report, uncovered: bool, output: &mut Output) {
@@ -150,8 +173,8 @@ fn verdict(report: &Report, output: &mut Output) {
     for idle in &report.idle {
         let label = output.paint(Paint::Bad, "nothing to guard");
         output.line(format!(
-            "{label}: bindings[{}] requires {}, and nothing that is there is in its scope",
-            idle.binding, idle.plugin
+            "{label}: bindings[{}] requires {}, and {}",
+            idle.binding, idle.plugin, idle.reason
         ));
     }
 }

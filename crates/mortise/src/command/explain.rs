@@ -94,6 +94,8 @@ fn show(call: &Value, output: &mut Output) {
         _ => Paint::Bad,
     };
     let by = call["blocked_by"].as_str().map(|plugin| format!(" by {}", or_gateway(plugin)));
+    let by =
+        by.or_else(|| call["served_by"].as_str().map(|_| format!(", served by {}", text(call, "served_by"))));
     let outcome = output.paint(paint, &format!("{outcome}{}", by.unwrap_or_default()));
     let what = [text(call, "method"), text(call, "subject")].join(" ");
     output.line(format!("{}: {outcome} in {}", what.trim(), time(&call["took_us"])));
@@ -136,7 +138,7 @@ fn show_hook(hook: &Value, output: &mut Output) {
         let status = text(plugin, "status");
         let paint = match &*status {
             "block" | "error" => Paint::Bad,
-            "change" | "would_block" => Paint::Warn,
+            "change" | "would_block" | "serve" => Paint::Warn,
             _ => Paint::Good,
         };
         let status = output.paint(paint, &format!("{status:<11}"));

@@ -208,14 +208,19 @@ fn request(call: &RecordedCall) -> Request {
 fn decision(outcome: &Outcome, pipelines: &Pipelines) -> Decision {
     let changed = outcome.executions.iter().filter(|execution| execution.status == Status::Change);
     let payload = outcome.changed.as_ref().filter(|_| outcome.blocked.is_none());
+    let served = outcome.executions.last().filter(|last| last.status == Status::Serve);
     Decision {
         result: match (&outcome.blocked, &outcome.changed) {
             (Some(_), _) => "block",
+            (None, _) if served.is_some() => "serve",
             (None, Some(_)) => "change",
             (None, None) => "pass",
         }
         .to_owned(),
-        plugin: outcome.blocked.as_ref().map(|blocked| blocked.plugin.to_string()),
+        plugin: match (&outcome.blocked, served) {
+            (Some(blocked), _) => Some(blocked.plugin.to_string()),
+            (None, served) => served.map(|execution| execution.plugin(pipelines).to_owned()),
+        },
         code: outcome.blocked.as_ref().map(|blocked| blocked.violation.code.clone()),
         changed_by: changed.map(|execution| execution.plugin(pipelines).to_owned()).collect(),
         payload: payload.and_then(|changed| serde_json::from_slice(changed.json(Wire::Json).ok()?).ok()),

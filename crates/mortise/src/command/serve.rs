@@ -152,7 +152,7 @@ fn tell_ready<'a>(
 }
 
 /// Whoever waits for the file must never read half of it.
-fn write_whole(file: &Path, url: &str) -> io::Result<()> {
+pub(super) fn write_whole(file: &Path, url: &str) -> io::Result<()> {
     let aside = file.with_extension("tmp");
     std::fs::write(&aside, format!("{url}\n"))?;
     std::fs::rename(aside, file)
