@@ -53,7 +53,7 @@ test: setup
 
 ## test-rust: unit, property and integration tests of the workspace (CARGO_TEST='-p mortise-mcp')
 .PHONY: test-rust
-test-rust: setup-rust
+test-rust: setup-rust setup-go
 	cargo test $(CARGO_TEST)
 
 ## test-interop: other projects' clients and servers through the gateway, and the conformance suite (PYTEST='-k progress')
@@ -94,12 +94,15 @@ bench: setup-rust setup-bench
 	cargo xtask bench $(if $(WRITE),--write) $(BENCH)
 
 ## setup: bring everything the other targets need: Rust, system packages, Python and Node packages, cargo-deny
-.PHONY: setup setup-rust setup-interop setup-deny setup-bench setup-fuzz
-setup: setup-rust setup-interop setup-deny
+.PHONY: setup setup-rust setup-go setup-interop setup-deny setup-bench setup-fuzz
+setup: setup-rust setup-go setup-interop setup-deny
 
 setup-rust:
-	@scripts/setup/system.sh build
+	@scripts/setup/system.sh build python
 	@scripts/setup/rust.sh
+
+setup-go:
+	@scripts/setup/go.sh
 
 setup-interop:
 	@scripts/setup/system.sh python node

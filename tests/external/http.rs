@@ -4,6 +4,7 @@ use bytes::Bytes;
 use mortise_testkit::mcp_server::scripted::{Behaviour, Gate, Scripted};
 use mortise_tests::{Setup, Stand, eventually, text};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 /// A text result that holds this JSON.
 fn says(value: &Value) -> Behaviour {
@@ -26,7 +27,7 @@ async fn server() -> Scripted {
 fn entry(server: &Scripted, more: &Value) -> Value {
     let mut mcp = json!({ "proto": "http", "url": server.url(), "reconnect_delay": 0.05 });
     mcp.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({ "name": "guard", "kind": "external", "mcp": mcp, "circuit_breaker_enabled": false })
+    json!({ "name": "guard", "kind": "external", "mcp": mcp })
 }
 
 async fn stand(server: &Scripted, upstream: &Scripted, more: &Value) -> Stand {
@@ -162,7 +163,8 @@ async fn server_that_goes_away_and_comes_back_is_used_again() {
     assert_eq!(echo(&stand, "one").await, "one");
 
     server.down().await;
-    for _ in 0..3 {
+    // More often than a breaker would bear, were being away a failure.
+    for _ in 0..8 {
         let away = echo(&stand, "two").await;
         assert!(away.contains("PLUGIN_UNAVAILABLE"), "{away}");
     }
@@ -257,4 +259,81 @@ async fn mistakes_in_the_transport_are_told_where_they_stand() {
         let paths: Vec<&str> = errors.list().iter().map(|error| error.path.as_str()).collect();
         assert_eq!(paths, [path], "{}", errors.render(false));
     }
+}
+
+#[tokio::test]
+async fn what_the_entry_does_not_name_is_as_the_server_has_it() {
+    let (server, upstream) = (server().await, Scripted::start().await.unwrap());
+    let violation = json!({ "reason": "no", "description": "not this", "code": "NO" });
+    server.on_tool("invoke_hook", says(&json!({ "continue_processing": false, "violation": violation })));
+    let hooks = json!(["tool_pre_invoke"]);
+    for (served, own, blocks) in [
+        (json!({ "mode": "permissive" }), json!({}), false),
+        (json!({ "mode": "permissive" }), json!({ "mode": "enforce" }), true),
+        (
+            json!({ "mode": "enforce", "conditions": [{ "tools": ["other"], "prompts": null }] }),
+            json!({}),
+            false,
+        ),
+        (json!({ "conditions": [{ "tools": ["other"] }] }), json!({ "conditions": [] }), true),
+        (json!({ "mode": "disabled" }), json!({}), false),
+    ] {
+        let mut told = json!({ "name": "guard", "hooks": hooks });
+        told.as_object_mut().unwrap().extend(served.as_object().unwrap().clone());
+        server.on_tool("get_plugin_config", says(&told));
+        let mut entry = entry(&server, &json!({}));
+        entry.as_object_mut().unwrap().extend(own.as_object().unwrap().clone());
+        let stand = Setup::new().external().upstream("docs", &upstream).entry(entry).start().await;
+        let said = echo(&stand, "x").await;
+        assert_eq!(said.contains("blocked by plugin guard: NO"), blocks, "{served} under {own}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn server_brings_hooks_that_no_one_guessed() {
+    let (server, upstream) = (server().await, Scripted::start().await.unwrap());
+    server.on_tool("get_plugin_config", says(&json!({ "name": "guard", "hooks": ["http_post_request"] })));
+    server.on_tool(
+        "invoke_hook",
+        says(&json!({ "result": { "modified_payload": { "x-guard": "was here" } } })),
+    );
+    let stand = stand(&server, &upstream, &json!({})).await;
+    let answer =
+        stand.client().rpc("tools/call", json!({ "name": "echo", "arguments": { "text": "x" } })).await;
+    assert_eq!(answer.header("x-guard"), Some("was here"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn call_that_nobody_has_seen_is_sent_again_where_the_entry_says_so() {
+    let (server, upstream) = (server().await, Scripted::start().await.unwrap());
+    let stand = stand(&server, &upstream, &json!({ "retry_attempts": 3 })).await;
+    assert_eq!(echo(&stand, "one").await, "one");
+    server.down().await;
+    let (said, ()) = tokio::join!(echo(&stand, "two"), async { server.up().await.unwrap() });
+    assert_eq!(said, "two");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn server_lost_under_load_ends_each_call_once_and_lets_none_pass() {
+    let (server, upstream) = (server().await, Scripted::start().await.unwrap());
+    let stand = stand(&server, &upstream, &json!({})).await;
+    let gate = Gate::new();
+    server.on_tool("invoke_hook", Behaviour::Wait(gate.clone()));
+    let mut calls = JoinSet::new();
+    for at in 0..32 {
+        let client = stand.client();
+        calls.spawn(async move { client.call("echo", json!({ "text": format!("call-{at}") })).await });
+    }
+    gate.arrived(32).await;
+
+    server.down().await;
+
+    while let Some(answer) = calls.join_next().await {
+        let answer = answer.unwrap();
+        assert!(text(&answer).contains("blocked by plugin guard: PLUGIN_"), "{answer}");
+    }
+    assert_eq!(upstream.received_of("tools/call").len(), 0);
+    let asked = server.received_of("tools/call");
+    let asked = asked.iter().filter(|call| call.params()["name"] == "invoke_hook");
+    assert_eq!(asked.count(), 32, "a call that may have been looked at is never repeated");
 }

@@ -38,8 +38,7 @@ impl Guarded {
             "reconnect_delay": 0.05,
         });
         mcp.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let entry =
-            json!({ "name": "guard", "kind": "external", "mcp": mcp, "circuit_breaker_enabled": false });
+        let entry = json!({ "name": "guard", "kind": "external", "mcp": mcp });
         let stand = Setup::new().external().upstream("docs", &upstream).entry(entry).start().await;
         Self { stand, upstream, folder }
     }

@@ -215,7 +215,7 @@ async fn nothing_is_promised_of_an_upstream_that_never_said_what_it_has() {
     };
     let report_of = report(&setup(true).start().await, "").await;
     assert_eq!(report_of["unlisted"], json!(["gone"]));
-    assert_eq!(report_of["idle"], json!([{ "plugin": "guard", "binding": 0 }]));
+    assert_eq!(report_of["idle"], json!([{ "plugin": "guard", "binding": 0, "reason": "nothing that is there is in its scope" }]));
     assert_eq!(report_of["complete"], false);
     let report_of = report(&setup(false).start().await, "").await;
     assert_eq!(report_of["complete"], true, "nothing is required");
@@ -320,13 +320,13 @@ async fn required_guardrail_for_callers_there_cannot_be_guards_nothing() {
         json!({ "tenant": "acmee" }),
         json!({ "team": "opss", "tenant": "acme" }),
         json!({ "app": "web*" }),
-        json!({ "app": "new", "tenant": "still to be said" }),
+        json!({ "app": "new" }),
         json!({ "tenant": "ac*", "team": "ops" }),
     ];
     let stand = Setup::new()
         .upstream("docs", &upstream)
         .app("web", "token-of-web", json!({ "tenant": "acme", "teams": ["ops"] }))
-        // Whoever comes to call with it has not been said yet.
+        // Its token has not been given out yet.
         .app("new", "token-of-new", json!({ "tokens": [] }))
         .set("bindings", scopes.into_iter().map(required).collect())
         .plugin("guard", plugins::noop(MCP_HOOKS))

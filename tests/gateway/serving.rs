@@ -140,8 +140,8 @@ async fn modes_without_influence_and_hooks_after_the_call_serve_nothing() {
         let called = stand.client().call("echo", json!({ "text": "from upstream" })).await;
         assert_eq!(text(&called), expected, "{mode}");
     }
-    let stand =
-        Setup::new().upstream("docs", &upstream().await).plugin("p", at_the_wrong_hook()).start().await;
+    let upstream = upstream().await;
+    let stand = Setup::new().upstream("docs", &upstream).plugin("p", at_the_wrong_hook()).start().await;
     let called = stand.client().call("echo", json!({ "text": "x" })).await;
     assert!(text(&called).contains("PLUGIN_ERROR"), "{called}");
 }

@@ -1,18 +1,25 @@
 """Plugin servers of other projects behind the gateway: what they block, change and remember is seen by a client."""
 
 import contextlib
+import datetime
+import ipaddress
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from harness.gateway import Gateway
 from harness.peers import RpcError
 from harness.processes import HERE, REPOSITORY, Program, free_port, python
 
 PLUGINS = HERE / "servers" / "plugins"
-CLIENT = "python-sdk-2"
+CLIENT = "python-sdk-1"
 
 
 def cpex_python() -> str:
@@ -76,10 +83,24 @@ def started(tmp_path_factory, fastmcp_upstream):
         yield Started
 
 
-@pytest.fixture(scope="module", params=["stdio", "http"])
-def cpex(request, started) -> Gateway:
+def cpex_on_a_socket(directory, path) -> Program:
+    """The same over HTTP on a Unix socket."""
+    env = {**CPEX_ENV, "PLUGINS_TRANSPORT": "http", "PLUGINS_SERVER_UDS": str(path)}
+    program = Program("cpex-uds", [cpex_python(), *CPEX], directory / "cpex-uds.log", env)
+    program.wait_until(path.is_socket)
+    return program
+
+
+@pytest.fixture(scope="module", params=["stdio", "http", "uds"])
+def cpex(request, started, tmp_path_factory) -> Gateway:
     """A gateway with two plugins of a cpex server. Hooks, mode and priority are the server's."""
-    if request.param == "http":
+    if request.param == "uds":
+        path = tmp_path_factory.mktemp("uds") / "plugins.sock"
+        started.program(cpex_on_a_socket, path)
+
+        def way(_name):
+            return {"proto": "STREAMABLEHTTP", "url": "http://localhost/mcp", "uds": str(path)}
+    elif request.param == "http":
         port = free_port()
         started.program(cpex_server, port)
 
@@ -91,7 +112,7 @@ def cpex(request, started) -> Gateway:
     return started.gateway(f"cpex-{request.param}", plugins)
 
 
-@pytest.fixture(scope="module", params=["stdio", "http", "sse"])
+@pytest.fixture(scope="module", params=["stdio", "http", "sse", "ws"])
 def elder(request, started) -> Gateway:
     """A gateway with the plugin of a server of the first generation."""
     command = [python(1), str(PLUGINS / "tool_per_hook.py"), request.param]
@@ -100,8 +121,9 @@ def elder(request, started) -> Gateway:
     else:
         port = free_port()
         started.program(lambda directory: serve(directory, f"elder-{port}", [*command, str(port)], port))
-        path = {"http": "mcp", "sse": "sse"}[request.param]
-        way = {"proto": {"http": "http", "sse": "SSE"}[request.param], "url": f"http://127.0.0.1:{port}/{path}"}
+        # The server lives at `/mcp` and says so.
+        url, proto = {"http": ("http", "http"), "sse": ("http", "SSE"), "ws": ("ws", "websocket")}[request.param]
+        way = {"proto": proto, "url": f"{url}://127.0.0.1:{port}/{request.param.replace('http', 'moved')}"}
     return started.gateway(f"elder-{request.param}", [{"name": "Elder", "kind": "external", "mcp": way}])
 
 
@@ -185,3 +207,73 @@ def test_prompts_that_nobody_guards_pass(connect, started):
     assert connect(gateway.url).get_prompt(name="greet", arguments={"name": "x"})["messages"]
     with pytest.raises(RpcError):
         connect(gateway.url).get_prompt(name="no-such-prompt", arguments={})
+
+
+def certificates(directory) -> dict[str, str]:
+    """Files of an authority, and of a server and a client that it vouches for."""
+    now = datetime.datetime.now(datetime.timezone.utc)
+
+    def name(text):
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+    def write(stem, key, certificate):
+        kind = serialization.PrivateFormat.PKCS8
+        (directory / f"{stem}.key").write_bytes(
+            key.private_bytes(serialization.Encoding.PEM, kind, serialization.NoEncryption())
+        )
+        (directory / f"{stem}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+
+    def signed(stem, issuer_key, issuer, is_authority):
+        key = issuer_key if is_authority else ec.generate_private_key(ec.SECP256R1())
+        builder = x509.CertificateBuilder().subject_name(name(stem)).issuer_name(issuer).public_key(key.public_key())
+        builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+        builder = builder.not_valid_after(now + datetime.timedelta(days=1))
+        builder = builder.add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        builder = builder.add_extension(names, critical=False)
+        write(stem, key, builder.sign(issuer_key, hashes.SHA256()))
+
+    authority = ec.generate_private_key(ec.SECP256R1())
+    signed("authority", authority, name("authority"), True)
+    signed("server", authority, name("authority"), False)
+    signed("client", authority, name("authority"), False)
+    return {path.name: str(path) for path in directory.glob("*.*")}
+
+
+def test_server_that_wants_a_certificate_is_reached_with_one_and_not_without(connect, started, tmp_path):
+    files = certificates(tmp_path)
+    port = free_port()
+    secure = [files["server.crt"], files["server.key"], files["authority.crt"]]
+    command = [python(1), str(PLUGINS / "tool_per_hook.py"), "https", str(port), *secure]
+    started.program(lambda directory: serve(directory, f"elder-tls-{port}", command, port))
+    mcp = {"proto": "STREAMABLEHTTP", "url": f"https://127.0.0.1:{port}/mcp", "reconnect_attempts": 1}
+    for kind, tls, guarded in [
+        ("mutual", {"ca_bundle": files["authority.crt"], "certfile": files["client.crt"], "keyfile": files["client.key"]}, True),
+        ("unchecked", {"verify": False, "client_cert": files["client.crt"], "client_key": files["client.key"]}, True),
+        ("nameless", {"ca_bundle": files["authority.crt"]}, False),
+        ("distrustful", {"certfile": files["client.crt"], "keyfile": files["client.key"]}, False),
+    ]:
+        gateway = started.gateway(f"tls-{kind}", [{"name": "Elder", "kind": "external", "mcp": {**mcp, "tls": tls}}])
+        text = connect(gateway.url).call("echo", message="forbidden")["content"][0]["text"]
+        assert ("Elder: ELDER" if guarded else "PLUGIN_UNAVAILABLE") in text, f"{kind}: {text}"
+
+
+def alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_killed_gateway_leaves_no_server_behind(started):
+    gateway = started.gateway("killed", [{"name": "Blocker", "kind": "external", "mcp": over_stdio("Blocker")}])
+    tasks = Path(f"/proc/{gateway.process.pid}/task").glob("*/children")
+    servers = [int(word) for task in tasks for word in task.read_text().split()]
+    assert servers, "the gateway has started its server"
+    gateway.process.kill()
+    gateway.process.wait()
+    deadline = time.monotonic() + 20
+    while any(alive(pid) for pid in servers):
+        assert time.monotonic() < deadline, "a server outlives its gateway"
+        time.sleep(0.05)

@@ -88,7 +88,7 @@ def invoke(session, plugin: str, hook: str, payload: dict) -> dict:
 @pytest.mark.clients("python-sdk-1", "python-sdk-2", "fastmcp-4", "typescript")
 def test_clients_of_both_generations_are_served(connect, over_http):
     session = connect(over_http)
-    tools = {tool["name"] for tool in session.list_tools()["tools"]}
+    tools = {tool["name"] for tool in session.list_tools()}
     assert {"get_plugin_config", "get_plugin_configs", "invoke_hook", "tool_pre_invoke", "prompt_pre_fetch"} <= tools
 
     entry = json.loads(session.text("get_plugin_config", name="PII"))

@@ -1,4 +1,4 @@
-"""Python classes as plugins, with the framework package of their authors installed: real cpex in a virtual environment."""
+"""Python classes as plugins, with the framework package of their authors installed: real cpex."""
 
 import textwrap
 
@@ -8,8 +8,8 @@ from harness.processes import REPOSITORY
 
 CPEX = REPOSITORY / ".venv" / "cpex" / "bin" / "python"
 
-# Every way in which a plugin of the newest framework acts: frozen payloads, new ones handed back, a decorated hook, state
-# from hook to hook, a violation returned and one raised, an exception.
+# Every way in which a plugin of the newest framework acts: frozen payloads, new ones handed back, a decorated hook,
+# state from hook to hook, a violation returned and one raised, an exception.
 GUARD = """
     import os
     import cpex
@@ -46,12 +46,12 @@ GUARD = """
             changed = ToolPreInvokePayload(name=payload.name, args=args, headers=payload.headers)
             return ToolPreInvokeResult(modified_payload=changed)
 
-        async def tool_post_invoke(self, payload: ToolPostInvokePayload, context: PluginContext) -> ToolPostInvokeResult:
+        async def tool_post_invoke(self, payload: ToolPostInvokePayload, context: PluginContext):
             result = dict(payload.result)
             where = "real" if "site-packages" in cpex.__file__ else "stand-in"
-            text = f"{result['content'][0]['text']} | asked {context.state['asked']} | first: {context.state['first']} | {where}"
+            state = context.state
+            text = f"{result['content'][0]['text']} | asked {state['asked']} | first: {state['first']} | {where}"
             result["content"] = [{**result["content"][0], "text": text}]
-            result.pop("structuredContent", None)
             return ToolPostInvokeResult(modified_payload=payload.model_copy(update={"result": result}))
 
         async def prompt_post_fetch(self, payload: PromptPosthookPayload, context) -> PromptPosthookResult:
@@ -84,6 +84,7 @@ def python_gateway(stage, tmp_path_factory):
         (directory / "plugins").mkdir(exist_ok=True)
         (directory / "plugins" / name).write_text(textwrap.dedent(text))
     hooks = ["tool_pre_invoke", "tool_post_invoke", "prompt_post_fetch", "resource_post_fetch"]
+    guard = {"name": "guard", "kind": "plugins.guard.Guard", "hooks": hooks, "priority": 2}
     gateway = Gateway(
         directory,
         {
@@ -92,7 +93,7 @@ def python_gateway(stage, tmp_path_factory):
             "plugin_settings": {"python": {"interpreter": str(CPEX)}, "circuit_breaker_enabled": False},
             "plugins": [
                 {"name": "first", "kind": "first.First", "hooks": ["tool_pre_invoke"], "priority": 1},
-                {"name": "guard", "kind": "plugins.guard.Guard", "hooks": hooks, "priority": 2, "config": {"word": "secret"}},
+                {**guard, "config": {"word": "secret"}},
             ],
         },
     )

@@ -6,7 +6,7 @@ use mortise_tests::{Stand, eventually};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::program::{gone, kill, path, pid, stand};
+use crate::program::{gone, kill, path, pid, stand, tell, told};
 
 /// Without the breaker: it would keep calls away from a plugin that is back.
 async fn unbroken(args: &[&str]) -> Stand {
@@ -16,8 +16,7 @@ async fn unbroken(args: &[&str]) -> Stand {
 async fn back(stand: &Stand) -> String {
     eventually("the plugin's return", async || {
         let answer = stand.client().with("x-tell", "pid").rpc("tools/list", json!({})).await;
-        (answer.status == 418)
-            .then(|| answer.json()["error"]["data"]["description"].as_str().unwrap().to_owned())
+        told(&answer)
     })
     .await
 }
@@ -100,6 +99,51 @@ async fn plugin_that_starts_slowly_is_waited_for() {
 
     assert_eq!(stand.client().get("/ready").await.status, 200);
     assert_eq!(stand.client().with("x-block", "429").rpc("tools/list", json!({})).await.status, 429);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn changed_plugin_takes_over_without_a_call_lost_and_the_old_process_ends() {
+    let mut stand = stand(&[], json!({ "config": { "colour": "red" } })).await;
+    let client = stand.client();
+    let before = pid(&client).await;
+    let slow = client.with("x-trouble", "slow").with("x-tell", "config colour");
+    let under_way = tokio::spawn(async move { told(&slow.rpc("tools/list", json!({})).await) });
+
+    stand.write(|config| config["plugins"][0]["config"]["colour"] = json!("blue"));
+    let mut colours = Vec::new();
+    eventually("the new configuration", async || {
+        // Every answer is an answer, before, during and after the change.
+        colours.push(tell(&client, "config colour").await);
+        (colours.last().unwrap() == "blue").then_some(())
+    })
+    .await;
+
+    assert!(colours.iter().rev().skip(1).all(|colour| colour == "red"), "{colours:?}");
+    assert!(under_way.await.unwrap().is_some(), "what was under way was answered");
+    assert_ne!(pid(&client).await, before);
+    gone(&before).await;
+}
+
+#[tokio::test]
+async fn server_that_runs_elsewhere_is_used_and_left_alone() {
+    let mut server = std::process::Command::new(path())
+        .arg("-listen=127.0.0.1:0")
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut address = String::new();
+    let output = server.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut address).unwrap();
+    let entry =
+        json!({ "name": "plugin", "kind": "process", "command": format!("grpc://{}", address.trim()) });
+    let stand = mortise_tests::Setup::new().process().entry(entry).start().await;
+
+    assert_eq!(pid(&stand.client()).await, server.id().to_string());
+    stand.stop().await;
+
+    assert!(server.try_wait().unwrap().is_none(), "it belongs to somebody else");
+    server.kill().unwrap();
+    server.wait().unwrap();
 }
 
 #[tokio::test]

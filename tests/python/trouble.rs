@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use mortise_testkit::mcp_server::scripted::Scripted;
 use mortise_tests::{Stand, eventually, text};
 use serde_json::{Value, json};
 
@@ -34,12 +35,13 @@ class Troubled(Plugin):
         payload.result["content"][0]["text"] = str(os.getpid())
 "#;
 
-async fn troubled(more: Value, settings: Value) -> Stand {
+async fn troubled(more: Value, settings: Value) -> (Stand, Scripted) {
     let upstream = upstream().await;
-    setup(&upstream, "troubled.Troubled", more)
+    let stand = setup(&upstream, "troubled.Troubled", more)
         .set("plugin_settings", settings)
         .start_with(|folder| write(folder, &[("plugins/troubled.py", CLASS)]))
-        .await
+        .await;
+    (stand, upstream)
 }
 
 async fn pid(stand: &Stand) -> String {
@@ -56,7 +58,8 @@ fn kill(pid: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exception_is_an_error_of_the_plugin_and_its_mode_decides() {
     for (mode, expected) in [("enforce", "PLUGIN_ERROR"), ("permissive", "fine")] {
-        let stand = troubled(json!({ "mode": mode, "hooks": ["tool_pre_invoke"] }), json!({})).await;
+        let (stand, _upstream) =
+            troubled(json!({ "mode": mode, "hooks": ["tool_pre_invoke"] }), json!({})).await;
         let answered = stand.client().call("raise", json!({ "text": "fine" })).await;
         assert!(text(&answered).contains(expected), "{mode}: {answered}");
         stand.stop().await;
@@ -65,7 +68,7 @@ async fn exception_is_an_error_of_the_plugin_and_its_mode_decides() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn call_that_hangs_is_cut_at_its_time_limit_and_holds_up_no_other() {
-    let stand = troubled(json!({}), json!({ "plugin_timeout": 1 })).await;
+    let (stand, _upstream) = troubled(json!({}), json!({ "plugin_timeout": 1 })).await;
     let before = pid(&stand).await;
     let began = Instant::now();
     let client = stand.client();
@@ -80,7 +83,8 @@ async fn call_that_hangs_is_cut_at_its_time_limit_and_holds_up_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_that_computes_without_end_is_killed_and_started_again() {
-    let stand = troubled(json!({}), json!({ "plugin_timeout": 20, "python": { "stuck_after": 1 } })).await;
+    let (stand, _upstream) =
+        troubled(json!({}), json!({ "plugin_timeout": 20, "python": { "stuck_after": 1 } })).await;
     let before = pid(&stand).await;
     let stuck = stand.client().call("spin", json!({ "text": "" })).await;
     assert!(text(&stuck).contains("PLUGIN_UNAVAILABLE") && text(&stuck).contains("stuck"), "{stuck}");
@@ -90,7 +94,7 @@ async fn worker_that_computes_without_end_is_killed_and_started_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_of_the_worker_under_load_costs_the_calls_inside_and_no_others() {
-    let stand = troubled(json!({}), json!({})).await;
+    let (stand, _upstream) = troubled(json!({}), json!({})).await;
     let first = pid(&stand).await;
     let answers = async {
         let callers = (0..8).map(|_| {
@@ -126,7 +130,7 @@ async fn kill_of_the_worker_under_load_costs_the_calls_inside_and_no_others() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn worker_ends_with_the_gateway() {
-    let stand = troubled(json!({}), json!({})).await;
+    let (stand, _upstream) = troubled(json!({}), json!({})).await;
     let pid = pid(&stand).await;
     stand.stop().await;
     eventually("the worker's end", async || {

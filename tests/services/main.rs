@@ -9,6 +9,7 @@ mod faults;
 mod guardrail;
 mod moderation;
 mod policies;
+mod tokens;
 
 use mortise_testkit::{mcp_server::scripted::Scripted, services::Service};
 use mortise_tests::{Setup, Stand};

@@ -46,7 +46,6 @@ async fn an_agent_decides_by_caller_and_tool() {
     assert_eq!(decided(undefined, &service).await, [false; 4], "a mistyped path opens no door");
 }
 
-#[cfg(feature = "cel")]
 #[tokio::test]
 async fn expressions_decide_by_caller_and_tool() {
     let service = Service::opa().await.unwrap();

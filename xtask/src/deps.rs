@@ -195,6 +195,8 @@ const OWNED: &[Owned] = &[
         owners: &["mortise-mcp-transport"],
         why: "WebSockets carry MCP alone",
     },
+    Owned { name: "cedar-policy", owners: &["mortise-builtins"], why: "a plugin, behind a feature" },
+    Owned { name: "cel", owners: &["mortise-builtins"], why: "a plugin, behind a feature" },
     Owned { name: "tokio-rustls", owners: &["mortise-mcp-transport"], why: "as rustls" },
     Owned { name: "rustls-native-certs", owners: &["mortise-mcp-transport"], why: "as rustls" },
     Owned {

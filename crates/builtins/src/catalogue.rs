@@ -14,6 +14,9 @@ const ROWS: &[(&str, Tier, &[&str])] = &[
     ("circuit_breaker", Tier::High, &["reliability", "circuit-breaker", "tools"]),
     ("content_filter", Tier::High, &["security", "content", "filter"]),
     ("deny_list", Tier::High, &["security", "content", "filter", "deny"]),
+    ("file_type_allowlist", Tier::High, &["security", "resources", "mime"]),
+    ("harmful_content_detector", Tier::High, &["safety", "content", "filter"]),
+    ("header_filter", Tier::High, &["security", "headers", "credentials"]),
     ("header_injector", Tier::High, &["headers", "http", "transformation"]),
     ("http_guardrail", Tier::High, &["guardrail", "security", "content", "service"]),
     ("json_repair", Tier::High, &["json", "repair", "transformation"]),
@@ -29,6 +32,8 @@ const ROWS: &[(&str, Tier, &[&str])] = &[
     ("schema_guard", Tier::High, &["schema", "validation", "json", "guardrail"]),
     ("secrets_detection", Tier::High, &["security", "secrets", "credentials", "compliance"]),
     ("sql_sanitizer", Tier::High, &["security", "sql", "injection", "guardrail"]),
+    ("url_reputation", Tier::High, &["security", "resources", "url"]),
+    ("vault", Tier::High, &["security", "headers", "credentials", "tokens"]),
 ];
 
 /// What stands in the manifest of a built-in kind beside its own words.

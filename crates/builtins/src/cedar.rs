@@ -21,6 +21,7 @@ use mortise_plugin_api::{
     Violation,
     hooks::{PromptPreFetch, ResourcePreFetch, ToolPreInvoke},
     host::LogLevel,
+    native::is_final,
 };
 use serde_json::Value;
 
@@ -108,6 +109,9 @@ struct Said {
 
 impl CedarPolicy {
     fn look(&self, payload: &dyn Payload, cx: &mut Cx<'_>) -> Outcome {
+        if is_final(cx.call.end) {
+            return Ok(Reply::pass());
+        }
         let said = self.ask(payload, cx).and_then(|said| {
             let undecided = said.failed && said.allows;
             if undecided {

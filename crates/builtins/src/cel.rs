@@ -19,6 +19,7 @@ use mortise_plugin_api::{
     BuildError, Cx, Hook, Native, NativeKind, Needs, Outcome, Payload, Plugin, Reply, Verdict,
     hooks::{PromptPreFetch, ResourcePreFetch, ToolPreInvoke},
     host::LogLevel,
+    native::is_final,
 };
 use serde_json::Value;
 
@@ -72,7 +73,7 @@ struct CelPolicy {
 impl CelPolicy {
     fn look(&self, _: &dyn Payload, cx: &mut Cx<'_>) -> Outcome {
         let hook = self.hooks.of(&cx.call);
-        if !self.rules.iter().any(|rule| rule.is_at(hook)) {
+        if is_final(cx.call.end) || !self.rules.iter().any(|rule| rule.is_at(hook)) {
             return Ok(Reply::pass());
         }
         let mut context = Context::with_env(self.env.clone());

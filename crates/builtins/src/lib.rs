@@ -18,6 +18,9 @@ pub mod cel;
 pub mod circuit_breaker;
 pub mod content_filter;
 pub mod deny_list;
+pub mod file_type_allowlist;
+pub mod harmful_content_detector;
+pub mod header_filter;
 pub mod header_injector;
 pub mod http_guardrail;
 pub mod json_repair;
@@ -38,6 +41,8 @@ mod service;
 mod shared;
 pub mod sql_sanitizer;
 mod tool_result;
+pub mod url_reputation;
+pub mod vault;
 
 #[cfg(test)]
 mod testing;
@@ -67,6 +72,11 @@ pub fn all() -> Vec<NativeKind> {
         schema_guard::kind(),
         json_repair::kind(),
         audit_logger::kind(),
+        header_filter::kind(),
+        file_type_allowlist::kind(),
+        url_reputation::kind(),
+        harmful_content_detector::kind(),
+        vault::kind(),
         http_guardrail::kind(),
         openai_moderation::kind(),
         llama_guard::kind(),

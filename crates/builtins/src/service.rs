@@ -25,6 +25,7 @@ use mortise_plugin_api::{
     Answer, BuildError, Call, Context, Fut, Headers, HookId, Host, Init, Needs, Notes, Outcome, Plugin,
     PluginError, Reply,
     host::{HttpRequest, LogLevel},
+    native::is_final,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -190,6 +191,10 @@ impl Service {
     /// # Errors
     /// One that is no `T`.
     pub(crate) fn read<T: serde::de::DeserializeOwned>(&self, answer: &[u8]) -> Result<T, PluginError> {
+        // Lists would be read by position.
+        if !answer.trim_ascii_start().starts_with(b"{") {
+            return Err(self.invalid("no JSON object"));
+        }
         // What does not fit is not repeated: it may be anything, and goes to the caller.
         serde_json::from_slice(answer).map_err(|error| {
             self.invalid(&format!(
@@ -284,6 +289,10 @@ impl<J: Judge> Plugin for Asking<J> {
     }
 
     fn call<'a>(&'a self, call: Call<'a>, context: Context<'a>) -> Answer<'a> {
+        // Of a call that is over for good, nothing is left to decide.
+        if is_final(call.end) {
+            return Answer::Ready(Ok(Reply::pass()));
+        }
         let service = self.judge.service();
         match self.judge.judge(call, context) {
             Answer::Ready(outcome) => Answer::Ready(service.settle(call.host, outcome)),

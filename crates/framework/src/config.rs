@@ -32,6 +32,7 @@ mod overlay;
 mod overrides;
 mod path;
 mod plugins_file;
+mod process;
 mod python;
 mod recognise;
 mod scalar;
@@ -63,6 +64,7 @@ pub use overrides::Override;
 pub use plugins_file::{
     DEFAULT_PLUGINS_FILE, PluginDir, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
 };
+pub use process::ProcessKeys;
 pub use python::{PythonSettings, Surroundings};
 pub use recognise::{FileKind, Recognised, recognise, recognise_surely};
 pub use schema::Compiled;

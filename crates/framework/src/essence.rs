@@ -63,6 +63,7 @@ impl Essence {
             "permissions": entry.permissions,
             "max_content_size": entry.max_content_size,
             "command": entry.command,
+            "process": entry.process,
             "offers": entry.offers,
             "given": given,
             "problems": reasons,

@@ -262,6 +262,12 @@ impl Framework {
         }))
     }
 
+    /// What the code of an entry depends on beside the entry, such as files; null where that is nothing.
+    pub fn beside(&self, entry: &PluginEntry) -> Value {
+        let runtime = self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind));
+        runtime.map_or(Value::Null, |runtime| runtime.beside(entry))
+    }
+
     /// Whether code of this kind is part of this program.
     pub fn is_native(&self, kind: &str) -> bool {
         self.0.runtimes.iter().find(|runtime| runtime.claims(kind)).is_some_and(|runtime| !runtime.foreign())

@@ -39,6 +39,8 @@ pub struct Authenticator {
     tokens: HashMap<TokenDigest, Known>,
     /// What apps may reach, for callers that a plugin says belong to one.
     servers: HashMap<String, Option<Arc<BTreeSet<String>>>>,
+    /// Those of apps that have no token yet.
+    silent: Vec<Arc<Caller>>,
 }
 
 struct Known {
@@ -120,11 +122,16 @@ impl Authenticator {
                 anonymous: Some(Arc::new(grant)),
                 tokens: HashMap::new(),
                 servers: HashMap::new(),
+                silent: Vec::new(),
             };
         };
         let mut tokens = HashMap::with_capacity(apps.iter().map(|app| app.tokens.len()).sum());
         let mut reach = HashMap::with_capacity(apps.len());
+        let mut silent = Vec::new();
         for app in apps {
+            if app.tokens.is_empty() {
+                silent.push(Arc::new(caller(app, &[])));
+            }
             let (servers, llms) = (app.servers.clone().map(Arc::new), app.llms.clone().map(Arc::new));
             reach.insert(app.name.clone(), servers.clone());
             for token in &app.tokens {
@@ -133,7 +140,7 @@ impl Authenticator {
                 tokens.insert(token.digest, Known { grant, expires: token.expires });
             }
         }
-        Self { anonymous: None, tokens, servers: reach }
+        Self { anonymous: None, tokens, servers: reach, silent }
     }
 
     /// Whether anyone is let in.
@@ -185,9 +192,9 @@ impl Authenticator {
         names
     }
 
-    /// Everybody who can call with a token.
+    /// Everybody who is configured to call, also those who have no token yet.
     pub fn callers(&self) -> impl Iterator<Item = &Arc<Caller>> {
-        self.tokens.values().map(|known| &known.grant.caller)
+        self.tokens.values().map(|known| &known.grant.caller).chain(&self.silent)
     }
 
     /// Who an app acts for. Looks through all tokens: for people who ask, not for calls.

@@ -235,15 +235,7 @@ fn anybody_in(snapshot: &Snapshot, scope: &Scope) -> bool {
     if !scope.names_callers() || authenticator.is_open() || authenticated_by_plugins(snapshot) {
         return true;
     }
-    // Of an app that has no token yet only the name is known.
-    let named = |name: &str| Who { app: Fact::Is(name.into()), ..Who::default() };
-    let silent = |name: &&str| authenticator.app(name).is_none();
     authenticator.callers().any(|caller| scope.admits(&Who::is(caller)))
-        || authenticator
-            .apps()
-            .into_iter()
-            .filter(|name| scope.admits(&named(name)))
-            .any(|name| silent(&name))
 }
 
 /// Required bindings that cover nothing, whoever calls: of one caller's view others are left out that these guard.

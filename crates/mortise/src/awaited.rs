@@ -5,17 +5,13 @@
 //! somebody's own class. Runtimes are asked first: a plugin leaves the table when it is built in.
 
 /// Bundled plugins that are not built in, and the modules they have lived in, without underscores.
-const BUNDLED: [(&str, &[&str]); 30] = [
+const BUNDLED: [(&str, &[&str]); 24] = [
     ("AIArtifactsNormalizer", &["aiartifactsnormalizer"]),
     ("ALTKJsonProcessor", &["altkjsonprocessor"]),
     ("CitationValidator", &["citationvalidator"]),
     ("CodeFormatter", &["codeformatter"]),
     ("CodeSafetyLinter", &["codesafetylinter"]),
-    ("ContentModeration", &["contentmoderation"]),
     ("EncodedExfilDetector", &["encodedexfildetection", "encodedexfildetector"]),
-    ("FileTypeAllowlist", &["filetypeallowlist"]),
-    ("HarmfulContentDetector", &["harmfulcontentdetector"]),
-    ("HeaderFilter", &["headerfilter"]),
     ("HTMLToMarkdown", &["htmltomarkdown"]),
     ("JwtClaimsExtraction", &["jwtclaimsextraction"]),
     ("LicenseHeaderInjector", &["licenseheaderinjector"]),
@@ -31,16 +27,13 @@ const BUNDLED: [(&str, &[&str]); 30] = [
     ("ToolsTelemetryExporter", &["toolstelemetryexporter"]),
     ("ToonEncoder", &["toonencoder"]),
     ("UnifiedPDP", &["unifiedpdp"]),
-    ("URLReputation", &["urlreputation"]),
-    ("Vault", &["vault"]),
     ("VirusTotalURLChecker", &["virustotalchecker", "virustotalurlchecker"]),
     ("Watchdog", &["watchdog"]),
     ("WebhookNotification", &["webhooknotification"]),
 ];
 
 /// Plugin servers that are usually run outside, by the package of their class.
-const SERVERS: [(&str, &str); 3] = [
-    ("OPAPluginFilter", "opapluginfilter"),
+const SERVERS: [(&str, &str); 2] = [
     ("CedarPolicyPlugin", "cedarpolicyplugin"),
     ("LLMGuard", "llmguardplugin"),
 ];
@@ -90,11 +83,10 @@ mod tests {
     #[test]
     fn bundled_plugins_of_every_generation_are_known_by_name() {
         for (kind, name) in [
-            ("plugins.url_reputation.url_reputation.URLReputationPlugin", "URLReputation"),
-            ("cpex_url_reputation.url_reputation.URLReputationPlugin", "URLReputation"),
+            ("plugins.watchdog.watchdog.WatchdogPlugin", "Watchdog"),
             ("cpex_encoded_exfil_detection.EncodedExfilDetectorPlugin", "EncodedExfilDetector"),
             ("plugins.html_to_markdown.html_to_markdown.HTMLToMarkdownPlugin", "HTMLToMarkdown"),
-            ("plugins.vault.vault_plugin.Vault", "Vault"),
+            ("plugins.unified_pdp.unified_pdp.UnifiedPDPPlugin", "UnifiedPDP"),
         ] {
             let reason = reason(kind).unwrap();
             assert!(reason.contains(&format!("built-in plugin {name},")), "{kind}: {reason}");
@@ -107,7 +99,7 @@ mod tests {
             ("plugins.my_plugin.plugin.MyPlugin", "Python"),
             ("acme.guard.Guard", "Python"),
             ("wasm", "WebAssembly"),
-            ("opapluginfilter.plugin.OPAPluginFilter", "plugin server"),
+            ("llmguardplugin.plugin.LLMGuardPlugin", "plugin server"),
         ] {
             assert!(reason(kind).unwrap().contains(word), "{kind}");
         }

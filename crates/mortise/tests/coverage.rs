@@ -132,7 +132,7 @@ fn offline(config: &str, args: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
 }
 
-const GUARDED: &str = "plugins:\n  - { name: words, kind: builtin.deny_list, config: { words: [x] } }\n\
+const GUARDED: &str = "plugins:\n  - { name: words, kind: builtin.deny_list, hooks: [tool_pre_invoke], config: { words: [x] } }\n\
     bindings:\n  - { plugin: words, scope: { tool: search }, required: [tool_pre_invoke] }\n\
     upstreams:\n  docs: { url: \"http://127.0.0.1:1/mcp\" }\n";
 

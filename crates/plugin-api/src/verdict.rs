@@ -2,6 +2,7 @@
 
 use std::{any::Any, time::Duration};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -33,6 +34,11 @@ pub struct Violation {
     /// HTTP headers to answer with, for example `retry-after`.
     #[serde(default, deserialize_with = "null_is_none", skip_serializing_if = "Option::is_none")]
     pub http_headers: Option<Headers>,
+    /// Body to answer with where the surface speaks plain HTTP, instead of one that tells of this violation; its type is
+    /// what `http_headers` say. Only plugins that answer HTTP themselves have one, and it is not written as JSON.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub http_body: Option<Bytes>,
 }
 
 fn null_is_empty<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Map<String, Value>, D::Error> {

@@ -126,13 +126,10 @@ pub(crate) async fn serve(
 type Accepting<'a, C> = Pin<Box<dyn Future<Output = io::Result<C>> + Send + 'a>>;
 
 /// Connections as they come.
-fn connections<L: Send + 'static, C: Connected + Send + 'static>(
+fn connections<L: Send + Sync + 'static, C: Connected + Send + 'static>(
     listener: L,
     accept: impl for<'a> Fn(&'a L) -> Accepting<'a, C> + Send + Sync + 'static,
-) -> impl Stream<Item = io::Result<C>>
-where
-    L: Sync,
-{
+) -> impl Stream<Item = io::Result<C>> {
     stream::unfold((listener, accept), |(listener, accept)| async move {
         loop {
             match accept(&listener).await {

@@ -44,6 +44,8 @@ mod mcp;
 #[cfg(feature = "protobuf")]
 mod protobuf;
 mod socket;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "unix")]
 mod unix;
 

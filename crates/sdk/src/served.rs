@@ -123,7 +123,7 @@ impl Served {
         entry.insert("hooks".into(), hooks.into());
         // Gateways that know the key do not take null for it; those that do not, ignore it.
         if entry.get("on_error").is_some_and(Value::is_null) {
-            entry.remove("on_error");
+            entry.shift_remove("on_error");
         }
         entry
     }

@@ -1,6 +1,6 @@
 //! A plugin server: the plugins of a program behind one transport.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, path::Path, sync::Arc};
 
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -129,7 +129,7 @@ async fn listen(bind: &Bind) -> Result<(TcpListener, SocketAddr), ServeError> {
 }
 
 #[cfg(any(feature = "mcp", feature = "grpc", feature = "unix"))]
-fn socket(path: &PathBuf) -> Result<crate::socket::Socket, ServeError> {
+fn socket(path: &Path) -> Result<crate::socket::Socket, ServeError> {
     let address = format!("unix:{}", path.display());
     crate::socket::Socket::bind(path).map_err(|source| ServeError::Listen { address, source })
 }
@@ -137,10 +137,10 @@ fn socket(path: &PathBuf) -> Result<crate::socket::Socket, ServeError> {
 #[cfg(feature = "mcp")]
 fn stdio(plugins: Arc<Plugins>, settings: &Settings, stop: CancellationToken) -> Begun {
     use crate::mcp::{Service, stdio};
-    let connection = mortise_mcp_transport::server::stdio(stdio::config(settings.max_message_bytes));
     let service = Arc::new(Service::new(plugins));
-    let task =
-        tokio::spawn(stdio::serve(service, connection, crate::plugins::DEFAULT_CALLS, settings.drain, stop));
+    let (pipes, drain) = ((tokio::io::stdin(), tokio::io::stdout()), settings.drain);
+    let limits = (settings.max_message_bytes, crate::plugins::DEFAULT_CALLS);
+    let task = tokio::spawn(stdio::serve(service, pipes, limits, drain, stop));
     ("stdio".to_owned(), task)
 }
 

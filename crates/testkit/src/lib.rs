@@ -10,6 +10,7 @@
 //! | [`process`] | CPU time and memory of other processes, and children that end with the test |
 //! | [`foreign`] | a plugin runtime in another process, which proves that the plugin trait carries foreign code |
 //! | [`plugin`] | a plugin of an author: call its hooks, assert what it decides |
+//! | [`services`] | services that plugins ask, by their published contracts, with faults on demand |
 //! | [`plugins`] | native plugins that misbehave, each in one way |
 
 pub mod foreign;
@@ -18,3 +19,4 @@ pub mod mcp_server;
 pub mod plugin;
 pub mod plugins;
 pub mod process;
+pub mod services;

@@ -7,15 +7,16 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
+	"log"
+	"net"
 	"os"
 	"time"
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
-
-	"context"
 
 	"mortise.test/plugin/wire/configpb"
 	"mortise.test/plugin/wire/pluginpb"
@@ -26,6 +27,7 @@ var (
 	greeting  = flag.String("greeting", "", "print this before saying where it listens")
 	hooks     = flag.String("hooks", "pre_auth", "hooks of its manifest, separated by commas; none for no manifest")
 	services  = flag.String("services", "kv.readwrite", "services its manifest asks for, separated by commas")
+	listen    = flag.String("listen", "", "serve at this address instead of being a child, and print it")
 	failOnce  = flag.String("fail-once", "", "end at once with status 4 where this file is, and remove it")
 )
 
@@ -39,6 +41,10 @@ func main() {
 		os.Exit(4)
 	}
 	time.Sleep(*slowStart)
+	if *listen != "" {
+		serveAt(*listen)
+		return
+	}
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig: goplugin.HandshakeConfig{
 			ProtocolVersion:  1,
@@ -50,15 +56,30 @@ func main() {
 	})
 }
 
+// The same plugin as a server that somebody else runs.
+func serveAt(address string) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		log.Fatal(err)
+	}
+	server := grpc.NewServer()
+	register(server, &plugin{})
+	fmt.Println(listener.Addr())
+	log.Fatal(server.Serve(listener))
+}
+
+func register(server *grpc.Server, plugin *plugin) {
+	pluginpb.RegisterPluginServiceServer(server, plugin)
+	configpb.RegisterConfigProviderServiceServer(server, &describer{})
+}
+
 // What the library wants of a plugin: to register its services.
 type dispenser struct {
 	goplugin.NetRPCUnsupportedPlugin
 }
 
 func (*dispenser) GRPCServer(broker *goplugin.GRPCBroker, server *grpc.Server) error {
-	plugin := &plugin{gateway: gateway{broker: broker}}
-	pluginpb.RegisterPluginServiceServer(server, plugin)
-	configpb.RegisterConfigProviderServiceServer(server, &describer{})
+	register(server, &plugin{gateway: gateway{broker: broker}})
 	return nil
 }
 

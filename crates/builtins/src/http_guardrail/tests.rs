@@ -128,7 +128,7 @@ fn answers_that_are_none_are_errors_and_never_a_pass() {
         "{\"verdict\":\"change\",\"replacements\":[{\"id\":0,\"end\":99999999999,\"text\":\"x\"}]}",
         "\u{feff}{\"verdict\":\"pass\"}",
     ] {
-        let desk = Desk::raw(&kind(), json!({"url": URL}), |_| answer(200, garbage)).unwrap();
+        let desk = Desk::raw(&kind(), json!({"url": URL}), move |_| answer(200, garbage)).unwrap();
         let error = desk.try_call::<ToolPreInvoke>(search("hello")).unwrap_err();
         assert_eq!(error.kind(), "invalid_answer", "{garbage}: {error}");
     }

@@ -88,7 +88,7 @@ fn verdicts_are_kept_and_long_texts_seen_to_their_end() {
     let long = format!("{} bomb", "word ".repeat(40));
     assert_eq!(desk.call::<ToolPreInvoke>(args(&long)).code(), "CONTENT_MODERATION");
     let asked = desk.requests().len();
-    assert!(asked > 3, "{asked}");
+    assert!(asked >= 3, "{asked}");
     assert_eq!(desk.call::<ToolPreInvoke>(args(&long)).code(), "CONTENT_MODERATION");
     assert_eq!(desk.requests().len(), asked);
 }

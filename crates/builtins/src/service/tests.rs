@@ -1,11 +1,11 @@
 use std::time::{Duration, Instant};
 
-use mortise_plugin_api::{Payload, hooks::tool::ToolPreInvokePayload};
+use mortise_plugin_api::hooks::tool::ToolPreInvokePayload;
 use serde_json::{Value, json};
 
 use super::{Cache, Key, address, headers, pieces, rest::Rest};
 
-fn payload(args: &Value) -> ToolPreInvokePayload {
+fn call(args: &Value) -> ToolPreInvokePayload {
     serde_json::from_str(&json!({"name": "t", "args": args}).to_string()).unwrap()
 }
 
@@ -54,7 +54,7 @@ fn a_service_that_fails_is_left_alone_and_tried_by_one_call() {
 #[test]
 fn long_texts_are_cut_at_characters_and_nothing_is_lost() {
     let text = "héllo wörld ".repeat(50);
-    let payload = payload(&json!({"q": text, "blank": "  ", "n": 5}));
+    let payload = call(&json!({"q": text, "blank": "  ", "n": 5}));
     let found = pieces::of(&payload, 7, 10_000).unwrap();
     assert!(found.iter().all(|piece| piece.text.chars().count() <= 7));
     assert_eq!(found.iter().map(|piece| &*piece.text).collect::<String>(), text);
@@ -67,7 +67,7 @@ fn long_texts_are_cut_at_characters_and_nothing_is_lost() {
 #[test]
 fn joined_pieces_overlap_and_show_everything() {
     let text = "0123456789".repeat(20);
-    let payload = payload(&json!({"a": text, "b": "end"}));
+    let payload = call(&json!({"a": text, "b": "end"}));
     let found = pieces::joined(&payload, 100, 10_000).unwrap();
     assert!(found.iter().all(|piece| piece.chars().count() <= 100), "{found:?}");
     let mut whole = String::new();
@@ -77,8 +77,7 @@ fn joined_pieces_overlap_and_show_everything() {
     }
     assert_eq!(whole, format!("{text}\nend"));
     assert!(pieces::joined(&payload, 100, 50).is_err());
-    assert_eq!(pieces::joined(&payload(&json!({})), 100, 50).unwrap(), Vec::<String>::new());
-    let _ = payload.size();
+    assert_eq!(pieces::joined(&call(&json!({})), 100, 50).unwrap(), Vec::<String>::new());
 }
 
 #[test]

@@ -26,6 +26,7 @@ use super::node::Node;
 use super::overlay::Overlaid;
 use super::overrides::nowhere;
 use super::path;
+use super::process::ProcessKeys;
 use super::python::Surroundings;
 use super::schema::Compiled;
 use super::settings::BreakerKeys;
@@ -94,6 +95,8 @@ pub struct PluginEntry {
     pub max_content_size: u64,
     /// How its process is started, or where its code is: `file://plugins/echo`.
     pub command: Vec<String>,
+    /// How its process is started and bounded.
+    pub process: ProcessKeys,
     /// What it offers beside hooks.
     pub offers: Vec<OfferName>,
     /// Plugins that must have started before it.
@@ -146,6 +149,7 @@ impl PluginEntry {
             permissions: Vec::new(),
             max_content_size: 10_000_000,
             command: Vec::new(),
+            process: ProcessKeys::default(),
             offers: Vec::new(),
             dependencies: Vec::new(),
             manifest: None,

@@ -103,9 +103,12 @@ impl LookedAt {
     /// Tells what happens to these files from what happens beside them.
     #[must_use]
     pub fn names(&self) -> Names {
-        let exact = self.files.iter().flat_map(|file| file.iter()).map(OsString::from).collect();
-        let mut names = Names { exact, patterns: Vec::new(), any: false };
-        names.exact.extend(self.places().into_values().flatten());
+        let mut names = Names { exact: BTreeSet::new(), patterns: Vec::new(), any: false };
+        for (folder, within) in self.places() {
+            // A folder may not be there yet, or be replaced with all that is in it.
+            names.exact.extend(folder.iter().map(OsString::from));
+            names.exact.extend(within);
+        }
         for part in self.patterns.iter().flat_map(|pattern| pattern.split('/')) {
             match glob::Pattern::new(part) {
                 Ok(_) if part.contains("**") => names.any = true,

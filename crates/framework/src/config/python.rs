@@ -37,7 +37,7 @@ pub struct PythonSettings {
     pub env: BTreeMap<String, String>,
     /// Where a debugger can attach (`127.0.0.1:5678`), by debugpy. Workers that are stopped are not ended then.
     pub debug: Option<String>,
-    /// Whether a worker waits for the debugger before it loads plugins.
+    /// Whether a worker waits for the debugger before it loads plugins, as long as a start may take.
     pub debug_wait: bool,
 }
 
@@ -58,7 +58,7 @@ impl Default for PythonSettings {
 }
 
 /// Names with a mark that changes with the value and tells nothing of it: values may be secrets.
-fn names_only<S: Serializer>(env: &BTreeMap<String, String>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn names_only<S: Serializer>(env: &BTreeMap<String, String>, to: S) -> Result<S::Ok, S::Error> {
     to.collect_map(env.iter().map(|(name, value)| {
         let mut hasher = DefaultHasher::new();
         value.hash(&mut hasher);

@@ -134,7 +134,7 @@ impl Source {
     }
 
     /// The text as written.
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.text
     }
 

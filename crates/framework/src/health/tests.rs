@@ -91,9 +91,20 @@ async fn an_unwell_plugin_shows_as_degraded_until_it_is_well_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_foreign_plugin_that_has_started_and_is_away_shows_so_at_once() {
+    let patients = Patients::default();
+    patients.0.answer.store(1, SeqCst);
+    let framework = Framework::builder().runtime(patients).build();
+    let (pipelines, _) = framework.build(&plan(&["p"], None)).await.unwrap();
+    framework.swap(pipelines);
+    assert_eq!(degraded(&framework).unwrap(), "its health check failed: no database");
+}
+
+#[tokio::test(start_paused = true)]
 async fn plugins_are_asked_at_the_interval_of_the_configuration_in_force() {
     let (framework, ward) = framework(&["p"], Some(60)).await;
     let asked = |ward: &Ward| ward.asked.swap(0, SeqCst);
+    assert_eq!(asked(&ward), 1, "what runs elsewhere may have started and be away: it is asked when it starts");
     let watching = {
         let framework = framework.clone();
         tokio::spawn(async move { framework.watch_health().await })
@@ -102,7 +113,7 @@ async fn plugins_are_asked_at_the_interval_of_the_configuration_in_force() {
     assert_eq!(asked(&ward), 3);
     framework.reload(plan(&["p", "q"], Some(10))).await.unwrap();
     tokio::time::sleep(Duration::from_secs(31)).await;
-    assert_eq!(asked(&ward), 6, "both, three times");
+    assert_eq!(asked(&ward), 7, "both, three times, and the new one when it started");
     framework.reload(plan(&["p", "q"], None)).await.unwrap();
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(asked(&ward), 0);

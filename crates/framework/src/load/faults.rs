@@ -27,7 +27,12 @@ impl Framework {
         } else {
             format!("did you mean {}? {list}", near.join(" or "))
         };
-        let message = format!("there is no built-in plugin `{}`", entry.kind);
+        // What stands in the file may be shown; what a variable has put there may not.
+        let is_written = entry.place("kind").source().text().contains(&entry.kind);
+        let message = match is_written {
+            true => format!("there is no built-in plugin `{}`", entry.kind),
+            false => "there is no built-in plugin of this name".to_owned(),
+        };
         Diagnostic::new(DiagnosticKind::InvalidValue, message)
             .at(entry.place("kind").clone())
             .path(format!("{}.kind", entry.path))
@@ -116,6 +121,11 @@ pub(super) fn faults(
 
 /// An error inside an entry's `config:`, at the place of the field where that is known.
 pub(super) fn config_error(entry: &PluginEntry, field: &str, message: &str) -> Diagnostic {
+    let first = field.split('.').next().unwrap_or_default();
+    if entry.kind == "process" && ["command", "process"].contains(&first) {
+        let error = Diagnostic::new(DiagnosticKind::InvalidValue, message.to_owned());
+        return error.at(entry.place(first).clone()).path(format!("{}.{field}", entry.path));
+    }
     let transport = ["mcp", "grpc", "unix_socket"].into_iter();
     let mut block =
         transport.filter(|key| field.split('.').next() == Some(key) && entry.places.contains_key(*key));

@@ -1,9 +1,10 @@
 //! Making one call of one plugin: under its breaker, within its time, and counting what fails.
 //!
 //! What counts as a failure of the plugin is decided here: an error, a panic, a time-out, an answer that is none, and
-//! a foreign service that is away. Not a violation, which is an answer; not the time-out of a call that got less time
-//! than the plugin's own limit because others had used the request's up; and not that it never started, which no
-//! pause will change.
+//! a service that a native plugin finds away. Not a violation, which is an answer; not the time-out of a call that got
+//! less time than the plugin's own limit because others had used the request's up; not that it never started, which no
+//! pause will change; and not that a foreign plugin is away: its runtime knows, makes calls wait for nothing, and
+//! brings it back with pauses of its own, to which another one would only add.
 
 use std::{
     sync::Arc,
@@ -86,7 +87,9 @@ impl Instance {
     ) -> Answer<'a> {
         if self.breaker().switch.is_closed() || !limits.is_on() {
             let answer = self.call(call, context);
-            if matches!(answer, Answer::Ready(Err(_))) {
+            if let Answer::Ready(Err(error)) = &answer
+                && self.counts(error)
+            {
                 self.count_failure(limits);
             }
             return answer;
@@ -141,11 +144,17 @@ impl Instance {
         let result = isolate::timed(patience, future).await;
         if let Err(error) = &result {
             let cut_short = matches!(error, PluginError::Timeout(_)) && patience < limit;
-            if !cut_short {
+            if !cut_short && self.counts(error) {
                 self.count_failure(limits);
             }
         }
         result
+    }
+
+    /// Whether this is a failure of the plugin, and not only its absence.
+    #[cold]
+    fn counts(&self, error: &PluginError) -> bool {
+        !(self.foreign && matches!(error, PluginError::Unavailable(_)))
     }
 
     #[inline]
@@ -195,7 +204,11 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     fn ended(&mut self, result: &CallOutcome) {
-        self.probed = if result.is_ok() { Probed::Passed } else { Probed::Failed };
+        self.probed = match result {
+            Ok(_) => Probed::Passed,
+            Err(error) if self.instance.counts(error) => Probed::Failed,
+            Err(_) => Probed::Abandoned,
+        };
     }
 }
 

@@ -212,8 +212,11 @@ impl Settled {
         errors.iter_mut().for_each(|error| place::as_written(error, &gaps));
         errors.retain(|error| !place::is_echo(error, &own_errors));
         errors.extend(own_errors);
-        let outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings)
+        let mut outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings)
             .with_overrides(&overrides, plugins.plan.enabled);
+        for entry in &plugins.plan.entries {
+            outline.add_beside(&entry.name, &framework.beside(entry));
+        }
         if let Some(errors) = Errors::from_list(errors) {
             return Err(errors);
         }

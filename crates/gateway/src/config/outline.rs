@@ -111,6 +111,13 @@ impl Outline {
         outline
     }
 
+    /// With what the code of a plugin depends on beside its entry: told when it changes, never shown.
+    pub(super) fn add_beside(&mut self, plugin: &str, beside: &Value) {
+        if !beside.is_null() {
+            self.put(format!("{}.code", named("plugins", plugin)), &beside.to_string(), None);
+        }
+    }
+
     /// What is different in `next`, in order of the paths.
     #[must_use]
     pub fn changes_to(&self, next: &Self) -> Vec<Change> {

@@ -265,6 +265,10 @@ pub(super) fn refusal(blocked: &Blocked, hook: &str, otherwise: StatusCode) -> R
         },
     }});
     let mut response = answer::json_with_status(status.unwrap_or(otherwise), Bytes::from(body.to_string()));
+    if let Some(body) = &violation.http_body {
+        *response.body_mut() = AnswerBody::Whole(Some(body.clone()));
+        response.headers_mut().remove(header::CONTENT_TYPE);
+    }
     for (name, value) in violation.http_headers.iter().flat_map(Headers::iter) {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().insert(name, value);

@@ -65,6 +65,8 @@ pub enum HttpError {
         status: StatusCode,
         /// The `Retry-After` header where it gives seconds.
         retry_after: Option<Duration>,
+        /// The `Location` header of a redirect.
+        location: Option<HeaderValue>,
         /// The start of the body; may hold a JSON-RPC error.
         body: Bytes,
     },

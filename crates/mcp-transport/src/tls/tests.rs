@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::{ClientTls, ServerTls, TlsError};
+use super::{ClientTls, ServerTls, TlsError, Verify};
 use crate::http::client::{Answer, Endpoint, EndpointConfig};
 use crate::http::error::HttpError;
 use crate::server::answer;
@@ -37,6 +37,8 @@ fn issue(
 async fn call(url: &Url, tls: &ClientTls) -> Result<Bytes, HttpError> {
     let mut config = EndpointConfig::new(url.clone());
     config.tls = Some(tls.load().unwrap());
+    // Whatever the name, which only the certificate is held against.
+    config.pool.address = Some(([127, 0, 0, 1], url.port().unwrap()).into());
     let session = Endpoint::new(config).unwrap().session(None, None);
     match session.post(Bytes::from_static(b"{}"), None).await?.answer {
         Answer::Json(body) => Ok(body),
@@ -70,8 +72,18 @@ async fn both_sides_are_who_their_certificates_say_or_nothing_is_sent() {
     assert_eq!(call(&url, &known).await.unwrap(), "{}");
     let nameless = ClientTls { extra_ca: Some(ca_file), identity: None, verify: Verify::Full };
     assert!(call(&url, &nameless).await.is_err());
-    let distrustful = ClientTls { extra_ca: None, ..known };
+    let distrustful = ClientTls { extra_ca: None, ..known.clone() };
     assert!(call(&url, &distrustful).await.unwrap_err().nothing_sent());
+
+    let elsewhere = Url::parse(&format!("https://other.test:{}/", url.port().unwrap())).unwrap();
+    for (verify, trusted, untrusted) in
+        [(Verify::Full, false, false), (Verify::AnyName, true, false), (Verify::Nothing, true, true)]
+    {
+        let with_ca = call(&elsewhere, &ClientTls { verify, ..known.clone() }).await;
+        assert_eq!(with_ca.is_ok(), trusted, "{verify:?}");
+        let without = call(&elsewhere, &ClientTls { verify, ..distrustful.clone() }).await;
+        assert_eq!(without.is_ok(), untrusted, "{verify:?}");
+    }
 }
 
 #[test]

@@ -185,6 +185,7 @@ async fn within<T>(asking: impl Future<Output = Result<T, Status>>) -> Result<T,
 fn opening(status: &Status) -> Fault {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => Fault::Unreached(said(status)),
+        Code::Unknown | Code::Internal if status.source().is_some() => Fault::Unreached(said(status)),
         Code::Unimplemented => {
             let why = "its server has no plugin service, of today or of the first release".to_owned();
             PluginError::InvalidAnswer(why).into()
@@ -222,8 +223,17 @@ fn never_connected(status: &Status) -> bool {
     false
 }
 
-/// What a status says, at a length that fits a log line.
+/// What a status says and what is behind it, at a length that fits a log line.
 fn said(status: &Status) -> String {
-    let message: String = status.message().chars().take(300).collect();
-    format!("gRPC status {:?}: {message}", status.code())
+    let mut text = format!("gRPC status {:?}: {}", status.code(), status.message());
+    let mut next: Option<&(dyn StdError + 'static)> = status.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+        next = error.source();
+    }
+    text.chars().take(400).collect()
 }

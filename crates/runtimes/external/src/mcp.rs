@@ -7,6 +7,7 @@
 
 mod block;
 mod dial;
+mod pool;
 mod tls;
 mod wire;
 
@@ -136,7 +137,8 @@ impl McpLink {
         }
         // Not every server knows `ping`; that it answers is what counts.
         match request(&session.connection, method::PING, None, ASKING).await {
-            Ok(_) | Err(Failure::Refused(PluginError::Failed { .. })) => Ok(()),
+            Ok(_) => Ok(()),
+            Err(Failure::Refused(PluginError::Failed { code, .. })) if !code.is_empty() => Ok(()),
             Err(Failure::SessionGone) => self.renewed(&session).await.map(|_| ()),
             Err(failure) => Err(failure.fault()),
         }
@@ -250,6 +252,20 @@ impl Failure {
         Self::Refused(PluginError::Unavailable(why.to_string()))
     }
 
+    /// The same while a session is opened, when nobody has seen a call and a later attempt may succeed.
+    fn unopened(self) -> Self {
+        match self {
+            Self::Lost(why)
+            | Self::Refused(PluginError::Unavailable(why) | PluginError::Failed { message: why, .. }) => {
+                Self::Unreached(why)
+            }
+            Self::Refused(PluginError::Timeout(after)) => {
+                Self::Unreached(PluginError::Timeout(after).to_string())
+            }
+            other => other,
+        }
+    }
+
     fn of_http(error: &HttpError) -> Self {
         let said = Chain(error).to_string();
         match error {
@@ -264,7 +280,9 @@ impl Failure {
             HttpError::TooLarge { .. }
             | HttpError::ContentType { .. }
             | HttpError::ContentEncoding { .. } => Self::Refused(PluginError::InvalidAnswer(said)),
-            _ => Self::unavailable(said),
+            HttpError::Pool(PoolError::Exhausted { .. }) => Self::unavailable(said),
+            // It is there and does not do its work.
+            _ => Self::Refused(PluginError::failed(said)),
         }
     }
 }
@@ -297,15 +315,7 @@ impl From<UpstreamError> for Failure {
 impl From<InitializeError> for Failure {
     fn from(error: InitializeError) -> Self {
         match error {
-            InitializeError::Upstream(error) => match Self::from(error) {
-                // Over HTTP as over a pipe: whoever opens a session has lost nothing.
-                Self::Lost(why) => Self::Unreached(why),
-                Self::Refused(PluginError::Unavailable(why)) => Self::Unreached(why),
-                Self::Refused(PluginError::Timeout(after)) => {
-                    Self::Unreached(PluginError::Timeout(after).to_string())
-                }
-                other => other,
-            },
+            InitializeError::Upstream(error) => Self::from(error).unopened(),
             other => Self::Refused(PluginError::InvalidAnswer(Chain(&other).to_string())),
         }
     }

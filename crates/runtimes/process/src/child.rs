@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
+use mortise_framework::config::ProcessKeys;
 use mortise_plugin_api::host::Host;
+use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     process::{Child, ChildStdout, Command},
@@ -46,9 +48,6 @@ const PIECE: usize = 16 * 1024;
 
 /// How long after its end its last words are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-
-/// Descriptors a process may have open.
-const OPEN_FILES: u64 = 4096;
 
 /// Starts processes, all from one thread, which is there from the first one on.
 #[derive(Debug, Default)]
@@ -104,6 +103,10 @@ pub(crate) struct Process {
 pub(crate) enum ProcessError {
     #[error("`{0}` is not a file that can be run")]
     NoProgram(String),
+    #[error("reading `{0}`")]
+    Unreadable(String, #[source] io::Error),
+    #[error("`{program}` is not the program that was approved: its SHA-256 is {found}")]
+    Changed { program: String, found: String },
     #[error("starting `{program}`")]
     Spawn {
         program: String,
@@ -124,6 +127,10 @@ pub(crate) enum ProcessError {
 pub(crate) struct Start<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: &'a [String],
+    /// Its environment beside the short list, its folder and its bounds.
+    pub(crate) keys: &'a ProcessKeys,
+    /// Where it is to work; unset, where the gateway does.
+    pub(crate) cwd: Option<&'a Path>,
     /// Where it is to put its sockets.
     pub(crate) sockets: &'a Path,
     /// How long it may take to say where it listens.
@@ -141,10 +148,13 @@ impl Process {
         if !can_be_run(start.program).await {
             return Err(ProcessError::NoProgram(program));
         }
+        if let Some(approved) = &start.keys.sha256 {
+            is_approved(start.program, approved).await?;
+        }
         let spawned = starter.start(command(start)).await;
         let child = spawned.map_err(|source| ProcessError::Spawn { program, source })?;
         let group = Group::of(&child);
-        group.limit();
+        group.limit(start.keys);
         let tail = Arc::<Tail>::default();
         let mut process = Self { group, output: Vec::new(), tail, child };
         if let Some(stderr) = process.child.stderr.take() {
@@ -233,6 +243,29 @@ async fn can_be_run(program: &Path) -> bool {
     found.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
 }
 
+/// Compares the program with what was approved.
+async fn is_approved(program: &Path, approved: &str) -> Result<(), ProcessError> {
+    let path = program.to_owned();
+    let digest = tokio::task::spawn_blocking(move || {
+        let (mut file, mut hasher, mut piece) = (std::fs::File::open(path)?, Sha256::new(), vec![0; PIECE]);
+        loop {
+            match std::io::Read::read(&mut file, &mut piece)? {
+                0 => return Ok(hasher.finalize()),
+                length => hasher.update(&piece[..length]),
+            }
+        }
+    });
+    let name = program.display().to_string();
+    match digest.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+        Err(error) => Err(ProcessError::Unreadable(name, error)),
+        Ok(digest) => {
+            let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            let same = found.eq_ignore_ascii_case(approved);
+            if same { Ok(()) } else { Err(ProcessError::Changed { program: name, found }) }
+        }
+    }
+}
+
 fn command(start: &Start<'_>) -> Command {
     let mut command = Command::new(start.program);
     let inherited = INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
@@ -240,6 +273,7 @@ fn command(start: &Start<'_>) -> Command {
         .args(start.args)
         .env_clear()
         .envs(inherited)
+        .envs(&start.keys.env)
         .envs(handshake::ENVIRONMENT)
         .env(handshake::SOCKET_DIR, start.sockets)
         .stdin(Stdio::null())
@@ -247,6 +281,9 @@ fn command(start: &Start<'_>) -> Command {
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
+    if let Some(cwd) = start.cwd {
+        command.current_dir(cwd);
+    }
     dies_with_us(&mut command);
     command
 }
@@ -340,19 +377,20 @@ impl Group {
 
     /// Bounds what it may use. Set from outside, so for its first moments it is not bounded.
     #[cfg(target_os = "linux")]
-    fn limit(&self) {
+    fn limit(&self, keys: &ProcessKeys) {
         use rustix::process::{Resource, Rlimit, prlimit};
-        let limits = [(Resource::Nofile, OPEN_FILES), (Resource::Core, 0)];
-        for (resource, most) in limits {
+        let memory = (keys.memory_mb > 0).then(|| (Resource::Data, keys.memory_mb.saturating_mul(1 << 20)));
+        let limits = [(Resource::Nofile, keys.open_files), (Resource::Core, 0)];
+        for (resource, most) in limits.into_iter().chain(memory) {
             let limit = Rlimit { current: Some(most), maximum: Some(most) };
             if let Err(error) = prlimit(self.0, resource, limit) {
-                tracing::debug!(?resource, %error, "a limit could not be set for a plugin's process");
+                tracing::warn!(?resource, %error, "a limit could not be set for a plugin's process");
             }
         }
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn limit(&self) {}
+    fn limit(&self, _: &ProcessKeys) {}
 }
 
 impl Drop for Group {

@@ -77,10 +77,14 @@ fn left(call: &Call<'_>) -> Duration {
     call.deadline.saturating_duration_since(Instant::now())
 }
 
+/// How much more time a plugin believes to have than it has. Its library cuts a call off at the end of its time; were
+/// that the same moment, a call that is late would look like one whose connection broke.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A message with the time that is left for its answer.
 fn timed<T>(message: T, left: Duration) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
-    request.set_timeout(left);
+    request.set_timeout(left + GRACE);
     request
 }
 
@@ -103,6 +107,7 @@ fn refusal(answer: PluginResponse) -> Reply {
     let status = u16::try_from(answer.status_code).ok().filter(|status| (400..600).contains(status));
     let reason = if answer.error_message.is_empty() { words(&answer.body) } else { answer.error_message };
     let mut violation = Violation::new("PLUGIN_BLOCKED", reason).http_status(status.unwrap_or(403));
+    violation.http_body = (!answer.body.is_empty()).then_some(answer.body);
     if !answer.headers.is_empty() {
         violation.http_headers = Some(headers::from_plugin(&answer.headers));
     }

@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Sets a key, for ever or for `ttl`; says whether it is new.
-    pub(crate) fn set(&self, key: &str, value: Bytes, ttl: Option<Duration>) -> Result<bool, Full> {
+    pub(crate) fn set(&self, key: &str, value: &[u8], ttl: Option<Duration>) -> Result<bool, Full> {
         let now = Instant::now();
         let mut values = self.values();
         if !values.has_room(key, value.len()) {
@@ -72,7 +72,7 @@ impl Store {
         let was = values.remove(key).is_some_and(|entry| entry.is_valid(now));
         values.bytes += key.len() + value.len();
         // A copy: the value came as a part of a message that need not be kept for it.
-        let value = Bytes::copy_from_slice(&value);
+        let value = Bytes::copy_from_slice(value);
         let ends = ttl.and_then(|ttl| now.checked_add(ttl));
         values.entries.insert(key.to_owned(), Entry { value, ends });
         Ok(!was)
@@ -123,11 +123,11 @@ mod tests {
     fn values_are_kept_by_plugin_and_end_in_time() {
         let stores = Stores::default();
         let (a, b) = (stores.of(&"a".into()), stores.of(&"b".into()));
-        assert_eq!(a.set("k", Bytes::from_static(b"1"), None), Ok(true));
-        assert_eq!(a.set("k", Bytes::from_static(b"2"), None), Ok(false));
+        assert_eq!(a.set("k", b"1", None), Ok(true));
+        assert_eq!(a.set("k", b"2", None), Ok(false));
         assert_eq!(stores.of(&"a".into()).get("k").unwrap(), "2");
         assert_eq!(b.get("k"), None);
-        assert_eq!(a.set("gone", Bytes::from_static(b"1"), Some(Duration::ZERO)), Ok(true));
+        assert_eq!(a.set("gone", b"1", Some(Duration::ZERO)), Ok(true));
         assert_eq!(a.get("gone"), None);
         assert!(!a.delete("gone"));
         assert!(a.delete("k"));
@@ -137,19 +137,19 @@ mod tests {
     fn store_that_is_full_takes_no_more_until_something_goes() {
         let store = Store::default();
         for key in 0..MAX_KEYS {
-            store.set(&key.to_string(), Bytes::new(), None).unwrap();
+            store.set(&key.to_string(), b"", None).unwrap();
         }
-        assert_eq!(store.set("more", Bytes::new(), None), Err(Full));
-        assert_eq!(store.set("0", Bytes::from_static(b"changed"), None), Ok(false));
+        assert_eq!(store.set("more", b"", None), Err(Full));
+        assert_eq!(store.set("0", b"changed", None), Ok(false));
         assert!(store.delete("1"));
-        assert_eq!(store.set("more", Bytes::new(), None), Ok(true));
+        assert_eq!(store.set("more", b"", None), Ok(true));
     }
 
     #[test]
     fn refused_value_leaves_the_old_one() {
         let store = Store::default();
-        store.set("k", Bytes::from_static(b"old"), None).unwrap();
-        assert_eq!(store.set("k", vec![0; MAX_BYTES + 1].into(), None), Err(Full));
+        store.set("k", b"old", None).unwrap();
+        assert_eq!(store.set("k", &vec![0; MAX_BYTES + 1], None), Err(Full));
         assert_eq!(store.get("k"), Some(Bytes::from_static(b"old")));
     }
 }

@@ -104,6 +104,7 @@ impl Runtime for ProcessRuntime {
     }
 
     fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
+        check(entry)?;
         let place = place(entry).map_err(|error| BuildError::new("command", error.to_string()))?;
         let table = self.shared.table.get_or_init(HookTable::standard);
         // A hook of an embedding program's own table is none that such a plugin could have.
@@ -111,15 +112,33 @@ impl Runtime for ProcessRuntime {
             entry.hooks.iter().filter_map(|name| table.id(name)).filter(|id| hooks::ALL.contains(id));
         let listed = (!entry.hooks.is_empty()).then(|| listed.collect());
         let config = config.as_object().cloned().unwrap_or_default();
-        let plugin = ProcessPlugin::new(place, config, listed, self.shared.clone());
+        let plugin = ProcessPlugin::new(place, entry, config, listed, self.shared.clone());
         Ok(Arc::new(plugin))
     }
 }
 
+/// Whether variables can be given to a process.
+fn check(entry: &PluginEntry) -> Result<(), BuildError> {
+    for (name, value) in &entry.process.env {
+        let taken = handshake::ENVIRONMENT.iter().any(|(own, _)| own == name) || name == handshake::SOCKET_DIR;
+        let why = match () {
+            () if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') => "is no variable",
+            () if taken => "is set by the gateway",
+            () => continue,
+        };
+        return Err(BuildError::new("process.env", format!("`{name}` {why}")));
+    }
+    Ok(())
+}
+
 /// Where the program of an entry is; a relative path counts from the file that the entry stands in.
 fn place(entry: &PluginEntry) -> Result<Place, CommandError> {
-    let folder = Path::new(entry.span.file()).parent().unwrap_or(Path::new(""));
-    Place::parse(&entry.command, folder)
+    Place::parse(&entry.command, folder(entry))
+}
+
+/// The folder that the entry stands in.
+fn folder(entry: &PluginEntry) -> &Path {
+    Path::new(entry.span.file()).parent().unwrap_or(Path::new(""))
 }
 
 #[cfg(test)]

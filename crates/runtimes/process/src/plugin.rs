@@ -5,11 +5,13 @@
 //! not wait, since a guard that is away for a second must not hold up everything it guards.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
+use mortise_framework::config::{PluginEntry, ProcessKeys};
 use mortise_plugin_api::{Answer, Call, Context, Fut, HookId, Init, Needs, Plugin, PluginError};
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
@@ -18,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     Shared, about,
     command::Place,
-    hooks, keeper,
+    folder, hooks, keeper,
     manifest::Manifest,
     running::{Client, Patience, Running, Setup, ping},
     status::chain,
@@ -33,6 +35,8 @@ const FIRST_START: Patience =
 /// A configured process plugin.
 pub(crate) struct ProcessPlugin {
     place: Place,
+    keys: ProcessKeys,
+    cwd: Option<PathBuf>,
     config: Map<String, Value>,
     /// The hooks its entry lists; where it lists none, its manifest says.
     listed: Option<Vec<HookId>>,
@@ -76,6 +80,7 @@ impl Life {
 impl ProcessPlugin {
     pub(crate) fn new(
         place: Place,
+        entry: &PluginEntry,
         config: Map<String, Value>,
         listed: Option<Vec<HookId>>,
         shared: Arc<Shared>,
@@ -85,6 +90,8 @@ impl ProcessPlugin {
         life.end("it has not been started");
         Self {
             place,
+            cwd: entry.process.cwd.as_ref().map(|cwd| folder(entry).join(cwd)),
+            keys: entry.process.clone(),
             config,
             listed,
             shared,
@@ -99,6 +106,8 @@ impl ProcessPlugin {
     async fn start(&self, init: Init) -> Result<(), PluginError> {
         let setup = Setup {
             place: self.place.clone(),
+            keys: self.keys.clone(),
+            cwd: self.cwd.clone(),
             number: about::number(&init.name),
             config: values::texts(&self.config),
             store: self.shared.stores.of(&init.name),

@@ -5,8 +5,9 @@
 
 mod session;
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
 
+use mortise_framework::config::ProcessKeys;
 use mortise_plugin_api::{Host, PluginError};
 use mortise_proto::tyk::{
     config_provider::{
@@ -68,6 +69,8 @@ const EXIT: Duration = Duration::from_secs(2);
 /// What every life of a plugin is started from.
 pub(crate) struct Setup {
     pub(crate) place: Place,
+    pub(crate) keys: ProcessKeys,
+    pub(crate) cwd: Option<PathBuf>,
     pub(crate) name: Arc<str>,
     /// The number the plugin is known by.
     pub(crate) number: u32,
@@ -243,7 +246,14 @@ async fn connect(
 ) -> Result<(Option<Process>, Link), StartError> {
     match &setup.place {
         Place::File { path, args } => {
-            let start = Start { program: path, args, sockets: folder.path(), patience: patience.handshake };
+            let start = Start {
+                program: path,
+                args,
+                keys: &setup.keys,
+                cwd: setup.cwd.as_deref(),
+                sockets: folder.path(),
+                patience: patience.handshake,
+            };
             let (process, address) = Process::start(&setup.starter, &start, &setup.host).await?;
             let target = match address {
                 Address::Unix(path) => Target::Unix(path),

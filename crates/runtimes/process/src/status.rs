@@ -10,9 +10,9 @@ pub(crate) fn error(method: &str, status: &Status, patience: Duration) -> Plugin
     match status.code() {
         Code::Unavailable => PluginError::Unavailable(format!("{method}: {}", status.message())),
         Code::DeadlineExceeded => PluginError::Timeout(patience),
-        // With a cause, it is not the plugin that says so: the connection broke.
+        // With a cause, it is not the plugin that says so: the connection broke, or was reset for this call.
         Code::Unknown | Code::Internal | Code::Cancelled if std::error::Error::source(status).is_some() => {
-            PluginError::Unavailable(format!("{method}: its connection broke"))
+            PluginError::Unavailable(format!("{method}: the call was cut off"))
         }
         Code::Unimplemented => PluginError::failed(format!("it does not implement {method}")),
         code => PluginError::failed(format!("{method}: {code:?}: {}", status.message())),

@@ -77,3 +77,45 @@ async fn start_that_is_given_up_leaves_no_process() {
     };
     tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
 }
+
+fn with(keys: &str, command: &[&str]) -> PluginEntry {
+    let mut entry = PluginEntry::new("p", KIND);
+    entry.command = command.iter().map(|word| (*word).to_owned()).collect();
+    entry.process = serde_json::from_str(keys).unwrap();
+    entry
+}
+
+async fn said(entry: &PluginEntry) -> String {
+    let init = Init { name: "p".into(), instance: "i".into(), host: Arc::new(NoHost), inherited: None };
+    let plugin = ProcessRuntime::new().create(entry, &Value::Null).unwrap();
+    plugin.initialize(init).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn process_gets_the_variables_folder_and_bounds_of_its_entry() {
+    let keys = r#"{"env": {"REGION": "eu"}, "cwd": "/usr", "open_files": 77, "memory_mb": 512}"#;
+    // The bounds are set from outside, a moment after the start.
+    let script = "while [ $(ulimit -d) = unlimited ]; do :; done; echo $REGION $(pwd) $(ulimit -n) $(ulimit -d) >&2; exit 1";
+    let text = said(&with(keys, &["/bin/sh", "-c", script])).await;
+    assert!(text.contains("it wrote: eu /usr 77 524288"), "{text}");
+}
+
+#[tokio::test]
+async fn program_that_is_not_the_approved_one_is_not_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let marker = folder.path().join("ran");
+    let script = format!("touch {}; exit 1", marker.display());
+    let keys = format!(r#"{{"sha256": "{}"}}"#, "0".repeat(64));
+    let text = said(&with(&keys, &["/bin/sh", "-c", &script])).await;
+    assert!(text.contains("not the program that was approved"), "{text}");
+    assert!(!marker.exists());
+}
+
+#[test]
+fn variables_that_are_the_gateways_cannot_be_given() {
+    for name in ["PLUGIN_RUNTIME", "AI_STUDIO_PLUGIN", "PLUGIN_UNIX_SOCKET_DIR", "A=B", ""] {
+        let keys = format!(r#"{{"env": {{"{name}": "x"}}}}"#);
+        let error = ProcessRuntime::new().create(&with(&keys, &["/bin/true"]), &Value::Null).err().unwrap();
+        assert_eq!(error.field, "process.env", "{name}");
+    }
+}

@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(kind: &str, config: Value, directory: &Path, python: PythonSettings) -> PluginEntry {
+    fn entry(kind: &str, config: &Value, directory: &Path, python: PythonSettings) -> PluginEntry {
         let around = Surroundings {
             directory: directory.to_path_buf(),
             state_dir: Some(directory.join("state")),
@@ -214,7 +214,7 @@ mod tests {
         }
         let none = PythonSettings::default();
         let home = |kind: &str, config: Value, python: &PythonSettings| {
-            Home::of(&entry(kind, config, dir.path(), python.clone()))
+            Home::of(&entry(kind, &config, dir.path(), python.clone()))
         };
         assert!(
             matches!(home("a.B", json!({}), &none), Ok(Home::Interpreter(path)) if path.ends_with("python3"))

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, io, os::fd::OwnedFd, path::PathBuf, process::Stdio, time::Duration};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde::Deserialize;
 use serde_json::json;
 use tokio::{
@@ -143,7 +143,10 @@ impl Launch {
         let theirs: OwnedFd = theirs.into();
         let (debug, wait) = self.debug.clone().unzip();
         let settings = json!({ "memory_mb": self.memory_mb, "debug": debug, "debug_wait": wait });
+        // A debugger cannot stop in modules that are frozen into the interpreter.
+        let for_debugger: &[&str] = if self.debug.is_some() { &["-X", "frozen_modules=off"] } else { &[] };
         let mut child = Command::new(&self.interpreter)
+            .args(for_debugger)
             .args(["-c", program::BOOT, &settings.to_string()])
             .env_clear()
             .envs(INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
@@ -188,6 +191,14 @@ impl Process {
     /// Its process id, while it runs.
     pub(crate) fn id(&self) -> Option<u32> {
         self.child.id()
+    }
+
+    /// Lets it write to the log where its plugins are, whatever they are doing.
+    pub(crate) fn show_where(&self) {
+        if let Some(leader) = self.group {
+            // An error means that it has ended.
+            let _ = kill_process(leader, Signal::USR2);
+        }
     }
 
     /// Waits until it has ended, then ends what it has started; says how it ended.

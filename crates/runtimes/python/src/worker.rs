@@ -29,11 +29,17 @@ use crate::{
 /// First and longest pause before a worker is started again. A process that lived for the longest starts over.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
+/// Pauses that calls wait through.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// How long a call waits for a worker that is starting again.
 const RESTART_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Time for plugins to load again in a new process before it is used, whether they have or not.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Time for a worker that is stuck to say where.
+const SHOWING: Duration = Duration::from_millis(200);
 
 /// Time for a worker to end by itself.
 const GRACE: Duration = Duration::from_secs(2);
@@ -223,7 +229,8 @@ impl Worker {
                 target: "mortise::python", worker = %self.launch.group, reason = why, pause_ms = pause.as_millis() as u64,
                 plugins = self.seats().len(), "worker ended; it is started again"
             );
-            if !pause.is_zero() {
+            // Through a short pause calls wait; a worker that never ran has nothing to wait for.
+            if pause > LONGEST_WAIT || !restarting {
                 self.stand.send_replace(Stand::Down(why.into()));
             }
             tokio::select! {
@@ -282,7 +289,11 @@ impl Worker {
             biased;
             () = self.end.cancelled() => "its worker was stopped".to_owned(),
             how = process.ended() => format!("its worker ended: {how}"),
-            why = stuck => format!("its worker was stuck and has been killed: {why}"),
+            why = stuck => {
+                process.show_where();
+                tokio::time::sleep(SHOWING).await;
+                format!("its worker was stuck and has been killed: {why}")
+            }
             why = link.closed() => why,
         }
     }

@@ -15,17 +15,17 @@ pub(crate) const INVOKE: &str = "invoke_hook";
 /// The result of `tools/list`.
 pub(super) fn list(plugins: &Plugins) -> Raw {
     let mut tools = vec![
-        tool(CONFIGS, "The entries of all plugins of this server.", json!({}), &[]),
+        tool(CONFIGS, "The entries of all plugins of this server.", &json!({}), &[]),
         tool(
             CONFIG,
             "The entry of one plugin, by its name in any letter case.",
-            json!({ "name": { "type": "string" } }),
+            &json!({ "name": { "type": "string" } }),
             &["name"],
         ),
         tool(
             INVOKE,
             "Has a plugin look at a payload at a hook.",
-            json!({
+            &json!({
                 "hook_type": { "type": "string" },
                 "plugin_name": { "type": "string" },
                 "payload": { "type": "object" },
@@ -38,7 +38,7 @@ pub(super) fn list(plugins: &Plugins) -> Raw {
         tools.push(tool(
             hook,
             &format!("Has a plugin look at a payload at the hook {hook}."),
-            json!({
+            &json!({
                 "plugin_name": { "type": "string" },
                 "payload": { "type": "object" },
                 "context": { "type": "object" },
@@ -49,7 +49,7 @@ pub(super) fn list(plugins: &Plugins) -> Raw {
     Raw::from_serialize(&json!({ "tools": tools })).unwrap_or(Raw::EMPTY_OBJECT)
 }
 
-fn tool(name: &str, about: &str, properties: Value, required: &[&str]) -> Value {
+fn tool(name: &str, about: &str, properties: &Value, required: &[&str]) -> Value {
     let schema = json!({ "type": "object", "properties": properties, "required": required });
     json!({ "name": name, "description": about, "inputSchema": schema })
 }

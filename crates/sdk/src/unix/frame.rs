@@ -60,7 +60,7 @@ impl Frames {
                 return;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

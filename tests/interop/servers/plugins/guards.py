@@ -48,6 +48,7 @@ class Stateful(Plugin):
         text = result["content"][0]["text"]
         said = f"{text} (asked {context.state.get('asked')}, seen by {context.global_context.state.get('seen_by')})"
         result["content"] = [{"type": "text", "text": said}]
-        result.pop("structuredContent", None)
+        # The tool promises structured content.
+        result["structuredContent"] = {"result": said}
         changed = ToolPostInvokePayload(name=payload.name, result=result)
         return ToolPostInvokeResult(continue_processing=True, modified_payload=changed)

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::config::settings::Seconds;
+use crate::config::{process::ProcessKeys, settings::Seconds};
 
 /// A plugin entry as written under `plugins:`.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -87,6 +87,9 @@ pub struct RawPluginEntry {
     /// How its process is started, or where its code is: `file://plugins/echo`, or a program and its arguments.
     #[serde(default)]
     pub command: OneOrMany<String>,
+    /// How its process is started and bounded, for the kind `process`.
+    #[serde(default)]
+    pub process: Option<ProcessKeys>,
     /// What it offers beside hooks.
     #[serde(default)]
     pub offers: Vec<OfferName>,

@@ -198,6 +198,7 @@ fn entry(
         permissions: raw.permissions,
         max_content_size: raw.max_content_size,
         command: raw.command.into_vec(),
+        process: raw.process.unwrap_or_default(),
         offers: raw.offers,
         dependencies: Vec::new(),
         manifest: None,

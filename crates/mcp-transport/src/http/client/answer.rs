@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body;
@@ -145,7 +145,8 @@ pub(super) async fn refusal(session: &Session, head: &Parts, body: PooledBody) -
         status => {
             let retry_after = head.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
             let retry_after = retry_after.and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-            HttpError::Status { origin, status, retry_after, body }
+            let location = head.headers.get(LOCATION).filter(|_| status.is_redirection()).cloned();
+            HttpError::Status { origin, status, retry_after, location, body }
         }
     }
 }

@@ -2,29 +2,33 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use http::Uri;
+use http::{StatusCode, Uri};
 use mortise_mcp::envelope::Limits;
 use mortise_mcp_transport::{
     chain::Chain,
     http::{
         client::{Endpoint, EndpointConfig},
+        error::HttpError,
         legacy::{self, LegacyError},
-        pool::PoolConfig,
         websocket::{self, WebSocketError},
     },
     stdio::{
         child::{ChildConfig, ChildPipes, ChildProcess, ChildRole},
         connection::{PipeConfig, PipeConnection},
     },
-    upstream::{Connection, Hello, HttpOptions, connect_http, initialize_pipe},
+    upstream::{
+        Connection, Hello, HttpOptions, InitializeError, UpstreamError, connect_http, initialize_pipe,
+    },
 };
 use mortise_plugin_api::PluginError;
 use tokio::sync::{OnceCell, watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use url::Url;
 
 use super::{
     Child, Failure,
     block::{HttpWay, StdioWay, Way},
+    pool,
     tls::Loaded,
 };
 use crate::Settings;
@@ -78,11 +82,16 @@ impl Dial {
     pub(super) async fn open(&self) -> Result<Dialled, Failure> {
         match &self.way {
             Way::Http(way) => {
-                let endpoint = self.endpoint(way).await?;
+                let mut endpoint = self.endpoint(way).await?.clone();
                 let options = HttpOptions { limits: self.limits(), ..HttpOptions::default() };
-                let (connection, _) = connect_http(endpoint, &self.hello, options).await?;
-                let connection = Connection::Http(connection);
-                Ok(Dialled { connection, endpoint: Some(endpoint.clone()), child: None })
+                let mut opened = connect_http(&endpoint, &self.hello, options.clone()).await;
+                if let Some(url) = opened.as_ref().err().and_then(|error| moved(error, &way.url)) {
+                    let config = EndpointConfig { url, ..self.config(way).await? };
+                    endpoint = Endpoint::new(config).map_err(Failure::unavailable)?;
+                    opened = connect_http(&endpoint, &self.hello, options).await;
+                }
+                let connection = Connection::Http(opened?.0);
+                Ok(Dialled { connection, endpoint: Some(endpoint), child: None })
             }
             Way::Sse(way) => {
                 let endpoint = self.endpoint(way).await?.clone();
@@ -152,13 +161,7 @@ impl Dial {
         config.max_answer_bytes = self.max_answer_bytes;
         config.max_event_bytes = self.max_answer_bytes;
         config.statuses.clone_from(&way.statuses);
-        config.pool = PoolConfig {
-            // Some beside the calls, for telling the server that one was given up.
-            max_connections: self.in_flight + 8,
-            max_idle: self.in_flight.min(PoolConfig::default().max_idle),
-            unix_socket: way.socket.clone(),
-            ..PoolConfig::default()
-        };
+        config.pool = pool::config(self.in_flight, way.socket.clone(), |name| std::env::var(name).ok());
         if way.url.scheme() == "https" {
             let load = async || {
                 let keys = way.tls.clone();
@@ -210,12 +213,21 @@ impl Dial {
     }
 }
 
+/// Where a server says that it is to be found: a path with a slash more, mostly. Only on the same origin, as credentials
+/// go there, and only where the message is to be sent as it was.
+fn moved(error: &InitializeError, url: &Url) -> Option<Url> {
+    let InitializeError::Upstream(UpstreamError::Http(HttpError::Status { status, location, .. })) = error
+    else {
+        return None;
+    };
+    let kept = matches!(*status, StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
+    let there = url.join(location.as_ref().filter(|_| kept)?.to_str().ok()?).ok()?;
+    (there.origin() == url.origin() && there != *url).then_some(there)
+}
+
 fn of_legacy(error: &LegacyError) -> Failure {
     match error {
-        LegacyError::Http(http) => match Failure::of_http(http) {
-            Failure::Refused(PluginError::Unavailable(why)) => Failure::Unreached(why),
-            other => other,
-        },
+        LegacyError::Http(http) => Failure::of_http(http).unopened(),
         LegacyError::NoEndpoint { .. } => Failure::Unreached(error.to_string()),
         _ => Failure::Refused(PluginError::InvalidAnswer(error.to_string())),
     }
@@ -223,4 +235,34 @@ fn of_legacy(error: &LegacyError) -> Failure {
 
 fn of_websocket(error: &WebSocketError) -> Failure {
     Failure::Unreached(Chain(error).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use mortise_mcp_transport::http::origin::Origin;
+
+    use super::*;
+
+    #[test]
+    fn a_redirect_is_followed_on_its_own_origin_and_where_the_message_is_kept() {
+        let url = Url::parse("http://host:8000/mcp").unwrap();
+        let there = |status: u16, location: &'static str| {
+            let error = HttpError::Status {
+                origin: Origin::of(&url).unwrap(),
+                status: StatusCode::from_u16(status).unwrap(),
+                retry_after: None,
+                location: Some(HeaderValue::from_static(location)),
+                body: bytes::Bytes::new(),
+            };
+            moved(&InitializeError::Upstream(error.into()), &url).map(String::from)
+        };
+        assert_eq!(there(307, "/mcp/").as_deref(), Some("http://host:8000/mcp/"));
+        assert_eq!(there(308, "http://host:8000/new").as_deref(), Some("http://host:8000/new"));
+        for (status, location) in
+            [(302, "/mcp/"), (307, "http://other:8000/mcp"), (307, "https://host:8000/mcp"), (307, "/mcp")]
+        {
+            assert_eq!(there(status, location), None, "{status} {location}");
+        }
+    }
 }

@@ -24,7 +24,7 @@ pub(super) async fn call(mut client: Client, call: Call<'_>, context: Context<'_
     let request = timed(shown(asked, call.request, &context), left);
     let answer = client.authenticate(request).await.map_err(failed(METHOD, left))?.into_inner();
     if answer.authenticated {
-        let change = Change::Answer(Box::new(record(answer)));
+        let change = Change::Answer(Box::new(record(&answer)));
         return Ok(Reply { change: Some(change), ..Reply::pass() });
     }
     let reason = match answer.error_message {
@@ -56,7 +56,7 @@ fn shown(asked: &ResolveUserPayload, request: &Request, context: &Context<'_>) -
 
 /// Claims that say what a caller's record has a place for; all of them go along as metadata. None makes anybody an
 /// administrator.
-fn record(answer: AuthResponse) -> UserRecord {
+fn record(answer: &AuthResponse) -> UserRecord {
     let claim = |names: &[&str]| names.iter().find_map(|name| answer.claims.get(*name)).cloned();
     let list = |names: &[&str]| {
         let items = claim(names).unwrap_or_default();
@@ -92,7 +92,7 @@ mod tests {
             claims: claims.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             error_message: String::new(),
         };
-        let UserRecord(record) = record(answer);
+        let UserRecord(record) = record(&answer);
         assert_eq!(record["email"], "ann");
         assert_eq!(record["app"], "7");
         assert_eq!(record["tenant"], "acme");

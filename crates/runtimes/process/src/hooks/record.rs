@@ -22,37 +22,37 @@ use crate::{about, running::Client};
 const PER_DOLLAR: f64 = 10_000.0;
 
 pub(super) async fn proxy_log(mut client: Client, call: Call<'_>, context: Context<'_>) -> Outcome {
-    let record = payload::<RecordProxyLog>(&call)?.0.value().map_err(unreadable)?;
+    let record = payload::<RecordProxyLog>(&call)?.0.value().map_err(|error| unreadable(&error))?;
     let left = left(&call);
     let request = log_of(&Record(record), about::context(call.request, &context), call.host.now());
     let answer = client.handle_proxy_log(timed(request, left)).await;
-    settled("HandleProxyLog", answer.map_err(failed("HandleProxyLog", left))?.into_inner())
+    settled("HandleProxyLog", &answer.map_err(failed("HandleProxyLog", left))?.into_inner())
 }
 
 pub(super) async fn analytics(mut client: Client, call: Call<'_>, context: Context<'_>) -> Outcome {
-    let record = payload::<RecordAnalytics>(&call)?.0.value().map_err(unreadable)?;
+    let record = payload::<RecordAnalytics>(&call)?.0.value().map_err(|error| unreadable(&error))?;
     let left = left(&call);
     let request = analytics_of(&Record(record), about::context(call.request, &context), call.host.now());
     let answer = client.handle_analytics(timed(request, left)).await;
-    settled("HandleAnalytics", answer.map_err(failed("HandleAnalytics", left))?.into_inner())
+    settled("HandleAnalytics", &answer.map_err(failed("HandleAnalytics", left))?.into_inner())
 }
 
 pub(super) async fn budget_usage(mut client: Client, call: Call<'_>, context: Context<'_>) -> Outcome {
-    let record = payload::<RecordBudgetUsage>(&call)?.0.value().map_err(unreadable)?;
+    let record = payload::<RecordBudgetUsage>(&call)?.0.value().map_err(|error| unreadable(&error))?;
     let left = left(&call);
     let request = budget_of(&Record(record), about::context(call.request, &context), call.host.now());
     let answer = client.handle_budget_usage(timed(request, left)).await;
-    settled("HandleBudgetUsage", answer.map_err(failed("HandleBudgetUsage", left))?.into_inner())
+    settled("HandleBudgetUsage", &answer.map_err(failed("HandleBudgetUsage", left))?.into_inner())
 }
 
-fn settled(method: &str, answer: DataCollectionResponse) -> Outcome {
+fn settled(method: &str, answer: &DataCollectionResponse) -> Outcome {
     if answer.success {
         return Ok(Reply::pass());
     }
     Err(PluginError::failed(format!("{method}: {}", answer.error_message)))
 }
 
-fn unreadable(error: mortise_plugin_api::json::JsonError) -> PluginError {
+fn unreadable(error: &mortise_plugin_api::json::JsonError) -> PluginError {
     PluginError::Payload { hook: "record", action: "encoded", reason: error.to_string() }
 }
 

@@ -23,8 +23,10 @@ fn block_carries_status_headers_and_reason() {
     let violation = refusal(answer.clone()).violation.unwrap();
     assert_eq!((violation.http_status_code, violation.reason.as_str()), (Some(429), "slow down"));
     assert_eq!(violation.http_headers.unwrap().get("retry-after"), Some("3"));
+    assert_eq!(violation.http_body.unwrap(), "slow down");
 
     let bare = PluginResponse { status_code: 0, headers: [].into(), body: Bytes::new(), ..answer };
     let violation = refusal(bare).violation.unwrap();
     assert_eq!((violation.http_status_code, violation.http_headers), (Some(403), None));
+    assert_eq!(violation.http_body, None);
 }

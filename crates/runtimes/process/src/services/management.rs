@@ -65,7 +65,7 @@ impl Management {
                 Ok(new)
             }
             Err(PluginError::NoService(_)) => {
-                self.0.store.set(key, value, ttl).map_err(|full| Status::resource_exhausted(full.to_string()))
+                self.0.store.set(key, &value, ttl).map_err(|full| Status::resource_exhausted(full.to_string()))
             }
             Err(error) => Err(host_failed(&error)),
         }

@@ -105,6 +105,7 @@ class Installed:
         return kind() if kind else None
 
 
+_encode = json.JSONEncoder(default=plain.of, separators=(",", ":")).encode
 _STAND_IN = StandIn()
 _INSTALLED: dict[str, Installed] = {}
 
@@ -122,4 +123,4 @@ def family_of(cls):
 
 def as_json(value):
     """Text to compare two states of an object by."""
-    return json.dumps(value, default=plain.of, separators=(",", ":"))
+    return _encode(value)

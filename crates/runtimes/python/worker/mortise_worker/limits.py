@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import select
 import signal
+import sys
 import threading
 
 
@@ -19,6 +21,12 @@ def bound_memory(megabytes):
     if hard != resource.RLIM_INFINITY:
         bytes_ = min(bytes_, hard)
     resource.setrlimit(resource.RLIMIT_AS, (bytes_, bytes_))
+
+
+def show_where():
+    """Writes where plugins are to standard error when the interpreter crashes, and when the gateway asks by a signal."""
+    faulthandler.enable(file=sys.__stderr__)
+    faulthandler.register(signal.SIGUSR2, file=sys.__stderr__, all_threads=True)
 
 
 def die():

@@ -1,8 +1,8 @@
 """Frames on a socket, and the calls they ask for.
 
-A frame to the worker is `{"id", "do": "load" | "call" | "unload" | "ping", …}` or `{"cancel": id}`; a frame from it is
-`{"id", …}` for each request, exactly once, a cancelled one too, or `{"log": […]}`. So the gateway can tell a worker that
-takes its time from one that is stuck: only the first still answers a `ping`, and a cancelled call.
+A frame to the worker is `{"id", "do": "load" | "call" | "unload" | "ping", …}` or `{"cancel": id}`; a frame from it
+is `{"id", …}` for each request, exactly once, a cancelled one too, or `{"log": […]}`. So the gateway can tell a worker
+that takes its time from one that is stuck: only the first still answers a `ping`, and a cancelled call.
 """
 
 from __future__ import annotations
@@ -15,13 +15,16 @@ from . import plain
 #: Bytes of a length.
 PREFIX = 4
 
+#: Made once: making an encoder costs as much as a small frame.
+_encode = json.JSONEncoder(default=plain.of, separators=(",", ":"), allow_nan=False).encode
+
 #: Longest frame that is accepted, in bytes.
 MAX_FRAME = 256 << 20
 
 
 def frame(message) -> bytes:
     """A message as it travels."""
-    body = json.dumps(message, default=plain.of, separators=(",", ":"), allow_nan=False).encode()
+    body = _encode(message).encode()
     return len(body).to_bytes(PREFIX, "big") + body
 
 

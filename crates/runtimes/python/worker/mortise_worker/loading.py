@@ -49,7 +49,7 @@ def graft(module_name, folders):
         if package is None:
             try:
                 package = importlib.import_module(".".join(parts[:depth]))
-            except ImportError:
+            except Exception:  # noqa: BLE001 - told when the module itself is imported
                 return
             path = getattr(package, "__path__", None)
         for folder in folders:

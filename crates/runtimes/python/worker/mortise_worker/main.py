@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import json
 import logging
 import os
@@ -12,6 +13,9 @@ import threading
 from . import debugger, limits, output, shim
 from .link import Link
 from .seats import Seats
+
+#: Hooks that are no coroutines and run at the same time, at most.
+HOOK_THREADS = 32
 
 
 def main(socket):
@@ -40,7 +44,9 @@ async def serve(socket):
     settings = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     sys.argv[:] = ["mortise-python-worker"]
     limits.end_with(socket.fileno())
+    limits.show_where()
     limits.bound_memory(settings.get("memory_mb"))
+    loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(HOOK_THREADS, "mortise-hook"))
     shim.install()
     seats = Seats()
     socket.setblocking(False)

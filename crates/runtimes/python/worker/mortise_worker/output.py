@@ -19,12 +19,32 @@ MAX_LINE = 8192
 _LEVELS = ((logging.ERROR, "error"), (logging.WARNING, "warn"), (logging.INFO, "info"))
 
 
+class Bytes(io.RawIOBase):
+    """What is below a standard stream, for those who write bytes."""
+
+    def __init__(self, lines):
+        super().__init__()
+        self.lines = lines
+
+    def writable(self):
+        """It can be written to."""
+        return True
+
+    def write(self, data):
+        """Writes bytes as text."""
+        self.lines.write(bytes(data).decode("utf-8", "replace"))
+        return len(data)
+
+
 class Lines(io.TextIOBase):
     """A standard stream whose lines become log lines."""
+
+    encoding, errors = "utf-8", "replace"
 
     def __init__(self, send, level):
         super().__init__()
         self.send, self.level = send, level
+        self.buffer = Bytes(self)
         self.rest: dict[int | None, str] = {}
 
     def writable(self):

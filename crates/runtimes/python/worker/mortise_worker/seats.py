@@ -143,12 +143,20 @@ def failed(error, plugin):
     refused = getattr(error, "violation", None)
     if refused is not None:
         return {"result": {"continue_processing": False, "violation": violation(refused)}}
-    LOG.error("%s failed: %r", plugin, error, exc_info=error)
+    LOG.error("%s failed: %r", plugin, error, exc_info=(type(error), error, of_the_plugin(error.__traceback__)))
     about = getattr(error, "error", None)
     if hasattr(about, "message"):
         details = getattr(about, "details", None) or {}
         return {"error": {"message": str(about.message), "code": getattr(about, "code", "") or "", "details": details}}
     return {"error": {"message": repr(error)}}
+
+
+def of_the_plugin(trace):
+    """A traceback without the worker's own part of it."""
+    below = trace
+    while below is not None and below.tb_frame.f_code.co_filename.startswith("<mortise_worker"):
+        below = below.tb_next
+    return below or trace
 
 
 def left_in(context):

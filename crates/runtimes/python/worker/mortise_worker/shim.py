@@ -1,8 +1,8 @@
 """Stands in for the framework package where it is not installed.
 
 A finder at the end of the import path, so whatever is installed comes first. It makes the modules that plugins of any
-generation import from, all with the same names in them: `from mcpgateway.plugins.framework.models import PluginMode` and
-`from cpex.framework import PluginMode` give one thing.
+generation import from, all with the same names in them: `from mcpgateway.plugins.framework.models import PluginMode`
+and `from cpex.framework import PluginMode` give one thing.
 """
 
 from __future__ import annotations

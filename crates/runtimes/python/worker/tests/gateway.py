@@ -28,8 +28,8 @@ class Worker:
         )
         theirs.close()
         self.link, self.numbers, self.logs, self.early = ours, itertools.count(1), [], {}
-        names = {path.stem: path.read_text() for path in PACKAGE.glob("*.py")}
-        sources = {("mortise_worker" if name == "__init__" else f"mortise_worker.{name}"): text for name, text in names.items()}
+        sources = {f"mortise_worker.{path.stem}": path.read_text() for path in PACKAGE.glob("*.py")}
+        sources["mortise_worker"] = sources.pop("mortise_worker.__init__")
         self.send(sources)
         self.hello = self.read()["hello"]
 

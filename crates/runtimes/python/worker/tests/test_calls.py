@@ -144,19 +144,20 @@ class Calls(unittest.TestCase):
     def test_what_is_printed_and_logged_is_sent_under_the_plugin(self):
         with Worker() as worker:
             text = """
-                import logging
+                import logging, sys
                 from cpex.framework import Plugin
 
                 class Talking(Plugin):
                     async def tool_pre_invoke(self, payload, context):
                         print("printed", end="")
                         print(" on")
+                        sys.stdout.buffer.write(b"as bytes\\n")
                         logging.getLogger("acme").error("logged %s", 1)
             """
             worker.write("talking.py", text)
-            worker.load("talking.Talking", ["tool_pre_invoke"], plugin=7)
+            self.assertIn("hooks", worker.load("talking.Talking", ["tool_pre_invoke"], plugin=7))
             worker.call({"name": "t"}, plugin=7)
-            self.assertEqual(worker.logs, [[7, "info", "printed on"], [7, "error", "acme: logged 1"]])
+            self.assertEqual(worker.logs, [[7, "info", "printed on"], [7, "info", "as bytes"], [7, "error", "acme: logged 1"]])
 
     def test_numbers_and_text_of_any_kind_survive(self):
         with Worker() as worker:

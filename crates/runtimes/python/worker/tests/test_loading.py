@@ -17,6 +17,22 @@ PLUGIN = """
 
 
 class Loading(unittest.TestCase):
+    def test_where_a_plugin_computes_is_shown_when_asked(self):
+        worker = Worker()
+        worker.write("guard.py", PLUGIN.format(body="print('computing')\n            while True: pass"))
+        worker.load("guard.Guard", ["tool_pre_invoke"])
+        worker.begin_call({"name": "t"})
+        time.sleep(0.2)
+        os.kill(worker.process.pid, signal.SIGUSR2)
+        shown = ""
+        while "guard.py" not in shown:
+            shown += worker.process.stdout.readline().decode()
+        self.assertIn("tool_pre_invoke", shown)
+        worker.link.close()
+        worker.process.wait(SECONDS)
+        worker.process.stdout.close()
+        worker.folder.cleanup()
+
     def refused(self, text, path="guard.Guard", **fields):
         with Worker() as worker:
             worker.write("guard.py", text)
@@ -32,7 +48,7 @@ class Loading(unittest.TestCase):
         self.assertIn("-m pip install no_such_package", reason)
         self.assertIn("guard.py:1", self.refused("class Guard(:"))
         self.assertIn("KeyError('x')", self.refused("class Guard:\n    def __init__(self, config): config.config['x']"))
-        begin = "class Guard:\n    def __init__(self, config): pass\n    async def initialize(self): raise OSError('away')"
+        begin = "class Guard:\n    __init__ = lambda self, config: None\n    def initialize(self): raise OSError('away')"
         self.assertIn("OSError('away')", self.refused(begin))
         self.assertIn("of the language itself", self.refused("", "os.path"))
         missing = "from cpex.framework import Plugin, NoSuchName"
