@@ -22,6 +22,7 @@ mod reload;
 mod report;
 mod rounds;
 mod scale;
+mod served;
 mod servers;
 
 use report::Report;
@@ -80,6 +81,8 @@ enum Part {
     Reload,
     /// What explain and spans cost a call.
     Observing,
+    /// Plugins served elsewhere, over each transport.
+    Served,
 }
 
 #[derive(Clone, Subcommand)]
@@ -92,6 +95,12 @@ enum Role {
         /// How many tools it lists, its own one counted.
         #[arg(long)]
         tools: Option<usize>,
+    },
+    /// Runs a plugin server.
+    #[command(hide = true)]
+    PluginServer {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
     },
     /// Runs the gateway with the plugins of the test kit.
     #[command(hide = true)]
@@ -107,6 +116,7 @@ fn main() -> anyhow::Result<ExitCode> {
     match &options.role {
         Some(Role::Upstream { port, tools: None }) => servers::run_upstream(*port).map(done),
         Some(Role::Upstream { port, tools: Some(tools) }) => scale::run_listing(*port, *tools).map(done),
+        Some(Role::PluginServer { args }) => Ok(served::run(args)),
         Some(Role::Gateway { config }) => Ok(servers::run_gateway(config)),
         None => bench(&options).map(done),
     }
@@ -129,6 +139,9 @@ fn bench(options: &Options) -> anyhow::Result<()> {
     }
     if options.measures(Part::Observing) {
         runtime.block_on(observing::measure(options, &mut report))?;
+    }
+    if options.measures(Part::Served) {
+        runtime.block_on(served::measure(options, &mut report))?;
     }
     drop(runtime);
     let text = report.to_markdown();

@@ -20,7 +20,7 @@ plugins:
     kind: plugins.sql_sanitizer.sql_sanitizer.SQLSanitizerPlugin
     hooks: [tool_pre_invoke]
   - name: Watching
-    kind: builtin.deny_filter
+    kind: builtin.deny_list
     mode: permissive
     config: { words: [forbidden] }
   - { name: Off, kind: builtin.pii_filter, mode: disabled }

@@ -40,7 +40,8 @@ impl Gateway {
             .unwrap();
         let log = BufReader::new(process.stderr.take().unwrap());
         // Its log must be taken, or it would wait.
-        let log = std::thread::spawn(move || log.lines().map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+        let log =
+            std::thread::spawn(move || log.lines().map_while(Result::ok).collect::<Vec<_>>().join("\n"));
         let client = Client::new(address);
         eventually("the gateway", async || {
             tokio::net::TcpStream::connect(address).await.ok()?;
@@ -102,7 +103,9 @@ async fn lives_that_ended_leave_neither_folders_nor_descriptors() {
     }
 
     // Connections of the test's own come and go; a life that left anything would have left it four times.
-    eventually("descriptors to be what they were", async || (gateway.descriptors() <= at_first + 2).then_some(()))
-        .await;
+    eventually("descriptors to be what they were", async || {
+        (gateway.descriptors() <= at_first + 2).then_some(())
+    })
+    .await;
     gateway.kill();
 }

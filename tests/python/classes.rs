@@ -144,3 +144,29 @@ async fn class_that_lacks_a_hook_is_degraded_and_one_that_is_missing_says_where_
     assert!(said.contains("no module `gone`; looked in"), "{said}");
     stand.stop().await;
 }
+
+/// The first code block of a language in the guide.
+fn from_the_guide(language: &str) -> String {
+    let guide = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guide/python-plugins.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let (_, rest) = guide.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```").unwrap().0.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plugin_of_the_guide_does_what_the_guide_says() {
+    let (class, config) = (from_the_guide("python"), from_the_guide("yaml"));
+    let upstream = upstream().await;
+    upstream.set_tools(&["echo", "shell"]);
+    let stand = mortise_tests::Setup::new()
+        .python()
+        .upstream("docs", &upstream)
+        .set("include", json!(["guide.yaml"]))
+        .start_with(|folder| write(folder, &[("guide.yaml", &config), ("plugins/mask/plugin.py", &class)]))
+        .await;
+    let client = stand.client();
+    assert_eq!(text(&client.call("echo", json!({ "text": "a secret" })).await), "a ****");
+    let blocked = client.call("shell", json!({ "text": "" })).await;
+    assert!(text(&blocked).contains("blocked by plugin mask: NO_SHELL"), "{blocked}");
+    stand.stop().await;
+}

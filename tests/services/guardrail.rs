@@ -27,7 +27,10 @@ async fn a_guardrail_sees_changes_and_blocks_what_passes() {
     assert_eq!(asked.len(), 5, "two before, two after, one that was blocked");
     assert_eq!(asked[0].headers["authorization"], "Bearer s3cret");
     assert_eq!(asked[0].body["texts"][0]["text"], "hello");
-    assert_eq!((&asked[0].body["hook"], &asked[1].body["hook"]), (&json!("tool_pre_invoke"), &json!("tool_post_invoke")));
+    assert_eq!(
+        (&asked[0].body["hook"], &asked[1].body["hook"]),
+        (&json!("tool_pre_invoke"), &json!("tool_post_invoke"))
+    );
 }
 
 #[tokio::test]
@@ -48,6 +51,7 @@ async fn verdicts_are_kept_for_each_caller_apart() {
         assert_eq!(text(&client.call("echo", json!({ "text": "hello" })).await), "hello");
     }
 
-    let tenants: Vec<_> = service.asked().into_iter().map(|mut asked| asked.body["caller"]["tenant"].take()).collect();
+    let tenants: Vec<_> =
+        service.asked().into_iter().map(|mut asked| asked.body["caller"]["tenant"].take()).collect();
     assert_eq!(tenants, ["acme", "globex"]);
 }

@@ -18,7 +18,11 @@ async fn text_of_a_category_is_blocked_redacted_or_let_pass() {
     let client = stand.client();
 
     assert_eq!(text(&client.call("echo", json!({ "text": "hello" })).await), "hello");
-    assert_eq!(text(&client.call("echo", json!({ "text": "sexual" })).await), "sexual", "not a category that counts");
+    assert_eq!(
+        text(&client.call("echo", json!({ "text": "sexual" })).await),
+        "sexual",
+        "not a category that counts"
+    );
     assert_eq!(text(&client.call("echo", json!({ "text": "slightly violence" })).await), "[REDACTED]");
     let blocked = client.call("echo", json!({ "text": "hate" })).await;
     assert!(text(&blocked).contains("CONTENT_MODERATION"), "{blocked}");
@@ -44,7 +48,11 @@ async fn contextforges_own_configuration_runs() {
 
     let blocked = stand.client().call("echo", json!({ "text": "hate" })).await;
     assert!(text(&blocked).contains("CONTENT_MODERATION"), "{blocked}");
-    assert_eq!(text(&stand.client().call("echo", json!({ "text": "violence" })).await), "violence", "only warned of");
+    assert_eq!(
+        text(&stand.client().call("echo", json!({ "text": "violence" })).await),
+        "violence",
+        "only warned of"
+    );
 }
 
 #[tokio::test]

@@ -24,7 +24,12 @@ async fn decided(entry: Value, service: &Service) -> [bool; 4] {
         .start()
         .await;
     let mut passed = [false; 4];
-    let calls = [("token-dev", "echo"), ("token-dev", "delete_all"), ("token-ops", "echo"), ("token-ops", "delete_all")];
+    let calls = [
+        ("token-dev", "echo"),
+        ("token-dev", "delete_all"),
+        ("token-ops", "echo"),
+        ("token-ops", "delete_all"),
+    ];
     for (passed, (token, tool)) in passed.iter_mut().zip(calls) {
         let answer = stand.client().token(token).call(tool, json!({ "text": "x" })).await;
         *passed = answer["result"]["isError"] != true;
@@ -50,7 +55,10 @@ async fn an_agent_decides_by_caller_and_tool() {
 async fn expressions_decide_by_caller_and_tool() {
     let service = Service::opa().await.unwrap();
     let rule = json!({ "deny": "subject.startsWith('delete') && !('platform' in caller.teams)" });
-    assert_eq!(decided(entry("cel", json!({ "rules": [rule] })), &service).await, ONLY_THE_PLATFORM_TEAM_DELETES);
+    assert_eq!(
+        decided(entry("cel", json!({ "rules": [rule] })), &service).await,
+        ONLY_THE_PLATFORM_TEAM_DELETES
+    );
 }
 
 #[cfg(feature = "cedar")]

@@ -105,7 +105,15 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "mortise-benches",
-        uses: &["mortise", "mortise-framework", "mortise-gateway", "mortise-plugin-api", "mortise-testkit"],
+        uses: &[
+            "mortise",
+            "mortise-framework",
+            "mortise-gateway",
+            "mortise-plugin-api",
+            "mortise-proto",
+            "mortise-runtime-external",
+            "mortise-testkit",
+        ],
         why: "measures the whole product, and nothing uses it",
     },
     Room {
@@ -230,6 +238,7 @@ const OWNED: &[Owned] = &[
     Owned {
         name: "prost",
         owners: &[
+            "mortise-benches",
             "mortise-gateway",
             "mortise-proto",
             "mortise-runtime-external",

@@ -87,7 +87,7 @@ impl FileTypeAllowlist {
 
     fn allows(&self, named: &str) -> bool {
         self.types.iter().any(|allowed| match allowed.strip_suffix("/*") {
-            Some(family) => named.split('/').next() == Some(family),
+            Some(family) => named.split_once('/').is_some_and(|(of, _)| of == family),
             None => named == allowed,
         })
     }
@@ -103,7 +103,8 @@ fn mime_type(item: &Value) -> Option<String> {
 /// The extension of what a URI names, in lower case.
 fn extension(uri: &str) -> Option<String> {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
-    let path = path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
+    let path =
+        path.split_once("://").map_or(path, |(_, rest)| rest.split_once('/').map_or("", |(_, path)| path));
     let name = path.rsplit(['/', '\\']).next().unwrap_or_default();
     // `a%2Eexe` is `a.exe` for whoever reads it.
     let name = name.replace("%2e", ".").replace("%2E", ".");

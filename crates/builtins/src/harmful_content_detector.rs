@@ -11,7 +11,8 @@ mod tests;
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use mortise_plugin_api::{
-    BuildError, Cx, Edits, Hook, Native, NativeKind, Needs, Outcome, Payload, Plugin, Reply, Verdict, Violation,
+    BuildError, Cx, Edits, Hook, Native, NativeKind, Needs, Outcome, Payload, Plugin, Reply, Verdict,
+    Violation,
     hooks::{PromptPreFetch, TEXT_HOOKS, ToolPostInvoke},
 };
 use regex::Regex;
@@ -25,7 +26,9 @@ use config::Config;
 pub fn kind() -> NativeKind {
     NativeKind {
         name: "harmful_content_detector",
-        class_paths: &["plugins.harmful_content_detector.harmful_content_detector.HarmfulContentDetectorPlugin"],
+        class_paths: &[
+            "plugins.harmful_content_detector.harmful_content_detector.HarmfulContentDetectorPlugin",
+        ],
         about: "Blocks or redacts harmful content by a lexicon of patterns for each category.",
         hooks: &[PromptPreFetch::ID, ToolPostInvoke::ID],
         config_schema: NativeKind::schema_of::<Config>,
@@ -44,7 +47,9 @@ fn build(config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
     }
     let detector = HarmfulContentDetector { lexicon, config };
     Ok(Native::new(detector)
-        .on_each(TEXT_HOOKS, Needs::change(), |detector, payload, cx| Ok(detector.look(payload, cx)) as Outcome)
+        .on_each(TEXT_HOOKS, Needs::change(), |detector, payload, cx| {
+            Ok(detector.look(payload, cx)) as Outcome
+        })
         .into_plugin())
 }
 
@@ -76,7 +81,11 @@ impl HarmfulContentDetector {
             let mut done = 0;
             for range in ranges {
                 if range.end > done {
-                    edits.replace(part.id, range.start.max(done)..range.end, self.config.redaction_text.as_str());
+                    edits.replace(
+                        part.id,
+                        range.start.max(done)..range.end,
+                        self.config.redaction_text.as_str(),
+                    );
                     done = range.end;
                 }
             }

@@ -84,7 +84,7 @@ impl Judge for HttpGuardrail {
             return Answer::Ready(Ok(Reply::pass()));
         }
         let asked = Asked::new(self.hooks.of(&call), &call, &shown, &self.config);
-        let asked = match asked.and_then(|asked| asked.encode()) {
+        let asked = match asked.and_then(Asked::encode) {
             Ok(asked) => asked,
             Err(error) => return Answer::Ready(Err(error)),
         };

@@ -59,7 +59,8 @@ fn build(config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
 }
 
 fn patterns(field: &str, written: &[String]) -> Result<Vec<Arc<Regex>>, BuildError> {
-    let one = |(at, pattern): (usize, &String)| Ok(compile(pattern, Case::Insensitive, &format!("{field}[{at}]"))?);
+    let one =
+        |(at, pattern): (usize, &String)| Ok(compile(pattern, Case::Insensitive, &format!("{field}[{at}]"))?);
     written.iter().enumerate().map(one).collect()
 }
 
@@ -103,7 +104,11 @@ impl UrlReputation {
             return None;
         }
         if self.config.block_non_secure_http && url.as_ref().is_some_and(|url| url.scheme() == "http") {
-            return Some(refused("Insecure URL").describe("The URL is not secure: it begins with http").detail("domain", host));
+            return Some(
+                refused("Insecure URL")
+                    .describe("The URL is not secure: it begins with http")
+                    .detail("domain", host),
+            );
         }
         if is_in(&host, &self.blocked) {
             let description = format!("Domain '{host}' is blocked");
@@ -111,7 +116,11 @@ impl UrlReputation {
         }
         if let Some(at) = matches(&self.unwanted) {
             let pattern = self.config.blocked_patterns.get(at).cloned().unwrap_or_default();
-            return Some(refused("Blocked pattern").describe("The URL matches a pattern that is blocked").detail("pattern", pattern));
+            return Some(
+                refused("Blocked pattern")
+                    .describe("The URL matches a pattern that is blocked")
+                    .detail("pattern", pattern),
+            );
         }
         if self.config.use_heuristic_check && self.looks_made_up(url.as_ref(), &host) {
             let description = format!("Domain '{host}' looks as if it was made up by a program");

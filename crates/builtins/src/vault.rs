@@ -18,8 +18,8 @@ use std::sync::Arc;
 use mortise_plugin_api::{
     BuildError, Cx, Headers, Hook, Native, NativeKind, Needs, Plugin, PluginError, Verdict,
     hooks::{
-        AgentPreInvoke, HttpPreRequest, ToolPreInvoke, agent::AgentPreInvokePayload, http::HttpPreRequestPayload,
-        tool::ToolPreInvokePayload,
+        AgentPreInvoke, HttpPreRequest, ToolPreInvoke, agent::AgentPreInvokePayload,
+        http::HttpPreRequestPayload, tool::ToolPreInvokePayload,
     },
     host::LogLevel,
 };
@@ -63,19 +63,28 @@ struct Vault {
 impl Vault {
     fn ready(&self) -> Result<(), PluginError> {
         if self.config.system_handling == SystemHandling::Oauth2Config {
-            let message = "upstreams have no OAuth configuration here; `system_handling: tag` is what there is";
+            let message =
+                "upstreams have no OAuth configuration here; `system_handling: tag` is what there is";
             return Err(PluginError::Unavailable(message.to_owned()));
         }
         Ok(())
     }
 
     /// Takes the tokens out of a request.
-    fn take(&self, payload: &HttpPreRequestPayload, cx: &mut Cx<'_>) -> Result<Verdict<Headers>, PluginError> {
+    fn take(
+        &self,
+        payload: &HttpPreRequestPayload,
+        cx: &mut Cx<'_>,
+    ) -> Result<Verdict<Headers>, PluginError> {
         let name = &self.config.vault_header_name;
         let Some(value) = payload.headers.get(name) else { return Ok(Verdict::Pass) };
         match Tokens::read(value) {
             Some(tokens) => *cx.context.native::<Tokens>() = tokens,
-            None => cx.host().log(LogLevel::Warn, "the header of tokens is no JSON map of texts", &[("header", name)]),
+            None => cx.host().log(
+                LogLevel::Warn,
+                "the header of tokens is no JSON map of texts",
+                &[("header", name)],
+            ),
         }
         // A hook cannot take a header away; an empty one says nothing.
         Ok(Verdict::Change([(name.as_str(), "")].into_iter().collect()))

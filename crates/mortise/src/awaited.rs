@@ -33,10 +33,8 @@ const BUNDLED: [(&str, &[&str]); 24] = [
 ];
 
 /// Plugin servers that are usually run outside, by the package of their class.
-const SERVERS: [(&str, &str); 2] = [
-    ("CedarPolicyPlugin", "cedarpolicyplugin"),
-    ("LLMGuard", "llmguardplugin"),
-];
+const SERVERS: [(&str, &str); 2] =
+    [("CedarPolicyPlugin", "cedarpolicyplugin"), ("LLMGuard", "llmguardplugin")];
 
 /// What an entry of this kind waits for that no runtime of this build claims; `None` where nothing is known of it.
 #[must_use]

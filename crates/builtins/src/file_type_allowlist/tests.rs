@@ -13,11 +13,22 @@ fn reads(config: serde_json::Value, uri: &str) -> bool {
 #[test]
 fn extensions_are_compared_in_any_spelling() {
     let config = || json!({"allowed_extensions": [".md", "TXT"]});
-    for uri in ["file:///a/b.md", "file:///a/b.TXT", "https://h/x.md?v=1.exe#y.sh", "https://docs.exe/readme", "memo://x"] {
+    for uri in [
+        "file:///a/b.md",
+        "file:///a/b.TXT",
+        "https://h/x.md?v=1.exe#y.sh",
+        "https://docs.exe/readme",
+        "memo://x",
+    ] {
         assert!(reads(config(), uri), "{uri}");
     }
     for uri in [
-        "file:///a/b.exe", "file:///b.md.exe", "https://h/a.sh?x=.md", "file:///b%2Eexe", "file:///b.exe.", "file:///.bashrc",
+        "file:///a/b.exe",
+        "file:///b.md.exe",
+        "https://h/a.sh?x=.md",
+        "file:///b%2Eexe",
+        "file:///b.exe.",
+        "file:///.bashrc",
         "file:///a\\b.exe",
     ] {
         assert!(!reads(config(), uri), "{uri}");

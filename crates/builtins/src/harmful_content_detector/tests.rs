@@ -39,7 +39,9 @@ fn categories_and_what_blocks_are_configured() {
 fn what_is_found_is_redacted_once() {
     let config = json!({"categories": {"a": ["bad\\w*", "badly"], "b": ["ly b", ""]}, "redact": true, "redaction_text": "#"});
     let mut bench = Bench::new(&kind(), config);
-    let outcome = bench.call::<ToolPostInvoke>(json!({"name": "t", "result": {"content": [{"type": "text", "text": "so badly bad"}]}}));
+    let outcome = bench.call::<ToolPostInvoke>(
+        json!({"name": "t", "result": {"content": [{"type": "text", "text": "so badly bad"}]}}),
+    );
     assert_eq!(outcome.changed.unwrap()["result"]["content"][0]["text"], "so ###");
 }
 

@@ -15,12 +15,18 @@ fn refused(config: &Value, uri: &str) -> String {
 fn blocked_domains_are_blocked_in_any_spelling() {
     let config = json!({"blocked_domains": ["malicious.example.com"]});
     for uri in [
-        "https://malicious.example.com/x", "https://MALICIOUS.example.com./", "https://a.malicious.example.com",
-        "https://user@malicious.example.com/", "https://%6dalicious.example.com/", "https:\\\\malicious.example.com/",
+        "https://malicious.example.com/x",
+        "https://MALICIOUS.example.com./",
+        "https://a.malicious.example.com",
+        "https://user@malicious.example.com/",
+        "https://%6dalicious.example.com/",
+        "https:\\\\malicious.example.com/",
     ] {
         assert_eq!(refused(&config, uri), "Blocked domain", "{uri}");
     }
-    for uri in ["https://example.com/", "https://notmalicious.example.com/", "https://e.com/malicious.example.com"] {
+    for uri in
+        ["https://example.com/", "https://notmalicious.example.com/", "https://e.com/malicious.example.com"]
+    {
         assert_eq!(refused(&config, uri), "", "{uri}");
     }
 }

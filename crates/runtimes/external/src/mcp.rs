@@ -104,7 +104,7 @@ impl McpLink {
     /// A session that was opened and asked for its tools.
     async fn connect(&self) -> Result<Arc<Session>, Fault> {
         let dialled = self.dial.open().await?;
-        let names = tools(&dialled.connection).await.map_err(|failure| failure.fault())?;
+        let names = tools(&dialled.connection).await.map_err(Failure::fault)?;
         let offer = Offer::of(&names, &self.hooks)?;
         let dial::Dialled { connection, endpoint, child } = dialled;
         Ok(Arc::new(Session { connection, offer, endpoint, child }))

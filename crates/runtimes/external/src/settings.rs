@@ -176,7 +176,7 @@ mod tests {
 
     use super::*;
 
-    fn entry(mcp: Value, config: Value) -> PluginEntry {
+    fn entry(mcp: &Value, config: &Value) -> PluginEntry {
         let mut entry =
             PluginEntry::new("guard", "external").with_config(config.as_object().unwrap().clone());
         entry.mcp = mcp.as_object().cloned();
@@ -186,8 +186,8 @@ mod tests {
     #[test]
     fn keys_count_in_the_block_and_in_the_config_and_the_block_wins() {
         let entry = entry(
-            json!({ "timeout_ms": 500, "max_response_size_mb": 2 }),
-            json!({ "timeout_ms": 2000, "retry_attempts": "1", "cache_ttl_seconds": 300, "connection_pool_size": 20 }),
+            &json!({ "timeout_ms": 500, "max_response_size_mb": 2 }),
+            &json!({ "timeout_ms": 2000, "retry_attempts": "1", "cache_ttl_seconds": 300, "connection_pool_size": 20 }),
         );
         let settings = Settings::of(&entry).unwrap();
         assert_eq!(settings.timeout, Some(Duration::from_millis(500)));
@@ -198,9 +198,9 @@ mod tests {
 
     #[test]
     fn values_out_of_range_name_their_key() {
-        let error = Settings::of(&entry(json!({ "timeout_ms": -1 }), json!({}))).unwrap_err();
+        let error = Settings::of(&entry(&json!({ "timeout_ms": -1 }), &json!({}))).unwrap_err();
         assert_eq!(error.field, "mcp.timeout_ms");
-        let error = Settings::of(&entry(json!({}), json!({ "retry_attempts": 1.5 }))).unwrap_err();
+        let error = Settings::of(&entry(&json!({}), &json!({ "retry_attempts": 1.5 }))).unwrap_err();
         assert_eq!(
             (error.field.as_str(), error.message.as_str()),
             ("retry_attempts", "must be a whole number")
@@ -209,6 +209,6 @@ mod tests {
 
     #[test]
     fn without_keys_nothing_is_cached_or_repeated() {
-        assert_eq!(Settings::of(&entry(json!({}), json!({}))).unwrap(), Settings::default());
+        assert_eq!(Settings::of(&entry(&json!({}), &json!({}))).unwrap(), Settings::default());
     }
 }

@@ -105,6 +105,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests write their JSON in place")]
     fn agreed(local: &[HookId], entry: Value, hooks: Option<&[&str]>) -> Result<Terms, PluginError> {
         let local = Local { name: "Guard".into(), hooks: local.to_vec() };
         let hooks = hooks.map(|names| names.iter().map(|name| (*name).to_owned()).collect());

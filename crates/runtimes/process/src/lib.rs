@@ -120,7 +120,8 @@ impl Runtime for ProcessRuntime {
 /// Whether variables can be given to a process.
 fn check(entry: &PluginEntry) -> Result<(), BuildError> {
     for (name, value) in &entry.process.env {
-        let taken = handshake::ENVIRONMENT.iter().any(|(own, _)| own == name) || name == handshake::SOCKET_DIR;
+        let taken =
+            handshake::ENVIRONMENT.iter().any(|(own, _)| own == name) || name == handshake::SOCKET_DIR;
         let why = match () {
             () if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') => "is no variable",
             () if taken => "is set by the gateway",

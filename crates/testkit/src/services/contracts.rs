@@ -50,7 +50,8 @@ pub(super) fn llama_guard(asked: &Asked) -> (u16, Value) {
     let hazard = text.split_once("hazard ").map(|(_, rest)| rest);
     let code: String = hazard.unwrap_or_default().chars().take_while(char::is_ascii_digit).collect();
     let said = if code.is_empty() { "\n\nsafe".to_owned() } else { format!("\n\nunsafe\nS{code}") };
-    let choice = json!({"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"});
+    let choice =
+        json!({"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"});
     let model = &asked.body["model"];
     (200, json!({"id": "chatcmpl-1", "object": "chat.completion", "model": model, "choices": [choice]}))
 }
@@ -64,7 +65,9 @@ pub(super) fn opa(asked: &Asked) -> (u16, Value) {
     let allow = !deletes || teams.iter().any(|team| team == "platform");
     match path {
         "test/allow" => (200, json!({"result": allow})),
-        "test/decision" => (200, json!({"result": {"allow": allow, "reason": "deleting is for the platform team"}})),
+        "test/decision" => {
+            (200, json!({"result": {"allow": allow, "reason": "deleting is for the platform team"}}))
+        }
         _ => (200, json!({})),
     }
 }

@@ -117,7 +117,7 @@ impl HttpWay {
             }
         }
         let url = url(block)?;
-        let socket = keys.text("uds")?.map(|path| super::tls::path(path));
+        let socket = keys.text("uds")?.map(super::tls::path);
         let tls = TlsKeys::of(block)?;
         if socket.is_some() && url.scheme() == "https" {
             return Err(BuildError::new("mcp.uds", "is for `http` URLs: what passes a socket needs no TLS"));

@@ -123,6 +123,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "tests write their JSON in place")]
     fn keys(block: Value) -> Result<TlsKeys, BuildError> {
         TlsKeys::of(block.as_object().unwrap())
     }

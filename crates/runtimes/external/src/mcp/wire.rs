@@ -199,7 +199,7 @@ impl Envelope {
         };
         let outcome = match (self.result, self.error) {
             (Some(result), _) if result.get() != "null" => Ok(read(result.get())?),
-            (_, Some(error)) if !error.is_null() => Err(failure(error)),
+            (_, Some(error)) if !error.is_null() => Err(failure(&error)),
             // Without the envelope.
             _ if self.continue_processing.is_some() => Ok(read(text)?),
             _ => {
@@ -219,7 +219,7 @@ impl Envelope {
     }
 }
 
-fn failure(error: Value) -> PluginError {
+fn failure(error: &Value) -> PluginError {
     let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
     let message = error.as_str().unwrap_or(text("message"));
     PluginError::Failed {

@@ -64,9 +64,11 @@ impl Management {
                 values.set(key, value, ttl).await.map_err(failed)?;
                 Ok(new)
             }
-            Err(PluginError::NoService(_)) => {
-                self.0.store.set(key, &value, ttl).map_err(|full| Status::resource_exhausted(full.to_string()))
-            }
+            Err(PluginError::NoService(_)) => self
+                .0
+                .store
+                .set(key, &value, ttl)
+                .map_err(|full| Status::resource_exhausted(full.to_string())),
             Err(error) => Err(host_failed(&error)),
         }
     }

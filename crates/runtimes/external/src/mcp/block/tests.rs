@@ -2,6 +2,7 @@ use serde_json::json;
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value, reason = "tests write their JSON in place")]
 fn way(block: Value) -> Result<Way, BuildError> {
     let mut entry = PluginEntry::new("guard", "external");
     let block = block.as_object().cloned().unwrap();
