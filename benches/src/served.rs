@@ -16,10 +16,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use mortise::framework::{
-    Contexts, Framework, Pipelines, Plan,
-    config::PluginEntry,
-};
+use mortise::framework::{Contexts, Framework, Pipelines, Plan, config::PluginEntry};
 use mortise_plugin_api::{
     HookTable, Json, Request, Revision, Wire,
     hooks::tool::ToolPreInvokePayload,
@@ -125,7 +122,9 @@ fn at(sorted: &[f64], share: f64) -> f64 {
 
 fn start(transport: &str, folder: &Path) -> anyhow::Result<(Owned, String)> {
     let (file, ready) = (folder.join("plugins.yaml"), folder.join("ready"));
-    let entry = format!("{{ name: {PLUGIN}, kind: builtin.deny_list, hooks: [{HOOK}], config: {{ words: [never] }} }}");
+    let entry = format!(
+        "{{ name: {PLUGIN}, kind: builtin.deny_list, hooks: [{HOOK}], config: {{ words: [never] }} }}"
+    );
     std::fs::write(&file, format!("plugins:\n  - {entry}\n"))?;
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["plugin-server", "--transport", transport, "--config"]).arg(&file);
@@ -133,7 +132,12 @@ fn start(transport: &str, folder: &Path) -> anyhow::Result<(Owned, String)> {
         "http" => command.args(["--port", "0"]),
         _ => command.arg("--uds").arg(folder.join("p.sock")),
     };
-    command.arg("--ready-file").arg(&ready).stdin(Stdio::null()).stdout(Stdio::null()).env("MORTISE_LOG", "warn");
+    command
+        .arg("--ready-file")
+        .arg(&ready)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .env("MORTISE_LOG", "warn");
     let mut server = Owned::spawn(&mut command)?;
     let began = Instant::now();
     loop {
@@ -149,7 +153,8 @@ fn start(transport: &str, folder: &Path) -> anyhow::Result<(Owned, String)> {
 
 /// The pipelines of a gateway with the one plugin.
 async fn gateway(transport: &str, address: &str, folder: &Path) -> anyhow::Result<Arc<Pipelines>> {
-    let framework = Framework::builder().runtime(ExternalRuntime::new(Arc::new(HookTable::standard()))).build();
+    let framework =
+        Framework::builder().runtime(ExternalRuntime::new(Arc::new(HookTable::standard()))).build();
     let mut entry = PluginEntry::new(PLUGIN, "external");
     entry.hooks = vec![HOOK.to_owned()];
     let socket = folder.join("p.sock");
@@ -186,13 +191,12 @@ fn context() -> WireContext {
     WireContext { global_context, ..WireContext::default() }
 }
 
+type Client = cpex::plugin_service_client::PluginServiceClient<tonic::transport::Channel>;
+
 /// A client that sends bytes, or messages, that were made before, and reads what comes.
 enum Bare {
     Http { stream: TcpStream, request: Vec<u8> },
-    Grpc {
-        client: cpex::plugin_service_client::PluginServiceClient<tonic::transport::Channel>,
-        message: cpex::InvokeHookRequest,
-    },
+    Grpc(Box<(Client, cpex::InvokeHookRequest)>),
     Unix { stream: UnixStream, frame: Vec<u8> },
 }
 
@@ -223,9 +227,10 @@ impl Bare {
                 Self::Http { stream, request: request.into_bytes() }
             }
             "grpc" => {
-                let endpoint = tonic::transport::Endpoint::from_shared(format!("unix://{}", socket.display()))?;
+                let endpoint =
+                    tonic::transport::Endpoint::from_shared(format!("unix://{}", socket.display()))?;
                 let client = cpex::plugin_service_client::PluginServiceClient::new(endpoint.connect().await?);
-                Self::Grpc { client, message }
+                Self::Grpc(Box::new((client, message)))
             }
             _ => {
                 let body = message.encode_to_vec();
@@ -252,7 +257,8 @@ impl Bare {
                     }
                 }
             }
-            Self::Grpc { client, message } => {
+            Self::Grpc(grpc) => {
+                let (client, message) = &mut **grpc;
                 client.invoke_hook(message.clone()).await?;
                 Ok(())
             }

@@ -215,7 +215,10 @@ async fn nothing_is_promised_of_an_upstream_that_never_said_what_it_has() {
     };
     let report_of = report(&setup(true).start().await, "").await;
     assert_eq!(report_of["unlisted"], json!(["gone"]));
-    assert_eq!(report_of["idle"], json!([{ "plugin": "guard", "binding": 0, "reason": "nothing that is there is in its scope" }]));
+    assert_eq!(
+        report_of["idle"],
+        json!([{ "plugin": "guard", "binding": 0, "reason": "nothing that is there is in its scope" }])
+    );
     assert_eq!(report_of["complete"], false);
     let report_of = report(&setup(false).start().await, "").await;
     assert_eq!(report_of["complete"], true, "nothing is required");

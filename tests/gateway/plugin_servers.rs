@@ -23,7 +23,7 @@ plugins:
     kind: builtin.deny_list
     mode: permissive
     config: { words: [forbidden] }
-  - { name: Off, kind: builtin.pii_filter, mode: disabled }
+  - { name: Unused, kind: builtin.pii_filter, mode: disabled }
 "#;
 
 /// A plugin server in a process of its own.

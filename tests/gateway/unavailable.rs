@@ -47,10 +47,7 @@ async fn unavailable_plugin_is_listed_with_what_it_waits_for() {
     let upstream = Scripted::start().await.unwrap();
     let waiting = [
         (external("permissive"), "external plugin servers"),
-        (
-            json!({ "name": "remote", "kind": "plugins.url_reputation.url_reputation.URLReputationPlugin" }),
-            "URLReputation",
-        ),
+        (json!({ "name": "remote", "kind": "plugins.watchdog.watchdog.WatchdogPlugin" }), "Watchdog"),
         (json!({ "name": "remote", "kind": "acme.guard.Guard" }), "Python"),
         (json!({ "name": "remote", "kind": "builtin.test_start_fails" }), "does not start"),
     ];

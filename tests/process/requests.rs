@@ -4,7 +4,7 @@ use mortise_testkit::mcp_server::scripted::Scripted;
 use mortise_tests::{Setup, text};
 use serde_json::json;
 
-use crate::program::{entry, path, stand, tell};
+use crate::program::{entry, stand, tell};
 
 #[tokio::test]
 async fn request_that_the_plugin_blocks_gets_its_status_headers_and_body() {
@@ -87,7 +87,6 @@ async fn noise_on_standard_output_holds_nothing_up() {
         let answer = client.with("x-noise", "1000").rpc("tools/list", json!({})).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
-    assert!(path().exists());
 }
 
 #[tokio::test]

@@ -29,6 +29,7 @@ async fn upstream() -> Scripted {
 }
 
 /// A gateway in front of it that looks for classes in `plugins`.
+#[expect(clippy::needless_pass_by_value, reason = "values are written where they are given")]
 fn setup(upstream: &Scripted, kind: &str, more: Value) -> Setup {
     let mut entry = json!({
         "name": "mine", "kind": kind, "hooks": ["tool_pre_invoke", "tool_post_invoke"], "mode": "enforce",

@@ -16,6 +16,7 @@ use mortise_tests::{Setup, Stand};
 use serde_json::{Value, json};
 
 /// An entry of a plugin of this kind, at both hooks of tools.
+#[expect(clippy::needless_pass_by_value, reason = "values are written where they are given")]
 fn entry(kind: &str, config: Value) -> Value {
     json!({
         "name": "guard",

@@ -122,6 +122,7 @@ mod tests {
     use super::*;
     use crate::config::Mode;
 
+    #[expect(clippy::needless_pass_by_value, reason = "values are written where they are given")]
     fn merged(given: &[&str], served: Value) -> PluginEntry {
         let mut local = PluginEntry::new("guard", "external");
         local.given = given.iter().map(|key| (*key).to_owned()).collect();

@@ -188,7 +188,7 @@ pub fn report(snapshot: &Snapshot, framework: &Framework, caller: Caller) -> Res
         .map(|at| at.name.to_string())
         .collect();
     let required = bindings.iter().any(|binding| !binding.required.is_no());
-    let idle = told(snapshot, idle);
+    let idle = told(snapshot, &idle);
     Ok(Report {
         complete: holes.is_empty() && idle.is_empty() && (unlisted.is_empty() || !required),
         who: caller,
@@ -212,7 +212,7 @@ pub fn report(snapshot: &Snapshot, framework: &Framework, caller: Caller) -> Res
 
 /// Required bindings that guard nothing: `idle` ones, whose scope holds nothing that is there, and those whose scope
 /// holds nobody who can call.
-fn told(snapshot: &Snapshot, idle: Vec<usize>) -> Vec<Idle> {
+fn told(snapshot: &Snapshot, idle: &[usize]) -> Vec<Idle> {
     let bindings = snapshot.pipelines.bindings().iter().enumerate();
     let required = bindings.filter(|(_, binding)| !binding.required.is_no());
     required

@@ -64,7 +64,7 @@ pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> 
         Command::Plugins(PluginsCommand::Search(args)) => catalog::search(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Catalog(args)) => catalog::catalog(&args, &assembly, output),
         #[cfg(feature = "serve")]
-        Command::Plugin(cli::PluginCommand::Serve(args)) => plugin_serve::serve(&args, assembly, output),
+        Command::Plugin(cli::PluginCommand::Serve(args)) => plugin_serve::serve(&args, &assembly, output),
         Command::Explain(args) => explain::explain(&args, &assembly, output),
         Command::Top(args) => top::top(&args, &assembly, output),
         Command::Record(args) => record::record(&args, &assembly, output),

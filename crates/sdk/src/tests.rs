@@ -50,6 +50,7 @@ async fn ask(served: Served, hook: &str, payload: Value) -> Answered {
     plugins.call(asked(hook, payload, Wire::Json)).await
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "values are written where they are given")]
 fn asked(hook: &str, payload: Value, wire: Wire) -> Asked {
     let payload = payload.to_string().into();
     let mut context = WireContext::default();

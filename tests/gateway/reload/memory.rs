@@ -43,15 +43,15 @@ impl Program {
         std::thread::spawn(move || {
             BufReader::new(out).lines().map_while(Result::ok).for_each(|line| {
                 let _test_over = told.send(line);
-            })
+            });
         });
         std::thread::spawn(move || {
             BufReader::new(err).lines().map_while(Result::ok).for_each(|line| {
                 let _test_over = sender.send(line);
-            })
+            });
         });
         let token = loop {
-            let line = lines.recv().await.expect("the program says its admin token");
+            let line = lines.recv().await.unwrap();
             if line.contains("admin token") {
                 break line.rsplit(' ').next().unwrap().to_owned();
             }

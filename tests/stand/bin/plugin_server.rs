@@ -15,7 +15,7 @@ fn main() -> io::Result<()> {
     let path = std::env::args_os().nth(1).ok_or_else(|| io::Error::other("the journal's path is missing"))?;
     let mut journal = File::options().create(true).append(true).open(path)?;
     writeln!(journal, "start {}", std::process::id())?;
-    eprintln!("the plugin server has started");
+    writeln!(io::stderr(), "the plugin server has started")?;
     let mut output = io::stdout().lock();
     let mut held: Vec<Value> = Vec::new();
     for line in io::stdin().lock().lines() {

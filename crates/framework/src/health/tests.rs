@@ -104,7 +104,11 @@ async fn a_foreign_plugin_that_has_started_and_is_away_shows_so_at_once() {
 async fn plugins_are_asked_at_the_interval_of_the_configuration_in_force() {
     let (framework, ward) = framework(&["p"], Some(60)).await;
     let asked = |ward: &Ward| ward.asked.swap(0, SeqCst);
-    assert_eq!(asked(&ward), 1, "what runs elsewhere may have started and be away: it is asked when it starts");
+    assert_eq!(
+        asked(&ward),
+        1,
+        "what runs elsewhere may have started and be away: it is asked when it starts"
+    );
     let watching = {
         let framework = framework.clone();
         tokio::spawn(async move { framework.watch_health().await })

@@ -119,9 +119,9 @@ impl Inbound {
     }
 
     /// Wishes for headers on the answer to the client.
-    pub(super) fn wish(&self, headers: Headers) {
+    pub(super) fn wish(&self, headers: &Headers) {
         if !headers.is_empty() {
-            self.wished.lock().unwrap_or_else(PoisonError::into_inner).merge(&headers);
+            self.wished.lock().unwrap_or_else(PoisonError::into_inner).merge(headers);
         }
     }
 

@@ -87,7 +87,7 @@ impl Around {
         let request = inbound.request.clone();
         let mut pair = Pair::new(plugins, HttpPreForwardingCall::ID, request, contexts, substitute);
         let before = pair.before(Revision::new(Box::new(shown.clone()))).await;
-        inbound.wish(before.response_headers());
+        inbound.wish(&before.response_headers());
         if let Some(by) = before.blocked {
             return Err(NoAnswer::stopped(*by));
         }
@@ -111,7 +111,7 @@ impl Around {
                 wished.set(name, value);
             }
         }
-        inbound.wish(wished);
+        inbound.wish(&wished);
     }
 }
 

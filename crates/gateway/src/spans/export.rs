@@ -152,8 +152,7 @@ pub(super) async fn run(spans: Arc<Spans>, sender: Sender, delay: Duration, stop
             () = spans.ready.notified() => {}
             () = stop.cancelled() => {}
         }
-        loop {
-            let Some(batch) = spans.batch() else { break };
+        while let Some(batch) = spans.batch() {
             let body = Bytes::from(sender.body(&batch.bytes));
             let count = batch.spans;
             drop(batch);

@@ -32,18 +32,22 @@ use crate::{
     output::Output,
 };
 
-pub(super) fn serve(args: &PluginServeArgs, assembly: Assembly, output: &mut Output) -> anyhow::Result<Exit> {
+pub(super) fn serve(
+    args: &PluginServeArgs,
+    assembly: &Assembly,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
     if let Err(problem) = logging::start_with(args.log_format, level()) {
         output.error(&anyhow!(problem));
         return Ok(Exit::Usage);
     }
-    let (settled, settings) = match settle(args, &assembly) {
+    let (settled, settings) = match settle(args, assembly) {
         Ok(settled) => settled,
         Err(problem) => return problem.tell(output),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the asynchronous runtime")?;
-    let exit = runtime.block_on(run(args, &settled, &settings, &assembly, output));
+    let exit = runtime.block_on(run(args, &settled, &settings, assembly, output));
     // Reading standard input cannot be broken off, and must not hold up the end.
     runtime.shutdown_background();
     exit

@@ -155,6 +155,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "values are written where they are given")]
     fn way(block: Value) -> Result<Way, BuildError> {
         Way::of(block.as_object().unwrap())
     }
