@@ -2,8 +2,8 @@
 //!
 //! An entry whose `kind` is the dotted path of a class that nothing here has built in, or `isolated_venv`, runs that class
 //! unmodified, as ContextForge would. What is the same for all runtimes (mode, order, conditions, time limits, circuit
-//! breaker) is the pipeline's; here are the [processes](worker), which of them plugins share ([`pool`]), what is said on
-//! the wire ([`link`]), where classes are found ([`source`]) and what they need installed ([`home`]).
+//! breaker) is the pipeline's; here are the processes, which of them plugins share (`pool`), what is said on
+//! the wire (`link`), where classes are found (`source`) and what they need installed (`home`).
 //!
 //! The worker is a program of ours, kept in `worker/` beside this and embedded; it needs nothing but an interpreter. One
 //! process serves all plugins of one virtual environment and trust group: Python takes some 20 MiB and a second of
