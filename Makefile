@@ -54,7 +54,7 @@ test: setup
 ## test-rust: unit, property and integration tests of the workspace (CARGO_TEST='-p mortise-mcp')
 .PHONY: test-rust
 test-rust: setup-rust setup-go
-	cargo test $(CARGO_TEST)
+	cargo test --no-fail-fast $(CARGO_TEST)
 
 ## test-interop: other projects' clients and servers through the gateway, and the conformance suite (PYTEST='-k progress')
 .PHONY: test-interop
