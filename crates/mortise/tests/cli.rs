@@ -94,7 +94,7 @@ plugins:
     priority: 10
     config: { detect_email: true, default_mask_strategy: redact }
   - name: limiter
-    kind: plugins.url_reputation.url_reputation.URLReputationPlugin
+    kind: plugins.watchdog.watchdog.WatchdogPlugin
     mode: enforce
     priority: 5
   - name: strict
@@ -143,7 +143,7 @@ fn a_good_plugin_file_is_checked_with_what_runs_and_what_waits() {
     assert!(out.contains("runs  pii ("), "{out}");
     assert!(out.contains("off   off ("), "{out}");
     assert!(
-        out.contains("waits limiter") && out.contains("URLReputation, which is not part of this version"),
+        out.contains("waits limiter") && out.contains("Watchdog, which is not part of this version"),
         "{out}"
     );
 }
@@ -295,7 +295,7 @@ fn testing_a_plugin_that_blocks_ends_with_3() {
 fn what_cannot_be_tested_says_why() {
     let stage = Stage::new(&[("plugins/config.yaml", PLUGINS), ("call.json", CALL), ("bad.json", "[1]")]);
     for (args, expected) in [
-        (["limiter", "tool_pre_invoke", "call.json"], "URLReputation"),
+        (["limiter", "tool_pre_invoke", "call.json"], "Watchdog"),
         (["pii", "tool_pre_invok", "call.json"], "did you mean `tool_pre_invoke`?"),
         (["pii", "prompt_pre_fetch", "bad.json"], "no payload of prompt_pre_fetch"),
         (["soft", "tool_post_invoke", "call.json"], "it runs at: tool_pre_invoke"),
@@ -379,7 +379,7 @@ fn serving_tells_its_url_and_ends_in_order() {
     assert_eq!(code, Some(0), "{err}");
     assert!(err.contains(&format!("listening on {url}")), "{err}");
     assert!(err.contains("mortise_admin_"), "the admin token is shown at the first start: {err}");
-    assert!(err.contains("URLReputation"), "what a plugin waits for is logged: {err}");
+    assert!(err.contains("Watchdog"), "what a plugin waits for is logged: {err}");
     assert!(!stage.path().join("ready").exists(), "the ready file is gone");
     let (_, err) = Serving::start(&stage, &["--log-format", "json"]).end();
     assert!(!err.contains("mortise_admin_"), "and not again: {err}");

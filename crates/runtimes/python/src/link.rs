@@ -117,11 +117,11 @@ impl Shared {
     fn close(&self, why: &str) {
         let mut table = self.table();
         let why = table.closed.get_or_insert_with(|| why.into()).to_string();
+        // Before anybody is told: whose call failed here must not find this link open with the next one.
+        self.closed.cancel();
         for to in table.waiting.drain().filter_map(|(_, waiting)| waiting.to) {
             let _ = to.send(Err(PluginError::Unavailable(why.clone())));
         }
-        drop(table);
-        self.closed.cancel();
     }
 }
 
@@ -167,6 +167,11 @@ impl Link {
     pub(crate) async fn closed(&self) -> String {
         self.shared.closed.cancelled().await;
         self.shared.table().closed.as_deref().unwrap_or("its worker is gone").to_owned()
+    }
+
+    /// Whether no request can be taken any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.shared.closed.is_cancelled()
     }
 
     /// Fails everything under way and all that comes.

@@ -148,14 +148,20 @@ impl Worker {
 
     /// The connection; waits a while for one that is coming.
     pub(crate) async fn link(&self) -> Result<Arc<Link>, PluginError> {
-        if let Some(link) = self.link.load_full() {
+        let open = || self.link.load_full().filter(|link| !link.is_closed());
+        if let Some(link) = open() {
             return Ok(link);
         }
         let mut stand = self.stand.subscribe();
-        let settled = stand.wait_for(|stand| *stand != Stand::Starting);
+        // Up with a closed link is a process that has just ended: whoever keeps it is about to notice.
+        let settled = stand.wait_for(|stand| match stand {
+            Stand::Starting => false,
+            Stand::Up => open().is_some(),
+            Stand::Down(_) | Stand::Ended => true,
+        });
         let settled = tokio::time::timeout(RESTART_PATIENCE.max(self.patience()), settled).await;
         let why = match settled.map(|stand| stand.map(|stand| stand.clone())) {
-            Ok(Ok(Stand::Up)) => match self.link.load_full() {
+            Ok(Ok(Stand::Up)) => match open() {
                 Some(link) => return Ok(link),
                 None => "its worker ended again".into(),
             },
