@@ -105,10 +105,12 @@ pub fn manifest(data: &[u8]) {
     }
 }
 
-/// Whether an input would have other files read than its own.
+/// Whether an input would have other files read than its own. Where a variable is part of a file's name, that name is
+/// shown all the same: nobody could tell which file is missing otherwise.
 fn leaves_the_folder(data: &[u8]) -> bool {
     let names = ["include", "plugin_dirs", "plugins_files", "file:"];
-    data.contains(&b'/') && names.iter().any(|name| holds(data, name))
+    let varies = ["{{", "{%", "${"].iter().any(|variable| holds(data, variable));
+    (varies && holds(data, "include")) || (data.contains(&b'/') && names.iter().any(|name| holds(data, name)))
 }
 
 fn holds(data: &[u8], word: &str) -> bool {
