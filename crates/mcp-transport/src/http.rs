@@ -9,6 +9,7 @@ pub mod events;
 pub mod head;
 pub mod legacy;
 pub mod origin;
+mod piped;
 pub mod pool;
 mod stream;
 pub mod websocket;

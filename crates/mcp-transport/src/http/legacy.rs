@@ -8,29 +8,24 @@
 #[cfg(test)]
 mod tests;
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use mortise_mcp::framing::end_line;
 use mortise_mcp::sse::Event;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::time::timeout;
-use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
 use super::client::{Endpoint, EndpointConfig, Session};
 use super::error::HttpError;
 use super::events::EventStream;
 use super::origin::OriginError;
+use super::piped;
 use crate::chain::Chain;
 use crate::stdio::connection::{PipeConfig, PipeConnection};
 use crate::stdio::lines::{Line, LineReader};
-
-/// Bytes between the task and the connection.
-const BUFFER: usize = 64 * 1024;
 
 /// Deadline for a POST to be taken; its answer comes on the stream.
 const POST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,19 +71,8 @@ pub async fn connect(
     let opened = timeout(patience, waiting).await;
     let (stream, url) = opened.unwrap_or(Err(LegacyError::NoEndpoint { waited: patience }))?;
     let posts = Endpoint::new(EndpointConfig { url, ..config })?.session(None, None);
-    let (ours, theirs) = tokio::io::duplex(BUFFER);
-    let (from_client, to_client) = split(theirs);
-    let (reader, writer) = split(ours);
     let limit = pipe.limits.max_bytes;
-    let task = tokio::spawn(async move {
-        // Either end is the end of both: half a conversation answers nobody.
-        tokio::select! {
-            () = receive(stream, to_client) => {}
-            () = post(posts, from_client, limit) => {}
-        }
-    });
-    let reader = Reader { inner: reader, _task: AbortOnDropHandle::new(task) };
-    Ok(PipeConnection::new(name, reader, writer, pipe))
+    Ok(piped::connection(name, pipe, |to| receive(stream, to), |from| post(posts, from, limit)))
 }
 
 async fn named_endpoint(base: &Url, stream: &mut EventStream) -> Result<Url, LegacyError> {
@@ -146,21 +130,5 @@ async fn deliver(session: &Session, message: Bytes) -> Result<(), String> {
         // Some servers answer 200 with a word of text instead of 202 with nothing.
         Ok(_) | Err(HttpError::ContentType { .. }) => Ok(()),
         Err(error) => Err(Chain(&error).to_string()),
-    }
-}
-
-/// The connection's reading end, which owns the task behind it.
-struct Reader {
-    inner: ReadHalf<DuplexStream>,
-    _task: AbortOnDropHandle<()>,
-}
-
-impl AsyncRead for Reader {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }

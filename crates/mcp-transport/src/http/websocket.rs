@@ -8,30 +8,25 @@
 #[cfg(test)]
 mod tests;
 
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use http::Uri;
 use mortise_mcp::framing::end_line;
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, WriteHalf, split};
+use tokio::io::{AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::ClientRequestBuilder;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::client::EndpointConfig;
 use super::origin::{Origin, OriginError};
+use super::piped;
 use super::pool::connected;
 use super::stream;
 use crate::stdio::connection::{PipeConfig, PipeConnection};
 use crate::stdio::lines::{Line, LineReader};
-
-/// Bytes between the task and the connection.
-const BUFFER: usize = 64 * 1024;
 
 /// The subprotocol under which MCP is spoken.
 const SUBPROTOCOL: &str = "mcp";
@@ -96,18 +91,7 @@ pub async fn connect(
     let late = |_| WebSocketError::Late { origin: origin.clone(), limit: patience };
     let socket = timeout(patience, opening).await.map_err(late)??;
     let (outgoing, incoming) = socket.split();
-    let (ours, theirs) = tokio::io::duplex(BUFFER);
-    let (from_client, to_client) = split(theirs);
-    let (reader, writer) = split(ours);
-    let task = tokio::spawn(async move {
-        // Either end is the end of both: half a conversation answers nobody.
-        tokio::select! {
-            () = receive(incoming, to_client) => {}
-            () = post(outgoing, from_client, limit) => {}
-        }
-    });
-    let reader = Reader { inner: reader, _task: AbortOnDropHandle::new(task) };
-    Ok(PipeConnection::new(name, reader, writer, pipe))
+    Ok(piped::connection(name, pipe, |to| receive(incoming, to), |from| post(outgoing, from, limit)))
 }
 
 fn request(config: &EndpointConfig) -> ClientRequestBuilder {
@@ -164,20 +148,4 @@ async fn post(
         }
     }
     let _ = socket.close().await;
-}
-
-/// The connection's reading end, which owns the task behind it.
-struct Reader {
-    inner: ReadHalf<DuplexStream>,
-    _task: AbortOnDropHandle<()>,
-}
-
-impl AsyncRead for Reader {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
-    }
 }
