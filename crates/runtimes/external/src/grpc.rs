@@ -14,18 +14,11 @@ use std::{
 };
 
 use mortise_framework::config::PluginEntry;
-use mortise_plugin_api::{BuildError, Fut, PluginError, Wire};
-use mortise_proto::{
-    contextforge::{
-        context_to, cpex,
-        cpex::{
-            GetPluginConfigRequest, HealthCheckRequest, InvokeHookRequest,
-            health_check_response::ServingStatus,
-        },
-        mcpgateway::plugins as first,
-        outcome_of, payload_of,
-    },
-    json::Struct,
+use mortise_plugin_api::{BuildError, Fut, PluginError};
+use mortise_proto::contextforge::{
+    cpex,
+    cpex::{GetPluginConfigRequest, HealthCheckRequest, health_check_response::ServingStatus},
+    mcpgateway::plugins as first,
 };
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -33,6 +26,7 @@ use tonic::{Code, Status, transport::Channel};
 
 use crate::{
     link::{Ask, Fault, Link, Remote, Told},
+    message,
     settings::Settings,
 };
 use block::Way;
@@ -96,33 +90,20 @@ impl GrpcLink {
             answer => (Client::Today(today), answer),
         };
         let answer = answer.map_err(|status| opening(&status))?.into_inner();
-        if !answer.found {
-            let unknown = format!("its server knows no plugin `{plugin}`");
-            return Err(PluginError::InvalidAnswer(unknown).into());
-        }
-        let entry = answer.config.unwrap_or_default().into_map();
-        let entry = entry.map_err(|error| PluginError::InvalidAnswer(format!("its entry: {error}")))?;
+        let remote = message::remote(plugin, answer)?;
         self.replace(Some(Session { client, channel, gone }));
-        Ok(Remote { entry: Some(entry), hooks: None })
+        Ok(remote)
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Told, Fault> {
         let session = self.current()?;
-        let payload = ask.payload.wire(Wire::PluginProto, payload_of)?.clone();
-        let message = InvokeHookRequest {
-            hook_type: ask.hook.name.to_string(),
-            plugin_name: ask.plugin.to_owned(),
-            payload: Some(Struct::Encoded(payload)),
-            context: Some(context_to(ask.context)),
-        };
+        let message = message::asked(&ask)?;
         let answer = match session.client {
             Client::Today(mut client) => client.invoke_hook(message).await,
             Client::First(mut client) => client.invoke_hook(message).await,
         };
         let answer = answer.map_err(|status| calling(&status))?.into_inner();
-        let went = || serde_json::from_slice(ask.payload.json(Wire::Json).ok()?).ok();
-        let (context, outcome) = outcome_of(answer, went);
-        Ok(Told { context, outcome, wire: Wire::Json })
+        Ok(message::told(&ask, answer))
     }
 
     async fn look(&self) -> Result<(), Fault> {

@@ -13,6 +13,7 @@ pub mod link;
 mod cache;
 mod grpc;
 mod mcp;
+mod message;
 mod plugin;
 mod settings;
 mod supervise;

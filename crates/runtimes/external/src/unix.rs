@@ -14,14 +14,9 @@ use std::{
 };
 
 use mortise_framework::config::PluginEntry;
-use mortise_plugin_api::{BuildError, Fut, PluginError, Wire};
-use mortise_proto::{
-    contextforge::{
-        context_to,
-        cpex::{GetPluginConfigRequest, GetPluginConfigResponse, InvokeHookRequest, InvokeHookResponse},
-        outcome_of, payload_of,
-    },
-    json::Struct,
+use mortise_plugin_api::{BuildError, Fut, PluginError};
+use mortise_proto::contextforge::cpex::{
+    GetPluginConfigRequest, GetPluginConfigResponse, InvokeHookResponse,
 };
 use prost::Message;
 use serde_json::{Map, Value};
@@ -30,6 +25,7 @@ use tokio::sync::Semaphore;
 use crate::{
     grpc::block::{path, text},
     link::{Ask, Fault, Link, Remote, Told},
+    message,
     settings::Settings,
 };
 use connection::Connection;
@@ -129,29 +125,15 @@ impl UnixLink {
     async fn connect(&self, plugin: &str) -> Result<Remote, Fault> {
         self.close_idle();
         let answer = self.config(plugin).await?;
-        if !answer.found {
-            let unknown = format!("its server knows no plugin `{plugin}`");
-            return Err(PluginError::InvalidAnswer(unknown).into());
-        }
-        let entry = answer.config.unwrap_or_default().into_map();
-        let entry = entry.map_err(|error| PluginError::InvalidAnswer(format!("its entry: {error}")))?;
-        Ok(Remote { entry: Some(entry), hooks: None })
+        message::remote(plugin, answer)
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Result<Told, Fault> {
-        let payload = ask.payload.wire(Wire::PluginProto, payload_of)?.clone();
-        let message = InvokeHookRequest {
-            hook_type: ask.hook.name.to_string(),
-            plugin_name: ask.plugin.to_owned(),
-            payload: Some(Struct::Encoded(payload)),
-            context: Some(context_to(ask.context)),
-        };
+        let message = message::asked(&ask)?;
         let answer = self.exchange(&message, self.timeout).await?;
         let answer = InvokeHookResponse::decode(answer)
             .map_err(|error| PluginError::InvalidAnswer(format!("its answer: {error}")))?;
-        let went = || serde_json::from_slice(ask.payload.json(Wire::Json).ok()?).ok();
-        let (context, outcome) = outcome_of(answer, went);
-        Ok(Told { context, outcome, wire: Wire::Json })
+        Ok(message::told(&ask, answer))
     }
 
     fn close_idle(&self) {
