@@ -53,7 +53,7 @@ test: setup
 
 ## test-rust: unit, property and integration tests of the workspace (CARGO_TEST='-p mortise-mcp')
 .PHONY: test-rust
-test-rust: setup-rust setup-go
+test-rust: setup-rust setup-go setup-sdk
 	cargo test --no-fail-fast $(CARGO_TEST)
 
 ## test-interop: other projects' clients and servers through the gateway, and the conformance suite (PYTEST='-k progress')
@@ -94,7 +94,7 @@ bench: setup-rust setup-bench
 	cargo xtask bench $(if $(WRITE),--write) $(BENCH)
 
 ## setup: bring everything the other targets need: Rust, system packages, Python and Node packages, cargo-deny
-.PHONY: setup setup-rust setup-go setup-interop setup-deny setup-bench setup-fuzz
+.PHONY: setup setup-rust setup-go setup-sdk setup-interop setup-deny setup-bench setup-fuzz
 setup: setup-rust setup-go setup-interop setup-deny
 
 setup-rust:
@@ -103,6 +103,10 @@ setup-rust:
 
 setup-go:
 	@scripts/setup/go.sh
+
+setup-sdk:
+	@scripts/setup/system.sh python
+	@scripts/setup/python.sh sdk
 
 setup-interop:
 	@scripts/setup/system.sh python node
@@ -116,7 +120,8 @@ setup-fuzz: setup-rust
 	@scripts/setup/cargo-fuzz.sh
 
 setup-bench:
-	@scripts/setup/system.sh bench
+	@scripts/setup/system.sh bench python
+	@scripts/setup/python.sh cpex
 
 ## clean: remove what was built; `make clean-all` also removes what set-up brought into this directory
 .PHONY: clean clean-all
