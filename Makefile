@@ -59,7 +59,7 @@ test-rust: setup-rust setup-go setup-sdk
 ## test-interop: other projects' clients and servers through the gateway, and the conformance suite (PYTEST='-k progress')
 .PHONY: test-interop
 test-interop: setup-rust setup-interop
-	$(if $(MORTISE_BIN),,cargo build -p mortise)
+	$(if $(MORTISE_BIN),,cargo build -p mortise -p mortise-testkit --bin mortise --bin mortise-fake-vendor)
 	MORTISE_BIN="$(or $(MORTISE_BIN),$(BUILT)/debug/mortise)" $(INTEROP_PYTHON) -m pytest -c tests/interop/pytest.ini --rootdir tests/interop tests/interop $(PYTEST)
 
 ## fuzz: feed made-up input to what reads strangers' input (TARGET=envelope TIME=300; without TARGET all, one by one)
@@ -98,7 +98,7 @@ bench: setup-rust setup-bench
 setup: setup-rust setup-go setup-interop setup-deny
 
 setup-rust:
-	@scripts/setup/system.sh build python
+	@scripts/setup/system.sh build python postgres
 	@scripts/setup/rust.sh
 
 setup-go:

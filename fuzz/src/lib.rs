@@ -13,6 +13,7 @@ mod config;
 mod content;
 mod envelope;
 mod json;
+mod llm;
 mod stream;
 mod wire;
 
@@ -32,6 +33,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "envelope", check: envelope::check },
     Target { name: "sse", check: stream::sse },
     Target { name: "lines", check: stream::lines },
+    Target { name: "llm_stream", check: llm::stream },
+    Target { name: "llm_convert", check: llm::convert },
     Target { name: "content", check: content::scan },
     Target { name: "windows", check: content::windows },
     Target { name: "wire", check: wire::check },

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# System packages for a purpose: `build` (a C compiler, curl), `python` (venv), `node` (npm), `bench` (nginx).
+# System packages for a purpose: `build` (a C compiler, curl), `python` (venv), `node` (npm), `bench` (nginx),
+# `postgres` (a server that tests start by themselves).
 # Looks for the commands, not for the packages: tools that came another way are as good.
 source "$(dirname "${BASH_SOURCE[0]}")/steps.sh"
 
@@ -19,8 +20,12 @@ for purpose in "$@"; do
         have node || missing+=(nodejs)
         have npm || missing+=(npm)
         ;;
+    postgres)
+        # Debian keeps the programs off the path, by version.
+        have initdb || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+        ;;
     bench) have nginx || missing+=(nginx-light) ;;
-    *) cannot "unknown purpose \`$purpose\`" "scripts/setup/system.sh build|python|node|bench" ;;
+    *) cannot "unknown purpose \`$purpose\`" "scripts/setup/system.sh build|python|node|bench|postgres" ;;
     esac
 done
 [ ${#missing[@]} -eq 0 ] || packages "${missing[@]}"

@@ -30,5 +30,6 @@ mod serving;
 mod sessions;
 mod spans;
 mod statistics;
+mod storage;
 mod unavailable;
 mod watched;

@@ -1,4 +1,4 @@
-//! Hooks of LLM traffic and of records, through the real pipeline: no surface runs them yet.
+//! Hooks of LLM traffic and of records, through the real pipeline; through the front door: `models`.
 
 use std::sync::Arc;
 

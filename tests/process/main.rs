@@ -7,8 +7,14 @@
 
 mod authentication;
 mod endings;
+mod endpoints;
 mod lives;
 mod llm;
+mod models;
 mod program;
 mod requests;
 mod way_back;
+
+#[path = "../llm/vendor.rs"]
+#[expect(dead_code, reason = "more is needed where vendors fail")]
+mod vendor;

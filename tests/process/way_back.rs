@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::program::{gone, kill, pid, stand, tell};
+use mortise_tests::Setup;
+
+use crate::program::{entry, gone, kill, pid, stand, tell};
 
 #[tokio::test]
 async fn values_written_late_are_read_again_by_the_next_life() {
@@ -45,6 +47,47 @@ async fn what_the_manifest_does_not_ask_for_is_refused_and_what_is_missing_says_
 
     let refused = tell(&modest.client(), "write colour blue").await;
     assert!(refused.contains("PermissionDenied") && refused.contains("kv.readwrite"), "{refused}");
-    let missing = tell(&usual.client(), "apps").await;
-    assert!(missing.contains("Unimplemented") && missing.contains("apps"), "{missing}");
+    let missing = tell(&usual.client(), "prices").await;
+    assert!(missing.contains("Unimplemented") && missing.contains("prices"), "{missing}");
+}
+
+#[tokio::test]
+async fn apps_and_whose_a_token_is_are_told_where_the_manifest_asks_for_it() {
+    let asks = "-services=apps.read,credentials.validate";
+    let stand = Setup::new()
+        .process()
+        .app("ci", "token-of-ci", json!({ "user": "ci@example.com", "monthly_budget": 7.5 }))
+        .entry(entry(&[asks], &json!({})))
+        .start()
+        .await;
+    let client = stand.client().token("token-of-ci");
+
+    assert_eq!(tell(&client, "apps").await, "1 ci/ci@example.com/7.5");
+    assert_eq!(tell(&client, "credential token-of-ci").await, "ci");
+    assert_eq!(tell(&client, "credential wrong").await, "invalid");
+    let refused = tell(&client, "read colour").await;
+    assert!(refused.contains("PermissionDenied"), "{refused}");
+}
+
+#[tokio::test]
+async fn stored_plugin_gets_the_services_that_were_approved_and_keeps_its_values_over_a_restart() {
+    let stand = Setup::new().process().start().await;
+    let admin = stand.admin();
+    let ask = async |method: &str, path: &str, body: serde_json::Value| {
+        let body = body.to_string();
+        let answer = admin.at(path).send(method, Some(body.as_bytes())).await;
+        assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text());
+    };
+    let mut plugin = entry(&[], &json!({}));
+    plugin["hook_types"] = json!(["pre_auth"]);
+    ask("POST", "/api/v1/plugins", plugin).await;
+    let refused = tell(&stand.client(), "write colour blue").await;
+    assert!(refused.contains("PermissionDenied") && refused.contains("approved"), "{refused}");
+
+    ask("POST", "/api/v1/plugins/plugin/approve-scopes", json!({ "approved": true })).await;
+
+    assert_eq!(tell(&stand.client(), "write colour blue").await, "");
+    let folder = stand.stop().await;
+    let stand = Setup::in_folder(folder).process().start().await;
+    assert_eq!(tell(&stand.client(), "read colour").await, "blue");
 }

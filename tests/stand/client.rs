@@ -176,6 +176,16 @@ impl UnderWay {
         String::from_utf8_lossy(&came).into_owned()
     }
 
+    /// Waits until the answer ends; says whether one in chunks came to its proper end.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub async fn came_whole(mut self) -> bool {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut rest)).await;
+        ended.expect("the answer ends in time").is_ok() && rest.ends_with(b"0\r\n\r\n")
+    }
+
     /// Waits until the answer ends, whatever it was.
     ///
     /// # Panics

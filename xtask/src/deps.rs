@@ -25,6 +25,7 @@ const ROOMS: &[Room] = &[
     Room { name: "mortise-plugin-api", uses: &[], why: "the contract: what changes least stands lowest" },
     Room { name: "mortise-telemetry", uses: &[], why: "names and redaction, for everyone" },
     Room { name: "mortise-mcp", uses: &[], why: "pure: the protocol without sockets and plugins" },
+    Room { name: "mortise-llm", uses: &[], why: "pure: what vendors speak, without sockets and plugins" },
     Room {
         name: "mortise-framework",
         uses: &["mortise-plugin-api", "mortise-telemetry"],
@@ -51,9 +52,16 @@ const ROOMS: &[Room] = &[
         why: "authors of plugins compile it: what serves a plugin, and no pipeline",
     },
     Room {
+        name: "mortise-store",
+        uses: &[],
+        why: "entities and databases; what they mean is the gateway's to say",
+    },
+    Room {
         name: "mortise-gateway",
         uses: &[
+            "mortise-store",
             "mortise-framework",
+            "mortise-llm",
             "mortise-mcp",
             "mortise-mcp-transport",
             "mortise-plugin-api",
@@ -100,7 +108,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "mortise-testkit",
-        uses: &["mortise-mcp", "mortise-mcp-transport", "mortise-plugin-api"],
+        uses: &["mortise-llm", "mortise-mcp", "mortise-mcp-transport", "mortise-plugin-api"],
         why: "below framework and gateway, so that these may use it in their own tests",
     },
     Room {
@@ -123,12 +131,15 @@ const ROOMS: &[Room] = &[
             "mortise-builtins",
             "mortise-framework",
             "mortise-gateway",
+            "mortise-llm",
             "mortise-mcp",
             "mortise-mcp-transport",
             "mortise-plugin-api",
             "mortise-runtime-external",
             "mortise-runtime-process",
             "mortise-runtime-python",
+            "mortise-sdk",
+            "mortise-store",
             "mortise-telemetry",
             "mortise-testkit",
         ],
@@ -143,6 +154,11 @@ const ROOMS: &[Room] = &[
         name: "example-custom-gateway",
         uses: &["mortise"],
         why: "shows that a build with own plugins needs one crate, and nothing uses it",
+    },
+    Room {
+        name: "example-response-modifier",
+        uses: &["mortise-framework", "mortise-plugin-api", "mortise-runtime-process", "mortise-sdk"],
+        why: "shows a plugin that is a program, which its test has the process runtime start; nothing uses it",
     },
     Room {
         name: "xtask",
@@ -169,6 +185,11 @@ const BANNED: &[Banned] = &[
     },
     Banned {
         room: "mortise-mcp",
+        crates: &["tokio", "hyper", "rustls", "socket2"],
+        why: "it is driven by bytes",
+    },
+    Banned {
+        room: "mortise-llm",
         crates: &["tokio", "hyper", "rustls", "socket2"],
         why: "it is driven by bytes",
     },
@@ -209,8 +230,13 @@ const OWNED: &[Owned] = &[
     Owned { name: "rustls-native-certs", owners: &["mortise-mcp-transport"], why: "as rustls" },
     Owned {
         name: "rustix",
-        owners: &["mortise-mcp-transport", "mortise-runtime-process", "mortise-runtime-python"],
-        why: "signals to process groups",
+        owners: &["mortise", "mortise-mcp-transport", "mortise-runtime-process", "mortise-runtime-python"],
+        why: "signals to process groups; advice about the program's own memory",
+    },
+    Owned {
+        name: "sqlx",
+        owners: &["mortise-store"],
+        why: "one way to databases, behind a feature of the program",
     },
     Owned { name: "granit-parser", owners: &["mortise-framework"], why: "one reader of YAML" },
     Owned {

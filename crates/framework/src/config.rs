@@ -64,7 +64,7 @@ pub use overrides::Override;
 pub use plugins_file::{
     DEFAULT_PLUGINS_FILE, PluginDir, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
 };
-pub use process::ProcessKeys;
+pub use process::{ProcessKeys, SandboxKeys, SandboxProfile};
 pub use python::{PythonSettings, Surroundings};
 pub use recognise::{FileKind, Recognised, recognise, recognise_surely};
 pub use schema::Compiled;

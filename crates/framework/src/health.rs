@@ -51,20 +51,26 @@ impl Framework {
         let pipelines = self.pipelines();
         let patience = pipelines.settings().plugin_timeout.min(PATIENCE);
         let ready = pipelines.all_instances().iter().filter(|instance| instance.state() == State::Ready);
-        stream::iter(ready).for_each_concurrent(AT_A_TIME, |instance| check(instance, patience)).await;
+        stream::iter(ready).for_each_concurrent(AT_A_TIME, async |instance| drop(check(instance, patience).await)).await;
+    }
+
+    /// Asks one plugin whether it is well, and notes it; `None` where it is, or does not run.
+    pub async fn check_health_of(&self, instance: &Arc<Instance>) -> Option<Arc<str>> {
+        check(instance, self.pipelines().settings().plugin_timeout.min(PATIENCE)).await
     }
 }
 
-async fn check(instance: &Arc<Instance>, patience: Duration) {
-    let Some(plugin) = instance.plugin() else { return };
+async fn check(instance: &Arc<Instance>, patience: Duration) -> Option<Arc<str>> {
+    let plugin = instance.plugin()?;
     // The call itself may panic, not only the future it makes.
     let found = timed(patience, async { plugin.health().await }).await;
     let (name, unwell) = (&*instance.name, found.err().map(|error| Arc::from(error.to_string())));
-    match (instance.set_unwell(unwell.clone()), unwell) {
+    match (instance.set_unwell(unwell.clone()), &unwell) {
         (true, Some(reason)) => tracing::warn!(plugin = name, %reason, "plugin is not well"),
         (true, None) => tracing::info!(plugin = name, "plugin is well again"),
         (false, _) => {}
     }
+    unwell
 }
 
 #[cfg(test)]

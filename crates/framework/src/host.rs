@@ -8,16 +8,24 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use mortise_plugin_api::{
     PluginError,
-    host::{Host, Http, LogLevel},
+    host::{Apps, Host, Http, KeyValue, LogLevel},
 };
 
 /// Makes the HTTP client of a plugin, by its name.
 pub(crate) type HttpOf = Box<dyn Fn(&Arc<str>) -> Arc<dyn Http> + Send + Sync>;
 
+/// Makes the values of a plugin, by its name.
+pub(crate) type ValuesOf = Box<dyn Fn(&Arc<str>) -> Arc<dyn KeyValue> + Send + Sync>;
+
+/// Makes what a plugin may know of apps, by its name.
+pub(crate) type AppsOf = Box<dyn Fn(&Arc<str>) -> Arc<dyn Apps> + Send + Sync>;
+
 /// What a program offers to plugins that are made from now on.
 #[derive(Default)]
 pub(crate) struct Offers {
     pub(crate) http: ArcSwapOption<HttpOf>,
+    pub(crate) values: ArcSwapOption<ValuesOf>,
+    pub(crate) apps: ArcSwapOption<AppsOf>,
 }
 
 /// A host that writes plugins' log lines to `tracing` under the plugin's name.
@@ -25,17 +33,21 @@ pub(crate) struct Offers {
 pub struct LocalHost {
     plugin: Arc<str>,
     http: Option<Arc<dyn Http>>,
+    values: Option<Arc<dyn KeyValue>>,
+    apps: Option<Arc<dyn Apps>>,
 }
 
 impl LocalHost {
     /// The host as the plugin `plugin` sees it: a log and a clock.
     pub fn new(plugin: Arc<str>) -> Self {
-        Self { plugin, http: None }
+        Self { plugin, http: None, values: None, apps: None }
     }
 
     pub(crate) fn with(plugin: Arc<str>, offers: &Offers) -> Self {
         let http = offers.http.load().as_ref().map(|http_of| http_of(&plugin));
-        Self { plugin, http }
+        let values = offers.values.load().as_ref().map(|values_of| values_of(&plugin));
+        let apps = offers.apps.load().as_ref().map(|apps_of| apps_of(&plugin));
+        Self { plugin, http, values, apps }
     }
 }
 
@@ -64,5 +76,13 @@ impl Host for LocalHost {
 
     fn http(&self) -> Result<&dyn Http, PluginError> {
         self.http.as_deref().ok_or(PluginError::NoService("http"))
+    }
+
+    fn kv(&self) -> Result<&dyn KeyValue, PluginError> {
+        self.values.as_deref().ok_or(PluginError::NoService("kv"))
+    }
+
+    fn apps(&self) -> Result<&dyn Apps, PluginError> {
+        self.apps.as_deref().ok_or(PluginError::NoService("apps"))
     }
 }

@@ -8,9 +8,14 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use mortise_plugin_api::{HookTable, Plugin};
 
-use crate::config::{Diagnostic, DiagnosticKind, PluginEntry};
+use crate::{
+    config::{Diagnostic, DiagnosticKind, PluginEntry},
+    endpoints::listed,
+};
 
 /// The hooks that `entry` lists and `plugin` does not have, as they are written.
 pub(crate) fn hooks<'e>(entry: &'e PluginEntry, plugin: &dyn Plugin, table: &HookTable) -> Vec<&'e str> {
@@ -51,6 +56,17 @@ pub(crate) fn check(entry: &PluginEntry, plugin: &dyn Plugin, table: &HookTable)
             .help(help.clone())
     };
     lacking.iter().map(at_hook).collect()
+}
+
+/// A diagnostic where an entry offers endpoints and its code has none.
+pub(crate) fn endpoints(entry: &PluginEntry, plugin: Arc<dyn Plugin>) -> Option<Diagnostic> {
+    if !listed(entry) || plugin.endpoints().is_some() {
+        return None;
+    }
+    let foreign = entry.dialect.is_foreign();
+    let kind = if foreign { DiagnosticKind::Remark } else { DiagnosticKind::InvalidValue };
+    let message = format!("the plugin kind `{}` has no endpoints of its own", entry.kind);
+    Some(Diagnostic::new(kind, message).at(entry.place("offers").clone()).path(format!("{}.offers", entry.path)))
 }
 
 fn in_marks(names: &[&str]) -> String {

@@ -14,6 +14,7 @@ pub mod background;
 pub mod breaker;
 pub mod catalogue;
 pub mod config;
+pub mod endpoints;
 pub mod host;
 pub mod instance;
 pub mod load;
@@ -39,6 +40,7 @@ pub use pipeline::{
     context::Contexts,
     outcome::{Blocked, Execution, Outcome, Status},
     pair::Pair,
+    streamed::{Lane, Streamed},
     trace::{Happened, HookRun, Trace},
 };
 pub use runtime::Runtime;

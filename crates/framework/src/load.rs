@@ -18,15 +18,19 @@ use std::{
 
 use arc_swap::ArcSwap;
 use faults::{config_error, faults};
-use mortise_plugin_api::{HookId, HookTable, Host, Plugin, host::Http};
+use mortise_plugin_api::{
+    HookId, HookTable, Host, Plugin,
+    host::{Apps, Http, KeyValue},
+};
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{
     background::Background,
-    config::{Compiled, Diagnostic, DiagnosticKind, Errors, Notice, PluginEntry, nearest},
+    config::{Compiled, Diagnostic, DiagnosticKind, Errors, Notice, OfferName, PluginEntry, nearest},
+    endpoints::{self, Claims},
     essence::Essence,
-    host::{HttpOf, LocalHost, Offers},
+    host::{AppsOf, HttpOf, LocalHost, Offers, ValuesOf},
     instance::{Instance, State},
     lacking,
     pipeline::{
@@ -46,7 +50,7 @@ use crate::{
 pub(crate) const LIFECYCLE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Keys of an entry that are read and obeyed by nothing yet.
-const WITHOUT_EFFECT: [&str; 4] = ["applied_to", "capabilities", "max_content_size", "offers"];
+const WITHOUT_EFFECT: [&str; 3] = ["applied_to", "capabilities", "max_content_size"];
 
 /// Background tasks at a time: background plugins and post hooks of cancelled calls.
 const BACKGROUND_TASKS: usize = 1024;
@@ -232,6 +236,24 @@ impl Framework {
         self.0.offers.http.store(Some(Arc::new(http_of)));
     }
 
+    /// Schema that `config:` of a kind must match, where whoever runs it knows one.
+    #[must_use]
+    pub fn config_schema(&self, kind: &str) -> Option<schemars::Schema> {
+        self.0.runtimes.iter().find(|runtime| runtime.claims(kind))?.config_schema(kind)
+    }
+
+    /// Offers values of their own to plugins that are made from now on, by a plugin's name.
+    pub fn offer_values(&self, values_of: impl Fn(&Arc<str>) -> Arc<dyn KeyValue> + Send + Sync + 'static) {
+        let values_of: ValuesOf = Box::new(values_of);
+        self.0.offers.values.store(Some(Arc::new(values_of)));
+    }
+
+    /// Offers what may be known of apps to plugins that are made from now on, by a plugin's name.
+    pub fn offer_apps(&self, apps_of: impl Fn(&Arc<str>) -> Arc<dyn Apps> + Send + Sync + 'static) {
+        let apps_of: AppsOf = Box::new(apps_of);
+        self.0.offers.apps.store(Some(Arc::new(apps_of)));
+    }
+
     fn host(&self, plugin: &Arc<str>) -> Arc<dyn Host> {
         match &self.0.host_of {
             Some(host_of) => host_of(plugin),
@@ -287,7 +309,7 @@ impl Framework {
             return entry.hooks.iter().filter_map(|name| self.0.hooks.id(name)).collect();
         }
         match self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind)) {
-            Some(runtime) => runtime.default_hooks(&entry.kind).to_vec(),
+            Some(runtime) => runtime.hooks_of(entry).to_vec(),
             // Its server would say which; until it can be asked, a guard must not be missing anywhere.
             None if entry.is_external() => mortise_plugin_api::hooks::MCP_HOOKS.to_vec(),
             None => Vec::new(),
@@ -309,9 +331,18 @@ impl Framework {
         let (hooks, background) = (self.0.hooks.clone(), self.0.background.clone());
         let settings = pipeline::Settings { enabled: plan.enabled, ..plan.settings.clone() };
         let (members, listed) = served::laid_under(members, listed, &hooks);
+        let may_have = |entry: &PluginEntry| self.may_have_endpoints(entry);
+        let mounts = plan.enabled.then(|| endpoints::mount(&listed, may_have)).unwrap_or_default();
         let mut compiled = pipeline::compile(hooks, &members, listed, settings, background);
         compiled.bindings.clone_from(&plan.bindings);
+        compiled.mounts = mounts;
         compiled
+    }
+
+    /// Whether the code of an entry that does not say what it offers may have endpoints.
+    fn may_have_endpoints(&self, entry: &PluginEntry) -> bool {
+        let runtime = self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind));
+        runtime.is_some_and(|runtime| runtime.may_have_endpoints(entry))
     }
 
     /// Asks pipelines of this framework which plugins would run for calls of `who`.
@@ -396,11 +427,15 @@ impl Framework {
 
     pub(crate) fn prepare(&self, plan: &Plan) -> Result<(Vec<Prepared>, Vec<Notice>), Errors> {
         let (mut errors, mut notices, mut all) = (Vec::new(), Vec::new(), Vec::new());
-        let mut schemas = Schemas::new();
+        let (mut schemas, mut claims) = (Schemas::new(), Claims::default());
         for entry in &plan.entries {
             if let Some(prepared) = self.prepare_entry(entry, &mut schemas, &mut errors, &mut notices) {
                 self.check_bindings(plan, &prepared, &mut errors);
                 all.push(prepared);
+            }
+            match endpoints::check(entry, || self.may_have_endpoints(entry), &mut claims) {
+                Ok(word) => notices.extend(word),
+                Err(error) => errors.push(error),
             }
         }
         let names: BTreeMap<&str, ()> = plan.entries.iter().map(|e| (e.name.as_str(), ())).collect();
@@ -442,6 +477,11 @@ impl Framework {
             let notice = Diagnostic::new(DiagnosticKind::Remark, message);
             notices.push(notice.at(entry.place(key).clone()).path(format!("{}.{key}", entry.path)));
         }
+        for offer in entry.offers.iter().filter(|offer| **offer != OfferName::CustomEndpoint) {
+            let message = format!("the offer `{}` is accepted and has no effect yet", offer.word());
+            let notice = Diagnostic::new(DiagnosticKind::Remark, message);
+            notices.push(notice.at(entry.place("offers").clone()).path(format!("{}.offers", entry.path)));
+        }
         let mut config = Value::Object(entry.config_json.clone());
         if runtime.is_none() && entry.kind.starts_with("builtin.") {
             errors.push(self.no_such_kind(entry));
@@ -471,7 +511,8 @@ impl Framework {
                 // What runs elsewhere says only once it has started what it has.
                 Ok(_) if runtime.foreign() => {}
                 Ok(plugin) => {
-                    let found = lacking::check(entry, &*plugin, &self.0.hooks);
+                    let mut found = lacking::check(entry, &*plugin, &self.0.hooks);
+                    found.extend(lacking::endpoints(entry, plugin));
                     let worse = if entry.dialect.is_foreign() { &mut *notices } else { &mut *errors };
                     worse.extend(found);
                 }

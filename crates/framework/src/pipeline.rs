@@ -8,7 +8,12 @@ use std::{sync::Arc, time::Duration};
 
 use mortise_plugin_api::{HookId, HookTable, Limit};
 
-use crate::{background::Background, breaker::Limits, instance::Instance};
+use crate::{
+    background::Background,
+    breaker::Limits,
+    endpoints::{Mount, Mounts},
+    instance::Instance,
+};
 
 pub mod chain;
 pub mod condition;
@@ -19,6 +24,7 @@ pub mod outcome;
 pub mod pair;
 pub mod policy;
 pub mod scope;
+pub mod streamed;
 pub mod trace;
 
 mod at_once;
@@ -98,6 +104,8 @@ pub struct Pipelines {
     pub(crate) background: Background,
     /// The bindings it was compiled of, for those who ask where plugins run.
     pub(crate) bindings: Vec<scope::Binding>,
+    /// Where plugins have endpoints of their own.
+    pub(crate) mounts: Mounts,
 }
 
 impl Pipelines {
@@ -125,6 +133,18 @@ impl Pipelines {
     /// The bindings these were compiled of, in file order.
     pub fn bindings(&self) -> &[scope::Binding] {
         &self.bindings
+    }
+
+    /// The plugin whose endpoints stand under a slug.
+    pub fn mount(&self, slug: &str) -> Option<&Mount> {
+        self.mounts.get(slug)
+    }
+
+    /// All plugins that have endpoints of their own, by slug.
+    pub fn mounts(&self) -> Vec<&Mount> {
+        let mut all: Vec<&Mount> = self.mounts.values().collect();
+        all.sort_by_key(|mount| mount.slug().clone());
+        all
     }
 
     /// Whether a binding asks for the path of requests. Where none does, nobody need note it.

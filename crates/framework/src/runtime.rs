@@ -39,6 +39,17 @@ pub trait Runtime: Send + Sync {
         &[]
     }
 
+    /// Hooks this entry runs at when it lists none.
+    fn hooks_of(&self, entry: &PluginEntry) -> &[mortise_plugin_api::HookId] {
+        self.default_hooks(&entry.kind)
+    }
+
+    /// Whether the code of an entry that does not say what it offers may have endpoints of its own, as far as that is
+    /// known before it runs.
+    fn may_have_endpoints(&self, _entry: &PluginEntry) -> bool {
+        false
+    }
+
     /// What keeps an entry of one of its kinds from running here, as far as that is known without running anything;
     /// `None` where nothing is.
     fn waits_for(&self, _entry: &PluginEntry) -> Option<String> {
@@ -107,6 +118,12 @@ impl Runtime for NativeRuntime {
 
     fn default_hooks(&self, kind: &str) -> &[mortise_plugin_api::HookId] {
         self.find(kind).map_or(&[], |known| known.hooks)
+    }
+
+    fn may_have_endpoints(&self, entry: &PluginEntry) -> bool {
+        let config = Value::Object(entry.config_json.clone());
+        let built = self.find(&entry.kind).and_then(|kind| (kind.build)(&config).ok());
+        built.is_some_and(|plugin| plugin.endpoints().is_some())
     }
 
     fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {

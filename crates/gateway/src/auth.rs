@@ -1,12 +1,15 @@
 //! Who may call: tokens of apps, and which pages in browsers.
 //!
 //! A token is looked up by its SHA-256, so that 100,000 apps cost what one costs and what is in memory is no token.
-//! The match found is compared once more in constant time. Without apps every caller is the anonymous one.
+//! The match found is compared once more in constant time. Without apps every caller is the anonymous one. Apps of the
+//! configuration change with it as a whole; those that are kept in storage one at a time ([`Roster`]).
 //!
 //! Not here: plugins that authenticate, which run before this and may answer in its stead.
 
 mod forwarded;
 mod origin;
+mod roster;
+mod spread;
 
 #[cfg(test)]
 mod tests;
@@ -22,25 +25,35 @@ use http::{
     header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
 };
 use jiff::Timestamp;
-use mortise_plugin_api::Caller;
+use mortise_plugin_api::{Caller, host::Credential};
+use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
 use crate::config::{App, TokenDigest};
 
 pub use forwarded::client_address;
 pub use origin::{OriginCheck, OriginRefused, normal_origin, share};
+pub use roster::{Roster, caller as stored_caller};
 
 /// Longest token that is looked at, in bytes.
 const MAX_TOKEN: usize = 4096;
 
-/// Tells who calls.
+/// Tells who calls. Cheap to clone.
+#[derive(Clone)]
 pub struct Authenticator {
+    configured: Arc<Configured>,
+    stored: Roster,
+}
+
+/// Who may call by the configuration.
+struct Configured {
     anonymous: Option<Arc<Grant>>,
     tokens: HashMap<TokenDigest, Known>,
     /// What apps may reach, for callers that a plugin says belong to one.
     servers: HashMap<String, Option<Arc<BTreeSet<String>>>>,
     /// Those of apps that have no token yet.
     silent: Vec<Arc<Caller>>,
+    facts: Vec<Arc<GrantedApp>>,
 }
 
 struct Known {
@@ -55,6 +68,70 @@ pub struct Grant {
     pub caller: Arc<Caller>,
     servers: Option<Arc<BTreeSet<String>>>,
     llms: Option<Arc<BTreeSet<String>>>,
+    /// The app whose token came; `None` for the anonymous caller.
+    pub app: Option<Arc<GrantedApp>>,
+}
+
+/// What is known of an app beside who it acts for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GrantedApp {
+    /// Its number in storage; `None` for one of the configuration.
+    pub id: Option<i64>,
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: Option<String>,
+    /// Who answers for it.
+    pub owner: Option<String>,
+    /// Money it may spend on LLM calls in a month.
+    pub monthly_budget: Option<f64>,
+    /// Day of the month on which that begins anew, 1 to 28.
+    pub budget_reset_day: u8,
+    /// Requests per minute.
+    pub rate_limit: Option<u64>,
+    /// Whether it may call at all.
+    pub active: bool,
+    /// Free data.
+    pub metadata: Map<String, Value>,
+    /// When it was made, in UTC; empty for one of the configuration.
+    pub created: String,
+    /// When it was last changed.
+    pub updated: String,
+}
+
+impl GrantedApp {
+    /// Of the configuration.
+    #[must_use]
+    pub fn configured(app: &App) -> Self {
+        Self {
+            name: app.name.clone(),
+            owner: app.user.clone(),
+            monthly_budget: app.monthly_budget,
+            budget_reset_day: 1,
+            rate_limit: app.rate_limit,
+            active: true,
+            metadata: app.metadata.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Of storage.
+    #[must_use]
+    pub fn stored(app: &mortise_store::Stored<mortise_store::App>) -> Self {
+        Self {
+            id: Some(app.id),
+            name: app.fields.name.clone(),
+            description: app.fields.description.clone(),
+            owner: app.fields.owner.clone(),
+            monthly_budget: app.fields.monthly_budget,
+            budget_reset_day: app.fields.budget_reset_day,
+            rate_limit: app.fields.rate_limit,
+            active: app.fields.active,
+            metadata: app.fields.metadata.clone(),
+            created: app.created.clone(),
+            updated: app.updated.clone(),
+        }
+    }
 }
 
 impl Grant {
@@ -66,6 +143,12 @@ impl Grant {
             (Some(listed), Some(id)) => listed.contains(id),
             (Some(_), None) => false,
         }
+    }
+
+    /// LLMs the caller may use, `None` for all.
+    #[must_use]
+    pub fn llms(&self) -> Option<&Arc<BTreeSet<String>>> {
+        self.llms.as_ref()
     }
 
     /// Whether the caller may use an LLM.
@@ -116,37 +199,29 @@ impl Authenticator {
     /// Knows the tokens of `apps`; without any `apps` everyone is let in as the anonymous caller.
     #[must_use]
     pub fn new(apps: Option<&[App]>) -> Self {
-        let Some(apps) = apps else {
-            let grant = Grant { caller: Arc::default(), servers: None, llms: None };
-            return Self {
-                anonymous: Some(Arc::new(grant)),
-                tokens: HashMap::new(),
-                servers: HashMap::new(),
-                silent: Vec::new(),
-            };
-        };
-        let mut tokens = HashMap::with_capacity(apps.iter().map(|app| app.tokens.len()).sum());
-        let mut reach = HashMap::with_capacity(apps.len());
-        let mut silent = Vec::new();
-        for app in apps {
-            if app.tokens.is_empty() {
-                silent.push(Arc::new(caller(app, &[])));
-            }
-            let (servers, llms) = (app.servers.clone().map(Arc::new), app.llms.clone().map(Arc::new));
-            reach.insert(app.name.clone(), servers.clone());
-            for token in &app.tokens {
-                let caller = Arc::new(caller(app, &token.scopes));
-                let grant = Arc::new(Grant { caller, servers: servers.clone(), llms: llms.clone() });
-                tokens.insert(token.digest, Known { grant, expires: token.expires });
-            }
-        }
-        Self { anonymous: None, tokens, servers: reach, silent }
+        Self { configured: Arc::new(Configured::new(apps)), stored: Roster::default() }
+    }
+
+    /// The same with those that are kept in storage.
+    #[must_use]
+    pub fn with_stored(&self, stored: Roster) -> Self {
+        Self { configured: self.configured.clone(), stored }
+    }
+
+    /// Those that are kept in storage.
+    #[must_use]
+    pub fn stored(&self) -> &Roster {
+        &self.stored
     }
 
     /// Whether anyone is let in.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.anonymous.is_some()
+        self.anonymous().is_some()
+    }
+
+    fn anonymous(&self) -> Option<&Arc<Grant>> {
+        self.configured.anonymous.as_ref().filter(|_| !self.stored.guards())
     }
 
     /// Tells who calls, and what they may reach. The token comes as `Authorization: Bearer` or `x-api-key`.
@@ -154,52 +229,108 @@ impl Authenticator {
     /// # Errors
     /// When no token came, or one that is not known or has ended.
     pub fn grant(&self, headers: &HeaderMap) -> Result<&Arc<Grant>, Unauthorized> {
-        if let Some(anonymous) = &self.anonymous {
+        if let Some(anonymous) = self.anonymous() {
             return Ok(anonymous);
         }
-        let token = bearer(headers).ok_or(Unauthorized::Missing)?;
+        self.grant_token(bearer(headers).ok_or(Unauthorized::Missing)?)
+    }
+
+    /// Whose token this is, and what they may reach, however it came.
+    ///
+    /// # Errors
+    /// When it is not known or has ended.
+    pub fn grant_token(&self, token: &[u8]) -> Result<&Arc<Grant>, Unauthorized> {
         if token.len() > MAX_TOKEN {
             return Err(Unauthorized::Unknown);
         }
         let digest = TokenDigest::of(token);
-        let (key, known) = self.tokens.get_key_value(&digest).ok_or(Unauthorized::Unknown)?;
-        if !same(*key, digest) {
+        if let Some((key, known)) = self.configured.tokens.get_key_value(&digest) {
+            if !same(*key, digest) {
+                return Err(Unauthorized::Unknown);
+            }
+            return match known.expires {
+                Some(end) if end <= Timestamp::now() => Err(Unauthorized::Expired),
+                _ => Ok(&known.grant),
+            };
+        }
+        let (key, pass) = self.stored.find(digest).ok_or(Unauthorized::Unknown)?;
+        if !same(key, digest) {
             return Err(Unauthorized::Unknown);
         }
-        match known.expires {
-            Some(end) if end <= Timestamp::now() => Err(Unauthorized::Expired),
-            _ => Ok(&known.grant),
+        let now = Timestamp::now();
+        if pass.expires.is_some_and(|end| end <= now.as_millisecond()) {
+            return Err(Unauthorized::Expired);
         }
+        pass.note(now);
+        Ok(&pass.grant)
     }
 
     /// Whether a caller that a plugin authenticated may use a virtual server, or (`None`) everything at `/mcp`: what its
     /// app may, where it belongs to a configured one, else anything.
     #[must_use]
     pub fn may_use_server(&self, caller: &Caller, id: Option<&str>) -> bool {
-        let app = caller.app.as_deref().and_then(|app| self.servers.get(app));
-        match (app, id) {
-            (None | Some(None), _) => true,
-            (Some(Some(listed)), Some(id)) => listed.contains(id),
-            (Some(Some(_)), None) => false,
+        let Some(app) = caller.app.as_deref() else { return true };
+        let may = |listed: &BTreeSet<String>| id.is_some_and(|id| listed.contains(id));
+        match self.configured.servers.get(app) {
+            Some(listed) => listed.as_ref().is_none_or(|listed| may(listed)),
+            None => self.stored.may_use_server(app, id),
         }
     }
 
-    /// The configured apps, sorted.
+    /// The apps, sorted.
     #[must_use]
     pub fn apps(&self) -> Vec<&str> {
-        let mut names: Vec<&str> = self.servers.keys().map(AsRef::as_ref).collect();
+        let stored = self.stored.apps().map(|app| app.fields.name.as_str());
+        let mut names: Vec<&str> = self.configured.servers.keys().map(AsRef::as_ref).chain(stored).collect();
         names.sort_unstable();
+        names.dedup();
         names
     }
 
-    /// Everybody who is configured to call, also those who have no token yet.
-    pub fn callers(&self) -> impl Iterator<Item = &Arc<Caller>> {
-        self.tokens.values().map(|known| &known.grant.caller).chain(&self.silent)
+    /// Whether the configuration has an app of this name.
+    #[must_use]
+    pub fn has_configured(&self, app: &str) -> bool {
+        self.configured.servers.contains_key(app)
+    }
+
+    /// What is known of every app.
+    pub fn facts(&self) -> impl Iterator<Item = GrantedApp> {
+        let configured = self.configured.facts.iter().map(|app| GrantedApp::clone(app));
+        configured.chain(self.stored.apps().map(|app| GrantedApp::stored(app)))
+    }
+
+    /// What a token is good for, if it lets anybody in now. Counts as no use of it.
+    #[must_use]
+    pub fn credential(&self, token: &[u8]) -> Option<Credential> {
+        let digest = TokenDigest::of(token);
+        let now = Timestamp::now();
+        let (grant, expires, number) = match self.configured.tokens.get_key_value(&digest) {
+            Some((key, known)) if same(*key, digest) => {
+                (&known.grant, known.expires.map(Timestamp::as_millisecond), 0)
+            }
+            Some(_) => return None,
+            None => {
+                let (_, pass) = self.stored.find(digest).filter(|(key, _)| same(*key, digest))?;
+                (&pass.grant, pass.expires, u32::try_from(pass.number()).unwrap_or(0))
+            }
+        };
+        if expires.is_some_and(|end| end <= now.as_millisecond()) {
+            return None;
+        }
+        let app = grant.caller.app.as_deref()?.to_owned();
+        Some(Credential { app, number, expires: expires.map(|end| end.div_euclid(1_000)) })
+    }
+
+    /// Everybody who is known to call, also those who have no token yet.
+    pub fn callers(&self) -> impl Iterator<Item = Arc<Caller>> {
+        let known = self.configured.tokens.values().map(|known| known.grant.caller.clone());
+        let stored = self.stored.apps().map(|app| Arc::new(roster::caller(&app.fields, &[])));
+        known.chain(self.configured.silent.iter().cloned()).chain(stored)
     }
 
     /// Who an app acts for. Looks through all tokens: for people who ask, not for calls.
     #[must_use]
-    pub fn app(&self, name: &str) -> Option<&Arc<Caller>> {
+    pub fn app(&self, name: &str) -> Option<Arc<Caller>> {
         self.callers().find(|caller| caller.app.as_deref() == Some(name))
     }
 
@@ -217,8 +348,43 @@ impl std::fmt::Debug for Authenticator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authenticator")
             .field("open", &self.is_open())
-            .field("tokens", &self.tokens.len())
+            .field("tokens", &self.configured.tokens.len())
+            .field("stored", &self.stored)
             .finish()
+    }
+}
+
+impl Configured {
+    fn new(apps: Option<&[App]>) -> Self {
+        let Some(apps) = apps else {
+            let grant = Grant { caller: Arc::default(), servers: None, llms: None, app: None };
+            return Self {
+                anonymous: Some(Arc::new(grant)),
+                tokens: HashMap::new(),
+                servers: HashMap::new(),
+                silent: Vec::new(),
+                facts: Vec::new(),
+            };
+        };
+        let mut known = Vec::with_capacity(apps.len());
+        let mut tokens = HashMap::with_capacity(apps.iter().map(|app| app.tokens.len()).sum());
+        let mut reach = HashMap::with_capacity(apps.len());
+        let mut silent = Vec::new();
+        for app in apps {
+            if app.tokens.is_empty() {
+                silent.push(Arc::new(caller(app, &[])));
+            }
+            let (servers, llms) = (app.servers.clone().map(Arc::new), app.llms.clone().map(Arc::new));
+            reach.insert(app.name.clone(), servers.clone());
+            let facts = Arc::new(GrantedApp::configured(app));
+            known.push(facts.clone());
+            for token in &app.tokens {
+                let (caller, app) = (Arc::new(caller(app, &token.scopes)), Some(facts.clone()));
+                let grant = Arc::new(Grant { caller, servers: servers.clone(), llms: llms.clone(), app });
+                tokens.insert(token.digest, Known { grant, expires: token.expires });
+            }
+        }
+        Self { anonymous: None, tokens, servers: reach, silent, facts: known }
     }
 }
 

@@ -10,6 +10,7 @@ mod app;
 mod catalogue;
 mod check;
 mod egress;
+mod endpoints;
 mod explain;
 mod limits;
 mod listen;
@@ -20,6 +21,8 @@ mod place;
 mod plugins;
 mod secret;
 mod server;
+mod storage;
+mod stored;
 mod telemetry;
 mod upstream;
 
@@ -34,16 +37,20 @@ use mortise_framework::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+pub(crate) use app::end_of;
 pub use app::{App, AppConfig, Token, TokenConfig, TokenDigest};
 pub use egress::{Destination, Egress, EgressConfig, NotADestination, Target};
+pub use endpoints::{EndpointLimits, EndpointsConfig};
 pub use explain::ExplainConfig;
 pub use limits::LimitsConfig;
 pub(crate) use listen::is_loopback;
 pub use listen::{DEFAULT_ADDRESS, Listen, ListenConfig, Tls, TlsConfig};
-pub use llm::LlmConfig;
+pub use llm::{Llm, LlmConfig, PriceConfig};
 pub use load::{DEFAULT_FILE, DEFAULT_STATE_DIR, LoadOptions, Settled};
 pub use secret::Secret;
 pub use server::ServerConfig;
+pub use storage::{Storage, StorageConfig};
+pub use stored::{Kept, STORED, entry as stored_entry, is_stored};
 pub use telemetry::{OtlpConfig, Protocol, Sampling, Telemetry, TelemetryConfig};
 pub use upstream::{Transport, Upstream, UpstreamConfig};
 
@@ -74,15 +81,20 @@ pub struct Config {
     pub upstreams: IndexMap<String, UpstreamConfig>,
     /// Virtual servers by id: each is a part of what the upstreams offer, served at `/servers/{id}/mcp`.
     pub servers: IndexMap<String, ServerConfig>,
-    /// LLM providers by name. Read and checked; not served yet.
+    /// LLM providers by name.
     pub llms: IndexMap<String, LlmConfig>,
     /// Who may call. Not given, anyone may, and the gateway listens on loopback addresses only; an empty list lets
     /// nobody in.
     pub apps: Option<Vec<AppConfig>>,
+    /// The database of what is not in files: apps, tokens, plugins, LLMs, values of plugins, records. Not given, it is
+    /// made in the state folder when something is first kept there.
+    pub storage: Option<StorageConfig>,
     /// Largest payloads that plugins are shown.
     pub limits: LimitsConfig,
     /// Where plugins may send requests of their own.
     pub egress: EgressConfig,
+    /// Limits of plugins' own HTTP endpoints.
+    pub endpoints: EndpointsConfig,
     /// What is kept of the last calls so that they can be explained.
     pub explain: ExplainConfig,
     /// Spans for an OpenTelemetry collector.

@@ -73,7 +73,7 @@ pub struct Caller {
 /// Something that can be called at one place.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Covered {
-    /// `request`, `upstream`, `tool`, `prompt`, `resource` or `resource_template`.
+    /// `request`, `upstream`, `tool`, `prompt`, `resource`, `resource_template` or `llm`.
     pub kind: String,
     /// Its name, URI, template or path.
     pub name: String,
@@ -235,7 +235,7 @@ fn anybody_in(snapshot: &Snapshot, scope: &Scope) -> bool {
     if !scope.names_callers() || authenticator.is_open() || authenticated_by_plugins(snapshot) {
         return true;
     }
-    authenticator.callers().any(|caller| scope.admits(&Who::is(caller)))
+    authenticator.callers().any(|caller| scope.admits(&Who::is(&caller)))
 }
 
 /// Required bindings that cover nothing, whoever calls: of one caller's view others are left out that these guard.
@@ -272,7 +272,7 @@ fn completed(snapshot: &Snapshot, mut caller: Caller) -> Caller {
     }
     let known = match caller.app.as_deref() {
         _ if authenticator.is_open() && caller == Caller::default() => Some(Arc::default()),
-        Some(app) => authenticator.app(app).cloned(),
+        Some(app) => authenticator.app(app),
         None => None,
     };
     if let Some(known) = known {
@@ -304,7 +304,7 @@ fn items(snapshot: &Snapshot, caller: &Caller) -> Vec<Item> {
     let app = caller.app.as_deref().filter(|app| !app.is_empty());
     let known = app.and_then(|app| snapshot.access.authenticator.app(app));
     let may = |server: Option<&str>| {
-        known.is_none_or(|known| snapshot.access.authenticator.may_use_server(known, server))
+        known.as_ref().is_none_or(|known| snapshot.access.authenticator.may_use_server(known, server))
     };
     let mut servers: Vec<&String> = snapshot.catalogs.servers.keys().collect();
     servers.sort_unstable();
@@ -313,7 +313,30 @@ fn items(snapshot: &Snapshot, caller: &Caller) -> Vec<Item> {
     places
         .filter(|(server, _)| may(*server))
         .flat_map(|(server, views)| of_place(snapshot, server, views))
+        .chain(models(snapshot, known.as_deref()))
         .collect()
+}
+
+/// LLMs, and the HTTP calls to them.
+fn models<'s>(
+    snapshot: &'s Snapshot,
+    caller: Option<&mortise_plugin_api::Caller>,
+) -> impl Iterator<Item = Item> + use<'s> {
+    let terms = caller.and_then(|caller| snapshot.llms.terms(None, caller));
+    let listed = terms.and_then(|terms| terms.llms.clone());
+    let may = move |name: &str| listed.as_ref().is_none_or(|listed| listed.contains(name));
+    let usable = snapshot.llms.all().iter().map(|llm| llm.name()).filter(move |name| may(name));
+    usable.flat_map(|name| {
+        [What::Upstream, What::Llm].map(|what| Item {
+            what,
+            name: name.clone(),
+            original: None,
+            upstream: Some(name.clone()),
+            server: None,
+            path: Some(format!("/llm/call/{name}").into()),
+            content_type: None,
+        })
+    })
 }
 
 fn of_place(snapshot: &Snapshot, server: Option<&str>, views: &Views) -> Vec<Item> {

@@ -3,7 +3,8 @@
 //! Forward only: request id → origin → route → who is it → surface. Routing costs a few comparisons, and layers there
 //! are none: what every request needs is done here in order, what one surface needs is done there.
 
-mod guard;
+pub(crate) mod guard;
+mod llm;
 mod request_id;
 mod route;
 
@@ -29,15 +30,19 @@ use tokio::sync::watch;
 
 use crate::{
     auth::{OriginCheck, Unauthorized, client_address, share},
+    endpoints,
+    llm::LlmSurface,
     manage::{self, Admins, Managed},
     mcp::{Audience, Post, Surface},
     metrics::{GatewayCollector, GatewayMetrics},
     reload::Reloader,
     snapshot::{Snapshot, Snapshots},
     spans::TraceContext,
+    storage::Storage,
     trace::Calls,
     upstreams,
 };
+pub(crate) use guard::status_of_violation;
 use guard::{Asked, Guard};
 use route::Route;
 
@@ -51,6 +56,7 @@ const FIRST_ATTEMPT: Duration = Duration::from_secs(60);
 pub struct Edge {
     snapshots: Arc<Snapshots>,
     surface: Arc<Surface>,
+    llm: Arc<LlmSurface>,
     framework: Framework,
     metrics: Arc<GatewayMetrics>,
     registry: Registry,
@@ -65,6 +71,7 @@ impl Edge {
         framework: Framework,
         snapshots: Arc<Snapshots>,
         surface: Arc<Surface>,
+        llm: Arc<LlmSurface>,
         reloader: Arc<Reloader>,
         admins: Admins,
     ) -> Self {
@@ -76,6 +83,7 @@ impl Edge {
             snapshots: snapshots.clone(),
             reloader: reloader.clone(),
             calls: surface.calls.clone(),
+            llm: llm.clone(),
         };
         registry.register_collector(Box::new(collector));
         Self {
@@ -84,6 +92,7 @@ impl Edge {
             reloader,
             snapshots,
             surface,
+            llm,
             framework,
             metrics,
             attempted: watch::channel(false).0,
@@ -160,6 +169,12 @@ impl Edge {
                 let server = server.map(Arc::from);
                 self.mcp(snapshot, server, request, peer, id).await
             }
+            Route::Endpoints => {
+                let (calls, metrics) = (&self.surface.calls, &self.metrics.endpoints);
+                let shared = endpoints::Shared { calls, metrics, admins: &self.admins };
+                Box::pin(endpoints::serve(shared, snapshot, request, peer, id)).await
+            }
+            Route::Llm => self.llm(snapshot, request, peer, id).await,
             Route::Manage => {
                 let (parts, body) = request.into_parts();
                 let callers = &snapshot.access.authenticator;
@@ -266,6 +281,10 @@ impl Managed for Edge {
 
     fn reloader(&self) -> Option<&Arc<Reloader>> {
         Some(&self.reloader)
+    }
+
+    fn storage(&self) -> Option<&Arc<Storage>> {
+        Some(self.reloader.storage())
     }
 
     fn calls(&self) -> Option<&Arc<Calls>> {

@@ -22,7 +22,8 @@ use crate::{
     config::{self, Secret, Settled},
     edge::Edge,
     history::History,
-    host::HttpService,
+    host::{AppService, HttpService},
+    llm::{LlmError, LlmSurface, Llms},
     manage::Admins,
     mcp::{Surface, SurfaceConfig},
     metrics::GatewayMetrics,
@@ -30,6 +31,7 @@ use crate::{
     reload::{Parts, Reloader},
     snapshot::{Access, Snapshot, Snapshots},
     spans::{Exporter, SpansError},
+    storage::Storage,
     state_dir::{self, LocalToken, StateDir, StateDirError, StateLock},
     upstreams::{Catalogs, ServerSpec, Transport, UpstreamSpec, Upstreams},
 };
@@ -71,6 +73,9 @@ pub enum StartError {
         #[source]
         source: mortise_mcp_transport::http::origin::OriginError,
     },
+    /// An LLM cannot be reached as configured.
+    #[error("cannot set up LLMs")]
+    Llm(#[from] LlmError),
     /// Spans cannot be sent.
     #[error("cannot send spans")]
     Spans(#[from] SpansError),
@@ -89,9 +94,11 @@ pub struct Gateway {
     framework: Framework,
     upstreams: Arc<Upstreams>,
     surface: Arc<Surface>,
+    llm: Arc<LlmSurface>,
     workers: Arc<Workers>,
     snapshots: Arc<Snapshots>,
     reloader: Arc<Reloader>,
+    storage: Arc<Storage>,
     admin_token: Option<Secret>,
     exporter: Option<Exporter>,
     /// The credential of the command line; removed when the gateway ends.
@@ -107,6 +114,9 @@ impl Gateway {
     /// When the configuration cannot be put to work; nothing is left running then.
     pub async fn start(settled: Settled, framework: Framework) -> Result<Self, StartError> {
         let (state, lock, settled) = own_state(settled, &framework).await?;
+        let storage = Storage::new(settled.storage.clone(), Handle::current());
+        storage.begin().await;
+        let settled = with_kept(settled, &storage, &framework)?;
         let admin = state.admin_token()?;
         let tls = server_tls(&settled.listen)?;
         let exporter = settled.telemetry.as_ref().map(|to| Exporter::start(to, framework.hooks().clone()));
@@ -114,6 +124,8 @@ impl Gateway {
         let specs = upstream_specs(&settled)?;
         let http = HttpService::new(settled.egress.clone(), Handle::current());
         http.offer_to(&framework);
+        storage.offer_to(&framework);
+        let apps = AppService::offer_to(&framework);
         // Its notices were given when the configuration was settled.
         let (pipelines, _) = framework.build(&settled.plan).await.map_err(StartError::Plugins)?;
         framework.swap(pipelines.clone());
@@ -130,7 +142,10 @@ impl Gateway {
             number: history.last(1).first().map_or(1, |last| last.snapshot + 1),
             pipelines,
             catalogs: Arc::new(Catalogs::empty()),
-            access: Arc::new(Access::new(&settled, &settled.listen, address.port())),
+            llms: Arc::new(Llms::new(&settled, None)?),
+            access: Arc::new(
+                Access::new(&settled, &settled.listen, address.port()).with_stored(storage.roster()),
+            ),
         });
         let names = Some(state_dir::names_file(&settled.state_dir));
         let upstreams = Upstreams::start(snapshots.clone(), specs, server_specs(&settled), names);
@@ -139,6 +154,7 @@ impl Gateway {
         if let Some(exporter) = &exporter {
             surface.calls.trace_with(exporter.spans().clone());
         }
+        let llm = LlmSurface::new(&settled.state_dir);
         let workers = Arc::new(Workers::start(settled.listen.workers).map_err(StartError::Workers)?);
         let listen = listen::ListenConfig {
             tls,
@@ -157,12 +173,15 @@ impl Gateway {
                 surface: surface.clone(),
                 history,
                 http,
+                storage: storage.clone(),
                 port: address.port(),
             },
             settled,
         );
+        storage.serve(&snapshots, &reloader);
+        apps.serve(snapshots.clone());
         reloader.started().await;
-        let edge = Edge::new(framework.clone(), snapshots.clone(), surface.clone(), reloader.clone(), admins);
+        let edge = Edge::new(framework.clone(), snapshots.clone(), surface.clone(), llm.clone(), reloader.clone(), admins);
         let edge = Arc::new(edge);
         let admin_token = admin.fresh;
         Ok(Self {
@@ -174,9 +193,11 @@ impl Gateway {
             framework,
             upstreams,
             surface,
+            llm,
             workers,
             snapshots,
             reloader,
+            storage,
             admin_token,
             exporter,
             _local: local,
@@ -222,8 +243,10 @@ impl Gateway {
             let files = self.reloader.watch_files();
             let lists = self.surface.tell_changes(&self.snapshots);
             let health = self.framework.watch_health();
+            let storage = self.storage.watch();
+            let spending = self.llm.keep();
             tokio::select! {
-                () = async { tokio::join!(sweeping, readiness, files, lists, health); } => {}
+                () = async { tokio::join!(sweeping, readiness, files, lists, health, storage, spending); } => {}
                 () = shutdown => {}
             }
             tracing::info!("shutting down: requests under way are finished");
@@ -232,8 +255,10 @@ impl Gateway {
         tokio::join!(serving, watching);
         self.reloader.stop(LAST_WORDS).await;
         self.surface.stop(LAST_WORDS).await;
+        self.llm.stop(LAST_WORDS).await;
         self.upstreams.stop(LAST_WORDS).await;
         self.framework.shutdown(LAST_WORDS).await;
+        self.storage.stop(LAST_WORDS).await;
         if let Some(exporter) = self.exporter {
             exporter.stop(LAST_WORDS).await;
         }
@@ -270,6 +295,21 @@ async fn own_state(
         }
         settled = Settled::load(&settled.source.again(), framework).map_err(StartError::Plugins)?;
     }
+}
+
+/// The configuration with the plugins and LLMs that are kept in storage, where there are any.
+fn with_kept(settled: Settled, storage: &Storage, framework: &Framework) -> Result<Settled, StartError> {
+    let kept = storage.kept();
+    if kept.plugins.is_empty() && kept.llms.is_empty() {
+        return Ok(settled);
+    }
+    let mut source = settled.source.again();
+    source.kept = kept;
+    let settled = Settled::load(&source, framework).map_err(StartError::Plugins)?;
+    for notice in settled.notices.iter().filter(|notice| notice.path.starts_with(config::STORED)) {
+        tracing::warn!("{notice}");
+    }
+    Ok(settled)
 }
 
 /// An address that can be called: the one for "all addresses" cannot.

@@ -44,6 +44,8 @@ pub enum Source {
     Signal,
     /// A request.
     Api,
+    /// Another gateway at the same database.
+    Storage,
 }
 
 /// What became of it.

@@ -7,10 +7,12 @@
 pub mod guard;
 
 mod account;
+mod apps;
 mod http;
 mod request;
 
 #[cfg(test)]
 mod tests;
 
+pub use apps::AppService;
 pub use http::HttpService;

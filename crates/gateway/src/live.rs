@@ -8,8 +8,9 @@ use mortise_plugin_api::{
     Hook, HookId,
     hooks::{
         AuthPostCheck, HttpAuthCheckPermission, HttpAuthResolveUser, HttpPostForwardingCall, HttpPostRequest,
-        HttpPreForwardingCall, HttpPreRequest, PromptPostFetch, PromptPreFetch, ResourcePostFetch,
-        ResourcePreFetch, ToolPostInvoke, ToolPreInvoke,
+        HttpPreForwardingCall, HttpPreRequest, LlmInput, LlmOutput, PromptPostFetch, PromptPreFetch,
+        RecordAnalytics, RecordBudgetUsage, RecordProxyLog, ResourcePostFetch, ResourcePreFetch,
+        ToolPostInvoke, ToolPreInvoke,
     },
 };
 
@@ -28,6 +29,11 @@ pub const LIVE_HOOKS: &[HookId] = &[
     PromptPostFetch::ID,
     ResourcePreFetch::ID,
     ResourcePostFetch::ID,
+    LlmInput::ID,
+    LlmOutput::ID,
+    RecordProxyLog::ID,
+    RecordAnalytics::ID,
+    RecordBudgetUsage::ID,
 ];
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod changes;
 mod coverage;
 mod health;
 mod history;
+mod kept;
 pub mod openapi;
 mod overrides;
 mod plugins;
@@ -37,7 +38,8 @@ use mortise_mcp_transport::server::request::{Refusal, read_body};
 use prometheus_client::registry::Registry;
 
 use crate::{
-    auth::Authenticator, overrides::Overrides, reload::Reloader, snapshot::Snapshot, trace::Calls, upstreams,
+    auth::Authenticator, overrides::Overrides, reload::Reloader, snapshot::Snapshot, storage::Storage, trace::Calls,
+    upstreams,
 };
 use answers::{Refused, detail, refused, wrong_method};
 use asked::Asked;
@@ -72,6 +74,10 @@ pub trait Managed: Sync {
     fn overrides(&self) -> Arc<Overrides> {
         self.reloader().map(|reloader| reloader.overrides()).unwrap_or_default()
     }
+    /// What is kept in a database; `None` where nothing can be.
+    fn storage(&self) -> Option<&Arc<Storage>> {
+        None
+    }
     /// Calls that are over; `None` where nobody follows them.
     fn calls(&self) -> Option<&Arc<Calls>> {
         None
@@ -100,6 +106,7 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     let (route, name) = match find(&parts.method, parts.uri.path()) {
+        Found::Route(route, name) if route.tag == Tag::Plugins => (route, kept::name_of(managed, name)),
         Found::Route(route, name) => (route, name),
         Found::OtherMethods(allowed) => return Some(wrong_method(&allowed)),
         Found::Nothing => return None,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{history::Outcome, spans::Spans};
+use crate::{endpoints::metrics::EndpointMetrics, history::Outcome, spans::Spans};
 use mortise_framework::stats::descriptor;
 use mortise_mcp::envelope::method;
 use mortise_plugin_api::End;
@@ -87,6 +87,8 @@ pub struct GatewayMetrics {
     statuses: Counts<{ STATUSES.len() }>,
     /// Sessions that are open, as last counted.
     pub sessions: AtomicI64,
+    /// Endpoints of plugins' own.
+    pub(crate) endpoints: EndpointMetrics,
 }
 
 const STATUSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -117,6 +119,8 @@ pub struct GatewayCollector {
     pub reloader: Arc<crate::reload::Reloader>,
     /// What requests are traced with.
     pub calls: Arc<crate::trace::Calls>,
+    /// The surface for models.
+    pub llm: Arc<crate::llm::LlmSurface>,
 }
 
 impl Collector for GatewayCollector {
@@ -145,6 +149,8 @@ impl Collector for GatewayCollector {
         self.upstreams(&mut encoder)?;
         self.reloads(&mut encoder)?;
         self.reloader.http().encode(&mut encoder)?;
+        metrics.endpoints.encode(&mut encoder)?;
+        crate::llm::metrics::encode(self.snapshots.load().llms.all(), &self.llm.recorder, &mut encoder)?;
         Spans::encode(self.calls.spans().map(|spans| &**spans), &mut encoder)?;
         descriptor(&mut encoder, &names::SESSIONS)?.encode_gauge(&metrics.sessions.load(Relaxed))?;
         let mut metric = descriptor(&mut encoder, &names::BUILD_INFO)?;

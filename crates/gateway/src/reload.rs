@@ -37,6 +37,7 @@ use crate::{
     mcp::Surface,
     overrides::{Overrides, Patch},
     snapshot::Snapshots,
+    storage::Storage,
     upstreams::Upstreams,
 };
 use apply::{InForce, Seen, watches};
@@ -55,6 +56,8 @@ pub struct Trigger {
     pub plugin: Option<String>,
     /// Nothing is read anew; this is changed of what is overridden.
     pub patch: Option<Patch>,
+    /// The plugin or LLM of storage that this is about: what is wrong with it refuses the change.
+    pub kept: Option<String>,
     /// How long it waits for the change before it; a minute unless set.
     pub patience: Duration,
 }
@@ -63,7 +66,13 @@ impl Trigger {
     /// A change of everything.
     #[must_use]
     pub fn new(source: Source, who: impl Into<String>) -> Self {
-        Self { source, who: who.into(), plugin: None, patch: None, patience: TURN_PATIENCE }
+        Self { source, who: who.into(), plugin: None, patch: None, kept: None, patience: TURN_PATIENCE }
+    }
+
+    /// A change of what is kept in storage; `about` has to be right.
+    #[must_use]
+    pub fn stored(source: Source, who: impl Into<String>, about: impl Into<String>) -> Self {
+        Self { kept: Some(about.into()), ..Self::new(source, who) }
     }
 
     /// A change of what is overridden.
@@ -74,7 +83,8 @@ impl Trigger {
 
     /// The plugin it is about, where it is one.
     fn about(&self) -> Option<&str> {
-        self.plugin.as_deref().or_else(|| self.patch.as_ref().and_then(Patch::plugin))
+        let kept = self.kept.as_deref();
+        self.plugin.as_deref().or_else(|| self.patch.as_ref().and_then(Patch::plugin)).or(kept)
     }
 }
 
@@ -175,6 +185,8 @@ pub(crate) struct Parts {
     pub(crate) history: Arc<History>,
     /// What sends plugins' own requests.
     pub(crate) http: Arc<HttpService>,
+    /// The database.
+    pub(crate) storage: Arc<Storage>,
     /// The port that is listened at.
     pub(crate) port: u16,
 }
@@ -246,6 +258,11 @@ impl Reloader {
         self.overrides.load_full()
     }
 
+    /// The database.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.parts.storage
+    }
+
     /// What sends plugins' own requests.
     pub(crate) fn http(&self) -> &HttpService {
         &self.parts.http
@@ -284,7 +301,7 @@ impl Reloader {
         let started = Instant::now();
         let result = match &trigger.patch {
             Some(patch) => self.lay_over(&mut in_force, patch, &trigger.who).await,
-            None => self.attempt(&mut in_force, trigger.plugin.as_deref()).await,
+            None => self.attempt(&mut in_force, &trigger).await,
         };
         self.tell(&trigger, &result, started.elapsed()).await;
         result

@@ -17,8 +17,10 @@ use mortise_mcp::envelope::Limits;
 use mortise_mcp_transport::workers::PerWorker;
 
 use crate::{
-    auth::{Authenticator, OriginCheck},
-    config::{ExplainConfig, Listen, Settled},
+    auth::{Authenticator, OriginCheck, Roster},
+    config::{EndpointLimits, ExplainConfig, Listen, Settled},
+    endpoints::Apps,
+    llm::Llms,
     upstreams::Catalogs,
 };
 
@@ -31,6 +33,8 @@ pub struct Snapshot {
     pub pipelines: Arc<Pipelines>,
     /// The upstreams, and what they list.
     pub catalogs: Arc<Catalogs>,
+    /// The LLMs.
+    pub llms: Arc<Llms>,
     /// Who may come in, and with how much.
     pub access: Arc<Access>,
 }
@@ -48,7 +52,7 @@ impl Deref for Plugins {
 }
 
 /// Who may come in, and with how much.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Access {
     /// Tokens of apps.
     pub authenticator: Authenticator,
@@ -62,6 +66,10 @@ pub struct Access {
     pub serves_plugins: bool,
     /// What is kept of the last calls.
     pub explain: ExplainConfig,
+    /// Limits of plugins' own endpoints.
+    pub endpoints: EndpointLimits,
+    /// What these are told of apps.
+    pub apps: Apps,
 }
 
 impl Access {
@@ -75,7 +83,15 @@ impl Access {
             envelope: Limits { max_bytes: listen.max_body_bytes, ..Limits::default() },
             serves_plugins: settled.plugin_settings.enable_plugin_api,
             explain: settled.config.explain,
+            endpoints: settled.endpoints,
+            apps: Apps::new(settled.apps.as_deref(), &settled.plan.entries),
         }
+    }
+
+    /// The same with these apps and tokens of storage.
+    #[must_use]
+    pub fn with_stored(&self, stored: Roster) -> Self {
+        Self { authenticator: self.authenticator.with_stored(stored), ..self.clone() }
     }
 
     /// Largest body of a request, in bytes.

@@ -1,7 +1,9 @@
 //! The command line as clap sees it: names, help, examples. What the commands do is elsewhere; the reference page of
 //! the command line is generated from this.
 
+mod kept;
 mod observe;
+mod plugin_author;
 #[cfg(feature = "serve")]
 mod plugin_serve;
 mod plugins;
@@ -10,7 +12,14 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use kept::{
+    AppsCommand, ApproveArgs, KeptCreateArgs, KeptListArgs, KeptOneArgs, KeptUpdateArgs, LlmsCommand, TokensCommand,
+    TokensListArgs,
+};
 pub use observe::{ExplainArgs, RecordArgs, ReplayArgs, TopArgs};
+#[cfg(feature = "external")]
+pub use plugin_author::PluginTestArgs;
+pub use plugin_author::{BootstrapArgs, McpPlugins, McpPluginsCommand, PluginDevArgs, PluginNewArgs};
 #[cfg(feature = "serve")]
 pub use plugin_serve::{PluginServeArgs, ServeTransport};
 pub use plugins::{
@@ -51,8 +60,16 @@ pub enum Command {
     /// List, show and test plugins
     #[command(subcommand, arg_required_else_help = true)]
     Plugins(PluginsCommand),
-    /// Work on plugins of one's own: serve them to other gateways
-    #[cfg(feature = "serve")]
+    /// Apps that the running gateway keeps in storage
+    #[command(subcommand, arg_required_else_help = true)]
+    Apps(AppsCommand),
+    /// Tokens of these apps
+    #[command(subcommand, arg_required_else_help = true)]
+    Tokens(TokensCommand),
+    /// LLMs that the running gateway keeps in storage
+    #[command(subcommand, arg_required_else_help = true)]
+    Llms(LlmsCommand),
+    /// Work on plugins of one's own: make, run, test and serve them
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(PluginCommand),
     /// Explain a call: which plugins ran, how long, what each changed, who blocked it
@@ -72,11 +89,20 @@ pub enum Command {
 }
 
 /// Commands about plugins of one's own.
-#[cfg(feature = "serve")]
 #[derive(Debug, Subcommand)]
 pub enum PluginCommand {
+    /// Make a plugin from a template
+    New(PluginNewArgs),
+    /// Run a plugin while it is written: built, run behind a gateway, and both anew with every change
+    Dev(PluginDevArgs),
+    /// Hold a plugin server against the contract: hooks, errors, time, size, many calls at once
+    #[cfg(feature = "external")]
+    Test(PluginTestArgs),
     /// Serve plugins of this build to gateways elsewhere, over MCP, gRPC or a Unix socket
+    #[cfg(feature = "serve")]
     Serve(PluginServeArgs),
+    /// Serve tools to try plugins on, over MCP on standard input and output
+    DemoTools,
 }
 
 /// Files, variables and flags that a configuration comes from.

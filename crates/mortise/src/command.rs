@@ -4,20 +4,28 @@ mod catalog;
 mod change;
 mod check;
 mod coverage;
+mod demo_tools;
 mod explain;
 mod history;
 mod hooks;
+mod kept;
 mod kinds;
 mod listing;
 mod manifest;
+mod plugin_dev;
+pub(crate) mod plugin_new;
 #[cfg(feature = "serve")]
 mod plugin_serve;
+#[cfg(feature = "external")]
+mod plugin_test;
+mod project;
 mod record;
 mod reload;
 mod remote;
 mod replay;
 mod serve;
 mod stats;
+pub(crate) mod templates;
 mod test;
 mod top;
 
@@ -52,6 +60,13 @@ pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> 
         }
         Command::Plugins(PluginsCommand::List(args)) => listing::list(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Show(args)) => listing::show(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Create(args)) => kept::create_plugin(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Update(args)) => kept::update_plugin(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Delete(args)) => kept::delete_plugin(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Approve(args)) => kept::approve(&args, &assembly, output),
+        Command::Apps(command) => kept::apps(&command, &assembly, output),
+        Command::Tokens(command) => kept::tokens(&command, &assembly, output),
+        Command::Llms(command) => kept::llms(&command, &assembly, output),
         Command::Plugins(PluginsCommand::Enable(args)) => change::enable(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Disable(args)) => change::disable(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Set(args)) => change::set(&args, &assembly, output),
@@ -63,6 +78,11 @@ pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> 
         Command::Plugins(PluginsCommand::Test(args)) => test::test(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Search(args)) => catalog::search(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Catalog(args)) => catalog::catalog(&args, &assembly, output),
+        Command::Plugin(cli::PluginCommand::New(args)) => plugin_new::new(&args, output),
+        Command::Plugin(cli::PluginCommand::Dev(args)) => plugin_dev::dev(&args, output),
+        Command::Plugin(cli::PluginCommand::DemoTools) => demo_tools::serve(),
+        #[cfg(feature = "external")]
+        Command::Plugin(cli::PluginCommand::Test(args)) => plugin_test::test(&args, &assembly, output),
         #[cfg(feature = "serve")]
         Command::Plugin(cli::PluginCommand::Serve(args)) => plugin_serve::serve(&args, &assembly, output),
         Command::Explain(args) => explain::explain(&args, &assembly, output),

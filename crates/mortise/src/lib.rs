@@ -38,9 +38,10 @@ pub mod masking;
 
 mod command;
 mod logging;
+mod memory;
 mod output;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::Parser;
 use mortise_framework::{Framework, FrameworkBuilder, Runtime, runtime::NativeRuntime};
@@ -137,20 +138,28 @@ impl Builder {
     /// Runs the command that `args` give, the program's name first.
     #[must_use]
     pub fn run_with<T: Into<OsString> + Clone>(self, args: impl IntoIterator<Item = T>) -> ExitCode {
-        let cli = match cli::Cli::try_parse_from(args) {
-            Ok(cli) => cli,
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        let program = args.first().map(Path::new).and_then(Path::file_stem);
+        let mut output = Output::standard();
+        let done = if program.is_some_and(|name| name == "mcpplugins") {
+            let parsed = cli::McpPlugins::try_parse_from(args);
+            parsed.map(|cli::McpPlugins { command: cli::McpPluginsCommand::Bootstrap(args) }| {
+                command::plugin_new::bootstrap(&args, &mut output)
+            })
+        } else {
+            let parsed = cli::Cli::try_parse_from(args);
+            parsed.map(|cli| command::run(cli.command, self.assemble(), &mut output))
+        };
+        match done {
+            Ok(Ok(exit)) => exit.into(),
+            Ok(Err(error)) => {
+                output.error(&error);
+                Exit::Failed.into()
+            }
             Err(error) => {
                 // Help and version come this way too, and go to standard output.
                 let _closed = error.print();
-                return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
-            }
-        };
-        let mut output = Output::standard();
-        match command::run(cli.command, self.assemble(), &mut output) {
-            Ok(exit) => exit.into(),
-            Err(error) => {
-                output.error(&error);
-                Exit::Failed.into()
+                if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into()
             }
         }
     }

@@ -132,6 +132,28 @@ pub trait KeyValue: Send + Sync {
 pub trait Apps: Send + Sync {
     /// The public fields of the app `name` (never its tokens), if there is one.
     fn get<'a>(&'a self, name: &'a str) -> Fut<'a, Result<Option<Map<String, Value>>, PluginError>>;
+
+    /// The public fields of all apps, sorted by name.
+    fn list(&self) -> Fut<'_, Result<Vec<Map<String, Value>>, PluginError>> {
+        Box::pin(std::future::ready(Err(PluginError::NoService("apps"))))
+    }
+
+    /// Whose token this is, if it lets anybody in now.
+    fn credential<'a>(&'a self, token: &'a [u8]) -> Fut<'a, Result<Option<Credential>, PluginError>> {
+        drop(token);
+        Box::pin(std::future::ready(Err(PluginError::NoService("credentials"))))
+    }
+}
+
+/// A token that lets somebody in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Credential {
+    /// The app, by name.
+    pub app: String,
+    /// Its number; 0 for one that has none.
+    pub number: u32,
+    /// When it ends, in seconds since 1970; `None` for never.
+    pub expires: Option<i64>,
 }
 
 /// Publishing events.

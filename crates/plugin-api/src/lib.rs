@@ -11,6 +11,7 @@
 //!   has and writes one function for each;
 //! - the **content view** ([`Payload::texts`], [`Edits`], [`Windows`]): the human-readable text of any payload,
 //!   readable and replaceable without knowing its shape, streams included;
+//! - **endpoints** ([`Endpoints`]): HTTP paths of a plugin's own, answered whole or piece by piece;
 //! - **host services** ([`Host`]) a plugin may ask for.
 //!
 //! Payloads are immutable [`Revision`]s. A plugin that changes something makes a new one; nobody copies what
@@ -44,6 +45,7 @@
 pub mod caller;
 pub mod content;
 pub mod context;
+pub mod endpoint;
 pub mod error;
 pub mod headers;
 pub mod hook;
@@ -66,6 +68,10 @@ pub use content::{
     window::Windows,
 };
 pub use context::{Context, Shared, State};
+pub use endpoint::{
+    EndpointAnswer, EndpointApp, EndpointCall, EndpointChunk, EndpointMethod, EndpointRegistration,
+    EndpointRequest, EndpointResponse, EndpointSink, EndpointStream, Endpoints,
+};
 pub use error::PluginError;
 pub use headers::Headers;
 pub use hook::{Family, Hook, HookId, HookSpec, HookTable, Limit, May, Moment, OpenHook, Rule};

@@ -5,6 +5,8 @@
 //! different methods because a future cannot be polled first and boxed only if it has to wait. A guardrail that
 //! only cares about text registers one function for all hooks through the content view.
 
+mod endpoints;
+
 use std::{ops::ControlFlow, sync::Arc};
 
 use bytes::Bytes;
@@ -12,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Answer, Call, Context, Edits, End, Fut, Hook, HookId, Host, Init, Needs, Notes, Outcome, Part, Payload,
-    Plugin, PluginError, Reply, Request, TextId, TextPart, Verdict, Violation,
+    Plugin, PluginError, Reply, Request, TextId, TextPart, Verdict, Violation, endpoint::Endpoints,
 };
 
 /// What a handler is given beside the payload: the call, the plugin's context, and a place for notes.
@@ -184,6 +186,7 @@ pub struct Native<P> {
     on_hand_over: Option<HandOverFn<P>>,
     on_health: Option<HealthFn<P>>,
     on_stop: Option<StopFn<P>>,
+    served: Option<Box<endpoints::Served<P>>>,
 }
 
 impl<P: Send + Sync + 'static> Native<P> {
@@ -196,6 +199,7 @@ impl<P: Send + Sync + 'static> Native<P> {
             on_hand_over: None,
             on_health: None,
             on_stop: None,
+            served: None,
         }
     }
 
@@ -346,6 +350,10 @@ impl<P: Send + Sync + 'static> Plugin for Native<P> {
             Some(start) => start(&self.plugin, init),
             None => Box::pin(std::future::ready(Ok(()))),
         }
+    }
+
+    fn endpoints(self: Arc<Self>) -> Option<Arc<dyn Endpoints>> {
+        self.served.is_some().then(|| self as Arc<dyn Endpoints>)
     }
 
     fn hands_over(&self) -> bool {

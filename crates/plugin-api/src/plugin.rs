@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use crate::{Context, HookId, Host, Needs, PluginError, Reply, Request, Revision};
+use crate::{Context, HookId, Host, Needs, PluginError, Reply, Request, Revision, endpoint::Endpoints};
 
 /// A boxed future.
 pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -141,6 +141,12 @@ pub trait Plugin: Send + Sync + 'static {
         None
     }
 
+    /// The HTTP endpoints of its own, where it has any. Asked after it has started, whenever a configuration is put
+    /// together; which endpoints these are may change while it runs.
+    fn endpoints(self: Arc<Self>) -> Option<Arc<dyn Endpoints>> {
+        None
+    }
+
     /// Whether [`hand_over`](Plugin::hand_over) may answer something. Asked once, after it has started.
     ///
     /// Calls of such a plugin are counted, so that a changed configuration can wait for the last of them. A plugin
@@ -152,6 +158,11 @@ pub trait Plugin: Send + Sync + 'static {
     /// What its successor should know (counters, caches). No call is under way, and none comes before the successor
     /// has started with it; then `shutdown`. A copy: where the successor does not start, this one goes on.
     fn hand_over(&self) -> Fut<'_, Option<Bytes>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    /// The JSON Schema of its own configuration, where it knows one that whoever runs it does not.
+    fn config_schema(&self) -> Fut<'_, Option<serde_json::Value>> {
         Box::pin(std::future::ready(None))
     }
 

@@ -10,7 +10,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::FutureExt;
 use mortise_plugin_api::{
-    Answer, Call, Caller, Context, End, HookSpec, Moment, Part, PluginError, Reply, Request, Revision, Wire,
+    Answer, Call, Caller, Context, End, HookSpec, Moment, Part, Plugin, PluginError, Reply, Request,
+    Revision, Wire,
     context::{Shared, State},
     wire::WireContext,
 };
@@ -126,10 +127,20 @@ async fn reply(
         deadline,
         host: &*served.host,
     };
-    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| served.plugin.call(call, context)));
+    ask(&*served.plugin, call, context, served.timeout).await
+}
+
+/// Makes a call of a plugin, which may panic, and wait for `patience` at most.
+pub(crate) async fn ask<'a>(
+    plugin: &'a dyn Plugin,
+    call: Call<'a>,
+    context: Context<'a>,
+    patience: Duration,
+) -> Result<Reply, PluginError> {
+    let answer = std::panic::catch_unwind(AssertUnwindSafe(|| plugin.call(call, context)));
     match answer.map_err(|panic| panicked(&*panic))? {
         Answer::Ready(outcome) => outcome,
-        Answer::Later(later) => timed(served.timeout, later).await,
+        Answer::Later(later) => timed(patience, later).await,
     }
 }
 

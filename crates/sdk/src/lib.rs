@@ -4,7 +4,8 @@
 //! [`plugin_api::Native`] makes of a struct and a function for each hook. This crate gives it further targets: an MCP
 //! server over standard input and output or HTTP, a gRPC server, a server at a Unix socket. All of them speak the
 //! contract of plugin servers of the ContextForge family, in all its generations, so that its gateways take such a
-//! plugin as they take their own.
+//! plugin as they take their own. With the feature `process` there is one target more: a process that its gateway starts
+//! (`process`).
 //!
 //! Not a gateway: no chains, no conditions, no limits of payloads. Those are applied where a plugin is called from. Not
 //! a reader of plugin files either: a program has its plugins in code, and `mortise plugin serve` has those of a file.
@@ -36,6 +37,9 @@ pub mod server;
 pub mod settings;
 
 mod memory;
+
+#[cfg(feature = "process")]
+pub mod process;
 
 #[cfg(feature = "grpc")]
 mod grpc;

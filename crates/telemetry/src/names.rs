@@ -97,6 +97,26 @@ metrics! {
         "MCP requests of clients, by method and outcome: ok, blocked, error";
     MCP_DURATION = "mortise_mcp_request_duration_seconds", Histogram, ["method"],
         "Time from a client's MCP request to its answer";
+    LLM_REQUESTS = "mortise_llm_requests", Counter, ["llm", "outcome"],
+        "Requests to an LLM, by outcome: ok, blocked, error, timeout, cancelled, refused (budget or rate)";
+    LLM_DURATION = "mortise_llm_request_duration_seconds", Histogram, ["llm"],
+        "Time from a client's request to the end of the answer";
+    LLM_FIRST_BYTE = "mortise_llm_first_byte_seconds", Histogram, ["llm"],
+        "Time from a client's request to the first byte of the answer's body";
+    LLM_TOKENS = "mortise_llm_tokens", Counter, ["llm", "kind"],
+        "Tokens as vendors tell them, else as estimated: input, output";
+    LLM_COST = "mortise_llm_cost", Counter, ["llm"],
+        "Cost of requests by the prices in the configuration";
+    LLM_RETRIES = "mortise_llm_retries", Counter, ["llm", "to"],
+        "Further attempts of requests: to the same LLM, or to other ones in its place";
+    RECORDS_DROPPED = "mortise_records_dropped", Counter, [],
+        "Records of calls that were not made because too many were waiting";
+    ENDPOINT_REQUESTS = "mortise_endpoint_requests", Counter, ["plugin", "status"],
+        "Requests to plugins' own endpoints, by status class; cancelled where the client left before there was one";
+    ENDPOINT_DURATION = "mortise_endpoint_request_duration_seconds", Histogram, ["plugin"],
+        "Time from a request to a plugin's own endpoint to the end of its answer, streamed ones included";
+    ENDPOINT_STREAMS = "mortise_endpoint_streams", Gauge, ["plugin"],
+        "Streamed answers of plugins' own endpoints that are under way";
     UPSTREAM_UP = "mortise_upstream_up", Gauge, ["upstream"],
         "Whether an upstream can be reached";
     UPSTREAM_REQUESTS = "mortise_upstream_requests", Counter, ["upstream", "outcome"],

@@ -12,11 +12,15 @@
 //! | [`plugin`] | a plugin of an author: call its hooks, assert what it decides |
 //! | [`services`] | services that plugins ask, by their published contracts, with faults on demand |
 //! | [`plugins`] | native plugins that misbehave, each in one way |
+//! | [`vendors`] | vendors of language models, by their published wire, with faults on demand |
+//! | [`postgres`] | a real PostgreSQL, a database for each test |
 
 pub mod foreign;
 pub mod load;
 pub mod mcp_server;
 pub mod plugin;
 pub mod plugins;
+pub mod postgres;
 pub mod process;
 pub mod services;
+pub mod vendors;

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 
 	goplugin "github.com/hashicorp/go-plugin"
@@ -69,13 +70,48 @@ func (g *gateway) read(ctx context.Context, key string) (string, error) {
 	return string(answer.GetValue()), err
 }
 
-// Asks for something that concerns others.
-func (g *gateway) apps(ctx context.Context) error {
+// Names of the apps, and how many there are.
+func (g *gateway) apps(ctx context.Context) (string, error) {
+	values, err := g.values()
+	if err != nil {
+		return "", err
+	}
+	answer, err := values.ListApps(ctx, &managementpb.ListAppsRequest{})
+	if err != nil {
+		return "", err
+	}
+	told := strconv.FormatInt(answer.GetTotalCount(), 10)
+	for _, app := range answer.GetApps() {
+		one, err := values.GetApp(ctx, &managementpb.GetAppRequest{AppId: app.GetId()})
+		if err != nil {
+			return "", err
+		}
+		told += fmt.Sprintf(" %s/%s/%v", app.GetName(), one.GetApp().GetOwnerEmail(), app.GetMonthlyBudget())
+	}
+	return told, nil
+}
+
+// Whose a token is.
+func (g *gateway) credential(ctx context.Context, secret string) (string, error) {
+	values, err := g.values()
+	if err != nil {
+		return "", err
+	}
+	answer, err := values.ValidateCredential(ctx, &managementpb.ValidateCredentialRequest{Secret: secret})
+	if err != nil || !answer.GetValid() {
+		return "invalid", err
+	}
+	app, err := values.GetApp(ctx, &managementpb.GetAppRequest{AppId: answer.GetAppId()})
+	return app.GetApp().GetName(), err
+}
+
+// Asks for something that this gateway does not tell.
+func (g *gateway) prices(ctx context.Context) error {
 	values, err := g.values()
 	if err != nil {
 		return err
 	}
-	_, err = values.ListApps(ctx, &managementpb.ListAppsRequest{})
+	_, err = values.ListModelPrices(ctx, &managementpb.ListModelPricesRequest{})
 	return err
 }
 

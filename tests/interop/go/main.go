@@ -27,6 +27,8 @@ var (
 	greeting  = flag.String("greeting", "", "print this before saying where it listens")
 	hooks     = flag.String("hooks", "pre_auth", "hooks of its manifest, separated by commas; none for no manifest")
 	services  = flag.String("services", "kv.readwrite", "services its manifest asks for, separated by commas")
+	endpoints = flag.Bool("endpoints", false, "have endpoints of its own")
+	moreWhere = flag.String("more-where", "/nowhere", "have other endpoints where this file is")
 	listen    = flag.String("listen", "", "serve at this address instead of being a child, and print it")
 	failOnce  = flag.String("fail-once", "", "end at once with status 4 where this file is, and remove it")
 )

@@ -119,7 +119,11 @@ func (p *plugin) told(ctx context.Context, request *pluginpb.PluginRequest) (str
 	case "read":
 		text, err = p.gateway.read(ctx, words[1])
 	case "apps":
-		err = p.gateway.apps(ctx)
+		text, err = p.gateway.apps(ctx)
+	case "credential":
+		text, err = p.gateway.credential(ctx, words[1])
+	case "prices":
+		err = p.gateway.prices(ctx)
 	case "event":
 		text, err = p.gateway.echo(ctx, words[1])
 	}

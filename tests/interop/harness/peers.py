@@ -6,7 +6,7 @@ import subprocess
 import threading
 from queue import Empty, Queue
 
-from .processes import HERE, node, python
+from .processes import HERE, REPOSITORY, node, python
 
 # Name in test ids -> how its program is started. FastMCP and the SDK beneath it share an environment.
 CLIENTS = {
@@ -15,6 +15,12 @@ CLIENTS = {
     "fastmcp-3": lambda: [python(1), str(HERE / "clients" / "python_client.py"), "fastmcp"],
     "fastmcp-4": lambda: [python(2), str(HERE / "clients" / "python_client.py"), "fastmcp"],
     "typescript": lambda: [node(), str(HERE / "typescript" / "client.mjs")],
+}
+
+# Clients of language models, which speak the same small language.
+LLM_CLIENTS = {
+    "llm-python": lambda: [str(REPOSITORY / ".venv" / "llm" / "bin" / "python"), str(HERE / "clients" / "llm_client.py")],
+    "llm-node": lambda: [node(), str(HERE / "typescript" / "llm_client.mjs")],
 }
 
 
@@ -32,7 +38,7 @@ class Peer:
     def __init__(self, name: str):
         self.name = name
         self.process = subprocess.Popen(
-            CLIENTS[name](), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            (CLIENTS | LLM_CLIENTS)[name](), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         self.numbers = itertools.count(1)
         self.answers: Queue[dict | None] = Queue()

@@ -1,8 +1,10 @@
 //! The first look at a text: 64 bytes at a time become bit masks of the few bytes a match can hang on.
 //!
-//! Nearly all of a text is of no interest, so the scanner must not look at it byte by byte. The loops here are written
-//! so that the compiler turns them into vector instructions; one more then gathers the flags of sixteen bytes, or where there
-//! is no such instruction, a multiplication those of eight.
+//! Nearly all of a text is of no interest, so the scanner must not look at it byte by byte: comparisons are made for
+//! sixteen bytes at once, on processors that can. Left to itself the compiler widens such loops to words of four bytes,
+//! which costs more than it saves.
+
+use wide::u8x16;
 
 /// Bytes in a block; one bit each in a mask.
 pub(super) const BLOCK: usize = 64;
@@ -24,60 +26,53 @@ pub(super) struct Masks {
 #[inline(always)]
 pub(super) fn classify<const N: usize>(block: &[u8; N], colons: bool, tokens: bool) -> Masks {
     Masks {
-        digit: mask(block, |b| b.wrapping_sub(b'0') < 10),
-        at: mask(block, |b| b == b'@'),
-        colon: if colons { mask(block, |b| b == b':') } else { 0 },
-        token: if tokens { mask(block, is_token) } else { 0 },
+        digit: mask(block, |b| within(b, b'0', 10)),
+        at: mask(block, |b| equal(b, b'@')),
+        colon: if colons { mask(block, |b| equal(b, b':')) } else { 0 },
+        token: if tokens { mask(block, tokens_of) } else { 0 },
     }
 }
 
-/// Whether a byte can be part of a key or token.
+/// Bytes that can be part of a key or token.
+#[inline(always)]
+fn tokens_of(bytes: u8x16) -> u8x16 {
+    // '-', '/', '0'..='9' lie in one run with '.', which is then taken out: fewer comparisons.
+    letters(bytes)
+        | (within(bytes, b'-', 13) & !equal(bytes, b'.'))
+        | equal(bytes, b'_')
+        | equal(bytes, b'+')
+}
+
+/// The same for one byte.
 pub(super) const fn is_token(b: u8) -> bool {
-    // '-', '/', '0'..='9' lie in one run with '.', which is then taken out: fewer comparisons in the vector loop.
-    ((b | 0x20).wrapping_sub(b'a') < 26)
-        | ((b.wrapping_sub(b'-') < 13) & (b != b'.'))
-        | (b == b'_')
-        | (b == b'+')
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'/' | b'_' | b'+')
 }
 
-/// Marks the bytes of a block that are `wanted`, which must be written without branches.
+/// Letters of ASCII.
 #[inline(always)]
-pub(super) fn mask<const N: usize>(block: &[u8; N], wanted: impl Fn(u8) -> bool) -> u64 {
-    let mut flags = [0u8; N];
-    for (flag, b) in flags.iter_mut().zip(block) {
-        *flag = if wanted(*b) { 0xff } else { 0 };
-    }
-    gather(&flags)
+pub(super) fn letters(bytes: u8x16) -> u8x16 {
+    within(bytes | u8x16::splat(0x20), b'a', 26)
 }
 
-/// Gathers the highest bit of each byte.
-#[cfg(all(target_arch = "x86_64", target_feature = "sse2"))]
+/// Bytes that are `byte`.
 #[inline(always)]
-fn gather<const N: usize>(flags: &[u8; N]) -> u64 {
-    use std::arch::x86_64::{_mm_movemask_epi8, _mm_set_epi64x};
+pub(super) fn equal(bytes: u8x16, byte: u8) -> u8x16 {
+    bytes.simd_eq(u8x16::splat(byte))
+}
+
+/// Bytes among the `count` from `first` on.
+#[inline(always)]
+pub(super) fn within(bytes: u8x16, first: u8, count: u8) -> u8x16 {
+    let from_first = bytes - u8x16::splat(first);
+    from_first.min(u8x16::splat(count - 1)).simd_eq(from_first)
+}
+
+/// Marks the bytes of a block that are `wanted`, which has all bits set where one is.
+#[inline(always)]
+pub(super) fn mask<const N: usize>(block: &[u8; N], wanted: impl Fn(u8x16) -> u8x16) -> u64 {
     let mut out = 0;
-    for (i, half) in flags.as_chunks::<16>().0.iter().enumerate() {
-        let (low, high) = (half[..8].as_array(), half[8..].as_array());
-        let word = |bytes: Option<&[u8; 8]>| i64::from_le_bytes(*bytes.unwrap_or(&[0; 8]));
-        // SAFETY: this function is only compiled where every processor it is compiled for has SSE2, which is all these
-        // two need; they take and give plain values.
-        let bits = unsafe { _mm_movemask_epi8(_mm_set_epi64x(word(high), word(low))) };
-        out |= u64::from(bits as u16) << (16 * i);
-    }
-    out
-}
-
-/// Gathers the highest bit of each byte.
-#[cfg(not(all(target_arch = "x86_64", target_feature = "sse2")))]
-#[inline(always)]
-fn gather<const N: usize>(flags: &[u8; N]) -> u64 {
-    /// Gathers the lowest bit of each byte of a word into its highest byte.
-    const GATHER: u64 = 0x0102_0408_1020_4080;
-    const LOWEST: u64 = 0x0101_0101_0101_0101;
-    let mut out = 0;
-    for (i, word) in flags.as_chunks::<8>().0.iter().enumerate() {
-        let word = u64::from_le_bytes(*word) & LOWEST;
-        out |= (word.wrapping_mul(GATHER) >> 56) << (8 * i);
+    for (i, lane) in block.as_chunks::<16>().0.iter().enumerate() {
+        out |= u64::from(wanted(u8x16::new(*lane)).to_bitmask()) << (16 * i);
     }
     out
 }

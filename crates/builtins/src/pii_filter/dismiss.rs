@@ -5,7 +5,7 @@
 //! a few operations for all. It only leaves out what [`Sweep`](super::sweep::Sweep) would find nothing in: whatever is
 //! not certain, at the borders of the block for instance, stays.
 
-use super::blocks::mask;
+use super::blocks::{equal, letters, mask, within};
 
 /// What stands in a block: bit n is byte n. Some sets hold a little more than what they are for, where that keeps them
 /// few and dismisses nothing that should stay.
@@ -28,19 +28,19 @@ impl Bytes {
     fn of<const N: usize>(block: &[u8; N], digit: u64) -> Self {
         Self {
             digit,
-            alpha: mask(block, |b| (b | 0x20).wrapping_sub(b'a') < 26),
-            dot: mask(block, |b| b == b'.'),
-            dash: mask(block, |b| b == b'-'),
-            comma: mask(block, |b| b == b','),
-            space: mask(block, |b| (b == b' ') | (b == b')')),
-            opens: mask(block, |b| (b == b'+') | (b == b'(') | (b == b'\\')),
+            alpha: mask(block, letters),
+            dot: mask(block, |b| equal(b, b'.')),
+            dash: mask(block, |b| equal(b, b'-')),
+            comma: mask(block, |b| equal(b, b',')),
+            space: mask(block, |b| equal(b, b' ') | equal(b, b')')),
+            opens: mask(block, |b| equal(b, b'+') | equal(b, b'(') | equal(b, b'\\')),
             goes_on: mask(block, |b| {
-                (b.wrapping_sub(b'A') < 26)
-                    | (b == b'/')
-                    | (b == b's')
-                    | (b == b'n')
-                    | (b == b'r')
-                    | (b == b't')
+                within(b, b'A', 26)
+                    | equal(b, b'/')
+                    | equal(b, b's')
+                    | equal(b, b'n')
+                    | equal(b, b'r')
+                    | equal(b, b't')
             }),
         }
     }

@@ -86,7 +86,7 @@ impl Chain {
             Ok(reply) => reply.violation.is_some() && step.policy.blocks && self.spec.may.block,
             Err(_) => step.policy.trouble == Trouble::Block && trouble_stops(&self.spec),
         };
-        refuses && run.end == End::Ok
+        refuses && run.end == End::Ok && !run.is_over()
     }
 }
 

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use mortise_plugin_api::{Answer, Call, Context, Fut, Outcome as CallOutcome, Part, PluginError, Revision};
+use mortise_plugin_api::{Answer, Call, Context, Fut, Outcome as CallOutcome, PluginError, Revision};
 
 use super::{
     chain::{Chain, Step},
@@ -45,7 +45,7 @@ impl Step {
         let call = Call {
             hook: chain.spec.id,
             payload,
-            part: Part::Whole,
+            part: run.part,
             request: run.request,
             end: run.end,
             deadline: clock + patience,

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     background::Background,
     config::{Mode, OnError},
+    endpoints::Mounts,
     instance::Instance,
 };
 
@@ -78,7 +79,7 @@ pub fn compile(
         })
         .collect();
     let names = instances.iter().map(|instance| instance.name.clone()).collect();
-    Pipelines { hooks, chains, instances, listed, names, settings, background, bindings: Vec::new() }
+    Pipelines { hooks, chains, instances, listed, names, settings, background, bindings: Vec::new(), mounts: Mounts::new() }
 }
 
 /// Places of other members that call the same instance.

@@ -212,7 +212,7 @@ impl<'a> Survey<'a> {
             standings.push(Standing {
                 plugin: step.instance.name.clone(),
                 mode,
-                stream: step.needs.filter(|_| streams).map(|needs| needs.stream),
+                stream: step.needs.filter(|_| streams).map(|_| step.stream()),
                 runs,
             });
         }

@@ -35,7 +35,8 @@ pub(crate) fn timed<T>(
     }
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> PluginError {
+/// The error that a panic is.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> PluginError {
     let message = panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

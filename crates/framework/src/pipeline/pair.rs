@@ -6,7 +6,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
-use mortise_plugin_api::{End, HookId, Payload, Request, Revision};
+use mortise_plugin_api::{End, HookId, Part, Payload, Request, Revision};
 
 use super::{Pipelines, context::Contexts, outcome::Outcome, ran::Ran, run::Run};
 
@@ -20,12 +20,12 @@ impl<T: Deref<Target = Pipelines> + Clone + Send + Sync + 'static> Keep for T {}
 
 /// One event between its two hooks.
 pub struct Pair<P: Keep = Arc<Pipelines>> {
-    pipelines: P,
-    before: HookId,
-    after: HookId,
-    request: Arc<Request>,
-    contexts: Contexts,
-    ran: Ran,
+    pub(super) pipelines: P,
+    pub(super) before: HookId,
+    pub(super) after: HookId,
+    pub(super) request: Arc<Request>,
+    pub(super) contexts: Contexts,
+    pub(super) ran: Ran,
     payload: Option<Arc<Revision>>,
     substitute: Substitute,
 }
@@ -77,7 +77,7 @@ impl<P: Keep> Pair<P> {
         self.payload = Some(payload.clone());
         let Self { pipelines, before, request, contexts, ran, .. } = self;
         let Some(chain) = pipelines.chain(*before) else { return Outcome::default() };
-        let run = Run { pipelines, request, end: End::Ok, before: &Ran::default() };
+        let run = Run { pipelines, request, end: End::Ok, before: &Ran::default(), part: Part::Whole };
         let running = contexts.running(*before, End::Ok, &payload);
         let mut outcome = chain.execute(&run, contexts, &payload, ran).await;
         running.finish(&mut outcome);
@@ -117,6 +117,11 @@ impl<P: Keep> Pair<P> {
     }
 
     async fn run_after(&mut self, end: End, answer: Arc<Revision>) -> Outcome {
+        self.over(end, answer, Part::Whole).await
+    }
+
+    /// Ends the pair by the hook after, which is shown this part of the answer.
+    pub(super) async fn over(&mut self, end: End, answer: Arc<Revision>, part: Part<'_>) -> Outcome {
         self.payload = None;
         let ran = std::mem::take(&mut self.ran);
         if !self.has_after() {
@@ -124,7 +129,7 @@ impl<P: Keep> Pair<P> {
         }
         let Self { pipelines, after, request, contexts, .. } = self;
         let Some(chain) = pipelines.chain(*after) else { return Outcome::default() };
-        let run = Run { pipelines, request, end, before: &ran };
+        let run = Run { pipelines, request, end, before: &ran, part };
         let running = contexts.running(*after, end, &answer);
         let mut outcome = chain.execute(&run, contexts, &answer, &mut Ran::default()).await;
         running.finish(&mut outcome);
@@ -150,7 +155,13 @@ impl<P: Keep> Drop for Pair<P> {
         let substitute = self.substitute;
         let told = self.pipelines.background.spawn(async move {
             let Some(chain) = pipelines.chain(after) else { return };
-            let run = Run { pipelines: &pipelines, request: &request, end: End::Cancelled, before: &ran };
+            let run = Run {
+                pipelines: &pipelines,
+                request: &request,
+                end: End::Cancelled,
+                before: &ran,
+                part: Part::Whole,
+            };
             let answer = Revision::new(substitute(payload.payload(), End::Cancelled));
             let running = contexts.running(after, End::Cancelled, &answer);
             let mut outcome = chain.execute(&run, &mut contexts, &answer, &mut Ran::default()).await;

@@ -5,7 +5,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use mortise_plugin_api::{Answer, End, Reply, Request, Revision, Violation};
+use mortise_plugin_api::{Answer, End, Part, Reply, Request, Revision, Violation};
 
 use super::{
     Pipelines,
@@ -15,6 +15,7 @@ use super::{
     context::{Contexts, Slots},
     outcome::{Blocked, Execution, Outcome, Status},
     ran::Ran,
+    streamed,
 };
 
 /// What holds for one run of a chain.
@@ -25,6 +26,8 @@ pub(crate) struct Run<'a> {
     pub(crate) end: End,
     /// For a hook after an event: who ran before it.
     pub(crate) before: &'a Ran,
+    /// What part of the payload plugins are shown.
+    pub(crate) part: Part<'a>,
 }
 
 impl Run<'_> {
@@ -33,7 +36,15 @@ impl Run<'_> {
         mortise_plugin_api::native::is_final(self.end)
     }
 
+    /// Whether everything has gone out that could be refused or changed.
+    pub(super) fn is_over(&self) -> bool {
+        self.observing() || matches!(self.part, Part::Complete)
+    }
+
     pub(super) fn wants(&self, step: &Step, payload: &Revision) -> bool {
+        if !streamed::takes(step, self.part) {
+            return false;
+        }
         if self.observing() {
             return !step.instance.foreign && self.before.has(step.place);
         }
@@ -56,7 +67,7 @@ impl Chain {
         payload: &Arc<Revision>,
     ) -> Outcome {
         let (nobody, mut ran) = (Ran::default(), Ran::default());
-        let run = Run { pipelines, request, end: End::Ok, before: &nobody };
+        let run = Run { pipelines, request, end: End::Ok, before: &nobody, part: Part::Whole };
         let running = contexts.running(self.spec.id, End::Ok, payload);
         let mut outcome = self.execute(&run, contexts, payload, &mut ran).await;
         running.finish(&mut outcome);

@@ -45,7 +45,7 @@ impl Chain {
         outcome.executions.push(Execution::new(step.ix, status, took));
     }
 
-    fn take_reply(
+    pub(super) fn take_reply(
         &self,
         step: &Step,
         run: &Run<'_>,
@@ -59,7 +59,7 @@ impl Chain {
         let mut status = Status::Pass;
         if let Some(violation) = reply.violation {
             // Where the upstream failed there is nothing left to withhold.
-            let blocks = step.policy.blocks && self.spec.may.block && run.end == End::Ok;
+            let blocks = step.policy.blocks && self.spec.may.block && run.end == End::Ok && !run.is_over();
             step.instance.stats.violation(&violation.code, blocks);
             log_violation(step, run, &self.spec.name, &violation, blocks);
             if blocks {
@@ -70,7 +70,7 @@ impl Chain {
             status = Status::WouldBlock;
         }
         let Some(change) = reply.change else { return status };
-        if !step.policy.changes || !self.spec.may.change || run.observing() {
+        if !step.policy.changes || !self.spec.may.change || run.is_over() {
             if step.left_out {
                 log_undeclared(step, &self.spec.name);
             }
@@ -133,9 +133,12 @@ impl Chain {
         Ok(true)
     }
 
-    fn take_error(&self, step: &Step, run: &Run<'_>, error: &PluginError, outcome: &mut Outcome) -> Status {
+    pub(super) fn take_error(&self, step: &Step, run: &Run<'_>, error: &PluginError, outcome: &mut Outcome) -> Status {
         let name = &*step.instance.name;
-        let blocks = step.policy.trouble == Trouble::Block && trouble_stops(&self.spec) && run.end == End::Ok;
+        let blocks = step.policy.trouble == Trouble::Block
+            && trouble_stops(&self.spec)
+            && run.end == End::Ok
+            && !run.is_over();
         step.instance.stats.error(error.kind());
         if step.policy.trouble == Trouble::PassAndDisable && !step.off.swap(true, Relaxed) {
             tracing::error!(plugin = name, hook = &*self.spec.name, %error, "plugin failed and is switched off");

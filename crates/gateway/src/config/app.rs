@@ -36,11 +36,12 @@ pub struct AppConfig {
     /// Free data, shown to plugins.
     #[serde(default)]
     pub metadata: Map<String, Value>,
-    /// Money it may spend per month on LLM calls. Read and checked; not enforced yet.
+    /// Money it may spend on LLM calls in a month (UTC), in what the models' `prices` are in. Past it they are refused
+    /// until the next one.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub monthly_budget: Option<f64>,
-    /// Requests per minute. Read and checked; not enforced yet.
+    /// LLM calls per minute.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub rate_limit: Option<u64>,
@@ -87,6 +88,10 @@ pub struct App {
     pub is_admin: bool,
     /// Free data.
     pub metadata: Map<String, Value>,
+    /// Money it may spend on LLM calls in a month; `None` for no limit.
+    pub monthly_budget: Option<f64>,
+    /// LLM calls per minute; `None` for no limit.
+    pub rate_limit: Option<u64>,
     /// LLMs it may use, `None` for all.
     pub llms: Option<BTreeSet<String>>,
     /// Virtual servers it may use, `None` for all and `/mcp`.
@@ -153,13 +158,6 @@ pub(super) fn settle(index: usize, raw: AppConfig, found: &mut Findings<'_>) -> 
     let tokens = tokens
         .filter_map(|(at, token)| settle_token(&format!("{path}.tokens[{at}]"), token, found))
         .collect();
-    for (given, key) in
-        [(raw.monthly_budget.is_some(), "monthly_budget"), (raw.rate_limit.is_some(), "rate_limit")]
-    {
-        if given {
-            found.notice(&format!("{path}.{key}"), format!("`{key}` is accepted and not enforced yet"));
-        }
-    }
     App {
         name: raw.name,
         tokens,
@@ -169,6 +167,8 @@ pub(super) fn settle(index: usize, raw: AppConfig, found: &mut Findings<'_>) -> 
         teams: raw.teams,
         is_admin: raw.is_admin,
         metadata: raw.metadata,
+        monthly_budget: raw.monthly_budget.filter(|budget| budget.is_finite()),
+        rate_limit: raw.rate_limit,
         llms: raw.llms.map(|names| names.into_iter().collect()),
         servers: raw.servers.map(|names| names.into_iter().collect()),
     }
@@ -190,7 +190,8 @@ fn settle_token(path: &str, raw: TokenConfig, found: &mut Findings<'_>) -> Optio
     Some(Token { digest: digest?, scopes: raw.scopes, expires: expires.flatten() })
 }
 
-fn end_of(text: &str) -> Option<Timestamp> {
+/// The moment that a text means: a moment, or the end of a day in UTC.
+pub(crate) fn end_of(text: &str) -> Option<Timestamp> {
     text.parse::<Timestamp>().ok().or_else(|| {
         let day: Date = text.parse().ok()?;
         Some(day.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())

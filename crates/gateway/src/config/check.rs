@@ -38,11 +38,6 @@ pub(super) fn names(config: &Config, found: &mut Findings<'_>) {
             known("upstream", upstream, config.upstreams.keys(), &format!("{path}[{index}]"), found);
         }
     }
-    if let Some(span) = found.node("llms").filter(|_| !config.llms.is_empty()).map(|node| node.span().clone())
-    {
-        let message = "`llms` is read and checked; LLM traffic is not served yet";
-        found.notices.push(Diagnostic::new(DiagnosticKind::Remark, message).at(span).path("llms"));
-    }
     apps(config, found);
     bindings(config, found);
 }

@@ -17,10 +17,11 @@ use mortise_framework::{
 };
 
 use super::{
-    App, Config, Egress, Listen, Telemetry, Upstream, app, check, egress, listen,
+    App, Config, Egress, EndpointLimits, Kept, Listen, Llm, Storage, Telemetry, Upstream, app, check, egress, endpoints, listen,
+    llm,
     outline::Outline,
     place::{self, Findings, Unread},
-    plugins, telemetry, upstream,
+    plugins, storage, stored, telemetry, upstream,
 };
 use crate::overrides::{self, OverrideSource, Overrides};
 
@@ -65,6 +66,10 @@ pub struct LoadOptions {
     pub strict: bool,
     /// Whether files that nobody named are read: the default ones, and those that the environment names.
     pub defaults: bool,
+    /// What is kept in storage of plugins and LLMs.
+    pub kept: Arc<Kept>,
+    /// The plugin or LLM of storage that has to be right; others that are not are left out and told.
+    pub must_fit: Option<String>,
     /// Where what is changed while running comes from. By default the state folder.
     pub runtime_overrides: OverrideSource,
     /// Things noticed before, such as lines of a `.env` file that make no sense.
@@ -85,6 +90,8 @@ impl LoadOptions {
             files: Vec::new(),
             directory,
             environment,
+            kept: Arc::default(),
+            must_fit: None,
             overrides: Vec::new(),
             host: None,
             port: None,
@@ -144,10 +151,16 @@ pub struct Settled {
     pub state_dir: PathBuf,
     /// The upstreams that are used, in file order.
     pub upstreams: Vec<Upstream>,
+    /// The LLMs that are served, in file order.
+    pub llms: Vec<Llm>,
     /// Who may call; `None` for anyone.
     pub apps: Option<Vec<App>>,
+    /// Where the database is.
+    pub storage: Storage,
     /// Where plugins may send requests of their own.
     pub egress: Egress,
+    /// Limits of plugins' own HTTP endpoints.
+    pub endpoints: EndpointLimits,
     /// Where spans are sent; `None` where they are not.
     pub telemetry: Option<Telemetry>,
     /// The plugins, with what was changed while running.
@@ -192,21 +205,30 @@ impl Settled {
         found.notices.extend(options.notices.iter().cloned());
         found.notices.extend(loaded.notices.iter().cloned());
         let config = &loaded.value;
-        let guarded =
-            config.apps.is_some() || whole.as_ref().is_some_and(|whole| whole.get("apps").is_some());
+        let written = |key| whole.as_ref().is_some_and(|whole| whole.get(key).is_some());
+        let guarded = config.apps.is_some() || config.storage.is_some() || written("apps") || written("storage");
         let flags = (options.host.as_deref(), options.port);
         let listen = listen::settle(&config.listen, flags, guarded, &mut found);
         let egress = egress::settle(&config.egress, &mut found);
+        let endpoints = endpoints::settle(&config.endpoints, &options.environment, &mut found);
         let telemetry = telemetry::settle(&config.telemetry, &options.environment, &mut found);
         check::names(config, &mut found);
         let upstreams = config.upstreams.iter();
         let upstreams = upstreams.filter_map(|(name, raw)| upstream::settle(name, raw, &mut found)).collect();
+        let llms = config.llms.iter();
+        let mut llms: Vec<Llm> =
+            llms.filter_map(|(name, raw)| llm::settle(name, raw, config.llms.keys(), &mut found)).collect();
+        let (kept_llms, kept_nodes) = stored::llms(options, config, &mut found);
+        llms.extend(kept_llms);
         let apps = config.apps.as_ref().map(|apps| {
             let apps = apps.iter().enumerate();
             apps.map(|(index, raw)| app::settle(index, raw.clone(), &mut found)).collect()
         });
         let state_dir = state_dir(&loaded, options);
         let overrides = overrides(options, &state_dir, &mut found);
+        let storage_node = loaded.node.get("storage");
+        let storage =
+            storage::settle(config.storage.as_ref(), storage_node, &options.directory, &state_dir, &mut found);
         let plugins = plugins::settle(options, framework, &loaded, &overrides, &mut found);
         let Findings { mut errors, notices, .. } = found;
         errors.iter_mut().for_each(|error| place::as_written(error, &gaps));
@@ -214,6 +236,9 @@ impl Settled {
         errors.extend(own_errors);
         let mut outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings)
             .with_overrides(&overrides, plugins.plan.enabled);
+        for (path, node) in plugins.kept.iter().chain(&kept_nodes) {
+            outline.add_kept(path, node);
+        }
         for entry in &plugins.plan.entries {
             outline.add_beside(&entry.name, &framework.beside(entry));
         }
@@ -224,8 +249,11 @@ impl Settled {
             listen,
             state_dir,
             upstreams,
+            llms,
             apps,
+            storage,
             egress,
+            endpoints,
             telemetry,
             plan: plugins.plan,
             configured: plugins.configured,

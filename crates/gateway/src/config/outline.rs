@@ -111,6 +111,12 @@ impl Outline {
         outline
     }
 
+    /// With a plugin or LLM that is kept in storage, at its path.
+    pub(super) fn add_kept(&mut self, path: &str, node: &Node) {
+        self.remove(path);
+        self.add(path, node, false);
+    }
+
     /// With what the code of a plugin depends on beside its entry: told when it changes, never shown.
     pub(super) fn add_beside(&mut self, plugin: &str, beside: &Value) {
         if !beside.is_null() {

@@ -16,6 +16,7 @@ use mortise_framework::{
 use super::{
     Config, LoadOptions, catalogue,
     place::{self, Findings},
+    stored,
 };
 use crate::overrides::Overrides;
 
@@ -34,6 +35,8 @@ pub(super) struct Plugins {
     pub(super) foreign: Option<Node>,
     /// The manifests in `plugin_dirs`.
     pub(super) catalogue: Arc<Catalogue>,
+    /// Those of storage, each at its path in the outline.
+    pub(super) kept: Vec<(String, Node)>,
 }
 
 /// Reads the plugin files and lays the own file over them, and over all what was changed while running. Errors go to
@@ -67,7 +70,7 @@ pub(super) fn settle(
     for entry in &mut entries {
         entry.surroundings = surroundings.clone();
     }
-    let configured = Plan {
+    let mut configured = Plan {
         entries,
         bindings: config.bindings.clone(),
         settings: pipeline::Settings {
@@ -85,13 +88,14 @@ pub(super) fn settle(
         enabled: switches.enabled,
         start_idle: false,
     };
+    let kept = stored::over(options, framework, &mut configured, &surroundings, found);
     let (plan, notices) = overrides.lay_over(&configured);
     // A plugin that could not be read is not one that is gone.
     if found.errors.is_empty() {
         found.notices.extend(notices);
     }
     check(framework, &plan, foreign.node.as_ref(), found);
-    Plugins { plan, configured, settings, files: foreign.files, foreign: foreign.node, catalogue }
+    Plugins { plan, configured, settings, files: foreign.files, foreign: foreign.node, catalogue, kept }
 }
 
 #[derive(Default)]

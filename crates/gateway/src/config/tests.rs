@@ -121,10 +121,10 @@ apps:
     assert_eq!(settled.plan.bindings.len(), 1);
     let shown = format!("{settled:?}");
     assert!(!shown.contains("hunter2") && !shown.contains("sk-secret"), "{shown}");
-    let noticed: Vec<&str> = settled.notices.iter().map(|n| n.path.as_str()).collect();
-    for path in ["llms", "apps[0].monthly_budget", "apps[0].rate_limit"] {
-        assert!(noticed.contains(&path), "{path}: {noticed:?}");
-    }
+    let [gpt] = &settled.llms[..] else { panic!("{:?}", settled.llms) };
+    assert_eq!((gpt.name.as_str(), gpt.endpoint.as_str()), ("gpt", "https://api.example.com/v1"));
+    let app = &settled.apps.as_ref().unwrap()[0];
+    assert_eq!((app.monthly_budget, app.rate_limit), (Some(100.0), Some(600)));
 }
 
 #[test]

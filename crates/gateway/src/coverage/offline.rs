@@ -16,6 +16,7 @@ use crate::{
     config::Settled,
     gateway::{server_specs, upstream_specs},
     host::HttpService,
+    llm::Llms,
     snapshot::{Access, Snapshot, Snapshots},
     state_dir,
     upstreams::{Catalogs, Upstreams},
@@ -112,6 +113,7 @@ pub async fn offline(
     HttpService::new(settled.egress.clone(), Handle::current()).offer_to(framework);
     let (pipelines, _) = framework.build(&settled.plan).await.map_err(OfflineError::Plugins)?;
     let snapshot = Snapshot {
+        llms: Arc::new(Llms::new(settled, None).unwrap_or_default()),
         number: 0,
         pipelines: pipelines.clone(),
         catalogs: Arc::new(Catalogs::empty()),

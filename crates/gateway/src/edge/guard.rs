@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, req
 use mortise_framework::{Blocked, Contexts, Pipelines};
 use mortise_mcp_transport::server::answer::{self, AnswerBody};
 use mortise_plugin_api::{
-    Caller, Headers, Hook, Request, Revision,
+    Caller, Headers, Hook, Request, Revision, Violation,
     hooks::{
         AuthPostCheck, HttpAuthResolveUser, HttpPostRequest, HttpPreRequest,
         http::{
@@ -20,7 +20,7 @@ use mortise_plugin_api::{
 };
 use serde_json::{Map, Value};
 
-use crate::snapshot::Snapshot;
+use crate::{llm::RefusedBy, snapshot::Snapshot};
 
 /// Headers that carry credentials: a plugin may add one that is not there, never replace what the client sent.
 const PROTECTED: [HeaderName; 4] = [
@@ -31,28 +31,28 @@ const PROTECTED: [HeaderName; 4] = [
 ];
 
 /// A request on its way past the edge's hooks.
-pub(super) struct Guard {
+pub(crate) struct Guard {
     snapshot: Arc<Snapshot>,
     contexts: Contexts,
 }
 
 impl Guard {
-    pub(super) fn new(snapshot: Arc<Snapshot>, contexts: Contexts) -> Self {
+    pub(crate) fn new(snapshot: Arc<Snapshot>, contexts: Contexts) -> Self {
         Self { snapshot, contexts }
     }
 
     /// The request's memory, for the hooks of its surface.
-    pub(super) fn into_contexts(self) -> Contexts {
+    pub(crate) fn into_contexts(self) -> Contexts {
         self.contexts
     }
 
     /// A copy of what plugins noted, for the hook when the answer leaves; native values stay with the surface.
-    pub(super) fn notes(&self) -> Contexts {
+    pub(crate) fn notes(&self) -> Contexts {
         self.contexts.companion()
     }
 
     /// Runs the hook before authentication; header changes are made in `parts`.
-    pub(super) async fn before(
+    pub(crate) async fn before(
         &mut self,
         parts: &mut Parts,
         about: &Request,
@@ -81,18 +81,18 @@ impl Guard {
     }
 
     /// Whether a plugin stands at any hook before a request reaches its surface.
-    pub(super) fn stands(&self) -> bool {
+    pub(crate) fn stands(&self) -> bool {
         let hooks = [HttpPreRequest::ID, HttpAuthResolveUser::ID, AuthPostCheck::ID];
         hooks.into_iter().any(|hook| self.snapshot.pipelines.chain(hook).is_some())
     }
 
     /// Whether a plugin stands where callers are authenticated.
-    pub(super) fn authenticates(&self) -> bool {
+    pub(crate) fn authenticates(&self) -> bool {
         self.snapshot.pipelines.chain(HttpAuthResolveUser::ID).is_some()
     }
 
     /// Asks plugins who makes a request. `Ok(None)`: nobody knows, the gateway's own tokens decide.
-    pub(super) async fn who(
+    pub(crate) async fn who(
         &mut self,
         headers: &HeaderMap,
         about: &Request,
@@ -120,7 +120,7 @@ impl Guard {
     }
 
     /// Lets plugins look at, enrich or refuse a caller that was authenticated.
-    pub(super) async fn after(
+    pub(crate) async fn after(
         &mut self,
         caller: Arc<Caller>,
         headers: &HeaderMap,
@@ -140,7 +140,7 @@ impl Guard {
 }
 
 /// Runs the hook when an answer leaves, if a plugin stands there.
-pub(super) async fn leaving(
+pub(crate) async fn leaving(
     pipelines: &Arc<Pipelines>,
     mut contexts: Contexts,
     asked: Asked,
@@ -166,14 +166,14 @@ pub(super) async fn leaving(
 }
 
 /// What the hook when the answer leaves is told of the request.
-pub(super) struct Asked {
+pub(crate) struct Asked {
     path: String,
     method: String,
     headers: Headers,
 }
 
 impl Asked {
-    pub(super) fn of(parts: &Parts) -> Self {
+    pub(crate) fn of(parts: &Parts) -> Self {
         Self {
             path: parts.uri.path().to_owned(),
             method: parts.method.as_str().to_owned(),
@@ -248,11 +248,9 @@ fn caller_of(record: &UserRecord, method: Option<Arc<str>>) -> Caller {
 }
 
 /// The HTTP answer to a refused request.
-pub(super) fn refusal(blocked: &Blocked, hook: &str, otherwise: StatusCode) -> Response<AnswerBody> {
+pub(crate) fn refusal(blocked: &Blocked, hook: &str, otherwise: StatusCode) -> Response<AnswerBody> {
     let violation = &blocked.violation;
-    let chosen = violation.http_status_code.filter(|status| (400..600).contains(status));
-    let status =
-        chosen.or_else(|| status_of(&violation.code)).and_then(|status| StatusCode::from_u16(status).ok());
+    let status = status_of_violation(violation);
     let body = serde_json::json!({ "error": {
         "code": violation.mcp_error_code.unwrap_or(-32602),
         "message": format!("Plugin Violation: {}", violation.description),
@@ -274,7 +272,14 @@ pub(super) fn refusal(blocked: &Blocked, hook: &str, otherwise: StatusCode) -> R
             response.headers_mut().insert(name, value);
         }
     }
+    response.extensions_mut().insert(RefusedBy(Arc::new(blocked.clone())));
     response
+}
+
+/// The HTTP status that a violation asks for, or that its code is known to mean.
+pub(crate) fn status_of_violation(violation: &Violation) -> Option<StatusCode> {
+    let chosen = violation.http_status_code.filter(|status| (400..600).contains(status));
+    chosen.or_else(|| status_of(&violation.code)).and_then(|status| StatusCode::from_u16(status).ok())
 }
 
 /// The HTTP status of well-known violation codes.

@@ -1,10 +1,16 @@
 //! Which surface a path belongs to.
 
+use crate::llm::Place;
+
 /// A surface.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'a> {
     /// MCP, at the root or at a virtual server.
     Mcp(Option<&'a str>),
+    /// Plugins' own endpoints.
+    Endpoints,
+    /// Models, in the vendors' wire formats.
+    Llm,
     /// Management, and whatever is nowhere.
     Manage,
 }
@@ -12,6 +18,9 @@ pub(super) enum Route<'a> {
 impl<'a> Route<'a> {
     /// The surface of a path. A slash at the end makes no difference.
     pub(super) fn of(path: &'a str) -> Self {
+        if path.strip_prefix("/plugins/").is_some_and(is_plugins_own) {
+            return Self::Endpoints;
+        }
         let path = path.strip_suffix('/').unwrap_or(path);
         if path == "/mcp" {
             return Self::Mcp(None);
@@ -19,9 +28,15 @@ impl<'a> Route<'a> {
         let server = path.strip_prefix("/servers/").and_then(|rest| rest.strip_suffix("/mcp"));
         match server {
             Some(id) if !id.is_empty() && !id.contains('/') => Self::Mcp(Some(id)),
+            _ if Place::of(path).is_some() => Self::Llm,
             _ => Self::Manage,
         }
     }
+}
+
+/// Whether what follows `/plugins/` is a plugin's, and not the management's.
+fn is_plugins_own(rest: &str) -> bool {
+    !matches!(rest.split('/').next(), None | Some("" | "stats" | "reload"))
 }
 
 #[cfg(test)]
@@ -38,6 +53,19 @@ mod tests {
             ("/servers/a/b/mcp", Route::Manage),
             ("/mcpx", Route::Manage),
             ("/health", Route::Manage),
+            ("/v1/chat/completions", Route::Llm),
+            ("/llm/call/gpt/v1/messages", Route::Llm),
+            ("/ai/gpt/v1/models", Route::Llm),
+            ("/api/v1/status", Route::Manage),
+            ("/plugins", Route::Manage),
+            ("/plugins/", Route::Manage),
+            ("/plugins/stats", Route::Manage),
+            ("/plugins/stats/reset", Route::Manage),
+            ("/plugins/reload/pii", Route::Manage),
+            ("/plugins/statistics", Route::Endpoints),
+            ("/plugins/oidc", Route::Endpoints),
+            ("/plugins/oidc/mcp", Route::Endpoints),
+            ("/plugins/openapi.json", Route::Endpoints),
         ] {
             assert_eq!(Route::of(path), route, "{path}");
         }

@@ -32,6 +32,11 @@ impl Admins {
     }
 
     /// Whether a caller may read.
+    pub(crate) fn may_read(&self, headers: &HeaderMap, callers: &Authenticator) -> bool {
+        self.check(headers, callers).is_ok()
+    }
+
+    /// The same, with the reason why not.
     pub(super) fn check(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<(), NoAdmin> {
         if callers.is_open() {
             return Ok(());

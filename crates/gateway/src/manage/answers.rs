@@ -13,6 +13,18 @@ pub(super) fn ok(value: &impl Serialize) -> Response<Bytes> {
     json_response(StatusCode::OK, value)
 }
 
+/// 201 with what was made.
+pub(super) fn made(value: &impl Serialize) -> Response<Bytes> {
+    json_response(StatusCode::CREATED, value)
+}
+
+/// 204.
+pub(super) fn nothing() -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
 /// A refusal on its way to be the answer; boxed, as answers are large.
 pub(super) type Refused = Box<Response<Bytes>>;
 

@@ -11,7 +11,7 @@ use super::{
     answers::response,
     asked::Asked,
     route::{Access, Content, Route, Tag, one},
-    routes::ROUTES,
+    routes,
     shapes::Problem,
 };
 
@@ -25,7 +25,7 @@ pub fn document() -> Value {
     // Named first, so that refusals can refer to it.
     given.subschema_for::<Problem>();
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in routes::all() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
         path[route.verb.word()] = operation(route, &mut given, &mut taken);
     }
@@ -102,7 +102,7 @@ fn parameters(route: &Route, taken: &mut SchemaGenerator) -> Vec<Value> {
     let name = name.map(|name| {
         let about = match name {
             "request_id" => "Its id, as in the answer's header `x-request-id`",
-            "recording" => "Its number",
+            "recording" | "id" => "Its number",
             _ => "Its name in the configuration",
         };
         json!({
@@ -118,14 +118,20 @@ fn parameters(route: &Route, taken: &mut SchemaGenerator) -> Vec<Value> {
 
 fn responses(route: &Route, given: &mut SchemaGenerator) -> Map<String, Value> {
     let content = match route.content {
-        Content::Json(schema) => json!({ "application/json": { "schema": schema(given) } }),
+        Content::Json(schema) | Content::Made(schema) => json!({ "application/json": { "schema": schema(given) } }),
+        Content::Nothing => Value::Null,
         Content::Text(kind) => {
             let kind = kind.split(';').next().unwrap_or(kind);
             json!({ kind: { "schema": { "type": "string" } } })
         }
     };
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), json!({ "description": "Done", "content": content }));
+    let (status, done) = match route.content {
+        Content::Made(_) => ("201", json!({ "description": "Made", "content": content })),
+        Content::Nothing => ("204", json!({ "description": "Done" })),
+        _ => ("200", json!({ "description": "Done", "content": content })),
+    };
+    responses.insert(status.to_owned(), done);
     let mut refuse = |status: u16, when: &str| {
         let schema = json!({ "$ref": format!("#{SCHEMAS}/Problem") });
         let content = json!({ "application/json": { "schema": schema } });

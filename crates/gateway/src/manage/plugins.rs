@@ -21,7 +21,10 @@ use super::{
     asked::Asked,
     shapes::{Breaker, Counters, HookCounters, PluginDetail, PluginSummary, ViolationCount},
 };
-use crate::overrides::{Configured, Overrides};
+use crate::{
+    config::{Kept, is_stored},
+    overrides::{Configured, Overrides},
+};
 
 /// All plugins, those that wait or are disabled too, by priority and then in file order.
 pub(super) fn list(asked: &Asked<'_>) -> Response<Bytes> {
@@ -29,7 +32,8 @@ pub(super) fn list(asked: &Asked<'_>) -> Response<Bytes> {
     let mut instances: Vec<_> = pipelines.instances().iter().collect();
     instances.sort_by_key(|instance| instance.entry.priority);
     let overrides = asked.managed.overrides();
-    let shown = |instance: &Arc<Instance>| summary(asked.managed.framework(), &overrides, instance);
+    let kept = kept(asked.managed);
+    let shown = |instance: &Arc<Instance>| summary(asked.managed.framework(), &overrides, &kept, instance);
     ok(&instances.into_iter().map(shown).collect::<Vec<_>>())
 }
 
@@ -45,7 +49,7 @@ pub(super) fn show(asked: &Asked<'_>) -> Response<Bytes> {
 pub(super) fn one_of_the_list(managed: &dyn Managed, name: &str) -> Option<PluginSummary> {
     let pipelines = managed.framework().pipelines();
     let instance = pipelines.instances().iter().find(|instance| &*instance.name == name)?;
-    Some(summary(managed.framework(), &managed.overrides(), instance))
+    Some(summary(managed.framework(), &managed.overrides(), &kept(managed), instance))
 }
 
 /// One plugin in full.
@@ -54,7 +58,7 @@ pub(super) fn one(managed: &dyn Managed, name: &str) -> Option<PluginDetail> {
     let instance = pipelines.instances().iter().find(|instance| &*instance.name == name)?;
     let entry = &instance.entry;
     Some(PluginDetail {
-        summary: summary(managed.framework(), &managed.overrides(), instance),
+        summary: summary(managed.framework(), &managed.overrides(), &kept(managed), instance),
         namespace: entry.namespace.clone(),
         on_error: entry.on_error,
         capabilities: entry.permissions.clone(),
@@ -66,7 +70,13 @@ pub(super) fn one(managed: &dyn Managed, name: &str) -> Option<PluginDetail> {
     })
 }
 
-fn summary(framework: &Framework, overrides: &Overrides, instance: &Instance) -> PluginSummary {
+/// Plugins that are kept in storage.
+fn kept(managed: &dyn Managed) -> Arc<Kept> {
+    managed.storage().map(|storage| storage.kept()).unwrap_or_default()
+}
+
+fn summary(framework: &Framework, overrides: &Overrides, kept: &Kept, instance: &Instance) -> PluginSummary {
+    let kept = kept.plugins.iter().find(|plugin| is_stored(&instance.entry) && *plugin.fields.name == *instance.name);
     let entry = &instance.entry;
     let state = instance.state();
     let degraded = if state == State::Ready { instance.degraded(framework.hooks()) } else { None };
@@ -88,6 +98,7 @@ fn summary(framework: &Framework, overrides: &Overrides, instance: &Instance) ->
         description: entry.description.clone(),
         author: entry.author.clone(),
         version: entry.version.clone(),
+        id: kept.map(|plugin| plugin.id),
         over: overrides.of(&instance.name),
         configured: Configured::of(entry),
     }

@@ -22,7 +22,7 @@ pub(super) struct Route {
     pub(super) query: &'static [Parameter],
     /// The JSON it takes.
     pub(super) body: Option<SchemaOf>,
-    /// What it gives with 200.
+    /// What it gives where it was done.
     pub(super) content: Content,
     /// Refusals beside those of access, path and body: status and when.
     pub(super) refusals: &'static [(u16, &'static str)],
@@ -34,6 +34,7 @@ pub(super) struct Route {
 pub(super) enum Verb {
     Get,
     Post,
+    Put,
     Patch,
     Delete,
 }
@@ -43,6 +44,7 @@ impl Verb {
         match self {
             Self::Get => matches!(*method, Method::GET | Method::HEAD),
             Self::Post => *method == Method::POST,
+            Self::Put => *method == Method::PUT,
             Self::Patch => *method == Method::PATCH,
             Self::Delete => *method == Method::DELETE,
         }
@@ -53,6 +55,7 @@ impl Verb {
         match self {
             Self::Get => "GET, HEAD",
             Self::Post => "POST",
+            Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
         }
@@ -63,6 +66,7 @@ impl Verb {
         match self {
             Self::Get => "get",
             Self::Post => "post",
+            Self::Put => "put",
             Self::Patch => "patch",
             Self::Delete => "delete",
         }
@@ -87,6 +91,8 @@ pub(super) enum Tag {
     Health,
     /// Plugins; not served with `enable_plugin_api: false`.
     Plugins,
+    /// Who may call, and what there is to call, kept in storage.
+    Storage,
     /// The configuration and its changes.
     Configuration,
     /// Anything else that can be looked at.
@@ -94,12 +100,14 @@ pub(super) enum Tag {
 }
 
 impl Tag {
-    pub(super) const ALL: [Self; 4] = [Self::Health, Self::Plugins, Self::Configuration, Self::Observation];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Health, Self::Plugins, Self::Storage, Self::Configuration, Self::Observation];
 
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Health => "health",
             Self::Plugins => "plugins",
+            Self::Storage => "storage",
             Self::Configuration => "configuration",
             Self::Observation => "observation",
         }
@@ -109,6 +117,7 @@ impl Tag {
         match self {
             Self::Health => "For probes: open to all",
             Self::Plugins => "Plugins, what they count, and what of them is changed while running",
+            Self::Storage => "Apps, tokens, LLMs and prices that are kept in storage",
             Self::Configuration => "The configuration, and who changed it",
             Self::Observation => "What else can be looked at",
         }
@@ -130,10 +139,18 @@ pub(super) fn one<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
-/// What is given with 200.
+/// The schema of `T` written out: what is taken and what is given may differ in what has to be there.
+pub(super) fn whole<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    T::json_schema(generator)
+}
+
+/// What is given where it was done: with 201 what was made, with 204 nothing, else with 200.
 #[derive(Clone, Copy)]
 pub(super) enum Content {
     Json(SchemaOf),
+    /// What was made, as JSON.
+    Made(SchemaOf),
+    Nothing,
     /// A text of this media type.
     Text(&'static str),
 }

@@ -2,7 +2,7 @@
 //! made of it, so what is served is described and what is described is served.
 
 use super::{
-    calls, changes, coverage, health, history, openapi,
+    calls, changes, coverage, health, history, kept, openapi,
     overrides::{self, SwitchPatch},
     plugins,
     route::{
@@ -39,8 +39,8 @@ const CALLER: &[Parameter] = &[
     Parameter { name: "team", about: "A team of the user; may be repeated", schema: one::<String> },
 ];
 
-/// Every route.
-pub(super) static ROUTES: &[Route] = &[
+/// Every route but those of what is kept in storage.
+static ROUTES: &[Route] = &[
     Route::get("/health", "health", "Whether the process answers at all", Json(one::<Healthy>), Now(health::health))
         .open()
         .of(Tag::Health),
@@ -313,6 +313,11 @@ pub(super) static ROUTES: &[Route] = &[
     .open(),
 ];
 
+/// Every route of every table.
+pub(super) fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(kept::ROUTES)
+}
+
 /// What a path and method lead to.
 pub(super) enum Found {
     /// A row, and what stands in the path for what its path has in braces.
@@ -326,7 +331,7 @@ pub(super) enum Found {
 /// Looks a request up. Where a path fits one row word for word and another by what stands in braces, the former is meant.
 pub(super) fn find(method: &http::Method, path: &str) -> Found {
     let mut fitting: Vec<(&'static Route, String)> =
-        ROUTES.iter().filter_map(|route| Some((route, route.matches(path)?))).collect();
+        all().filter_map(|route| Some((route, route.matches(path)?))).collect();
     if fitting.iter().any(|(route, _)| route.parameter().is_none()) {
         fitting.retain(|(route, _)| route.parameter().is_none());
     }

@@ -54,7 +54,7 @@ pub(super) struct Ready {
 /// Something that does not run as configured.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct Degraded {
-    /// `plugin`, `upstream` or `configuration`.
+    /// `plugin`, `upstream`, `configuration` or `storage`.
     pub(super) kind: &'static str,
     /// Its name.
     pub(super) name: String,
@@ -112,6 +112,9 @@ pub(super) struct PluginSummary {
     pub(super) author: Option<String>,
     /// Its version.
     pub(super) version: Option<String>,
+    /// Its number, where it is kept in storage; one without stands in a file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<i64>,
     /// What of it is changed while running. What stands above is what comes of it.
     #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
     pub(super) over: Option<Overridden>,

@@ -17,7 +17,7 @@ use mortise_framework::{
 };
 use mortise_mcp_transport::chain::Chain;
 
-use super::{Parts, Refused, Reloader, Report};
+use super::{Parts, Refused, Reloader, Report, Trigger};
 use crate::{
     config::{
         self, Listen, LoadOptions, Settled,
@@ -25,6 +25,7 @@ use crate::{
     },
     gateway::{server_specs, upstream_spec},
     history::Outcome,
+    llm::Llms,
     overrides::OverrideSource,
     snapshot::{Access, Snapshot},
     upstreams::{Retired, Wanted},
@@ -78,9 +79,9 @@ impl Reloader {
     pub(super) async fn attempt(
         self: &Arc<Self>,
         in_force: &mut InForce,
-        plugin: Option<&str>,
+        trigger: &Trigger,
     ) -> Result<Report, Refused> {
-        let Next { what, changes, waiting } = self.settle(in_force, plugin).await?;
+        let Next { what, changes, waiting } = self.settle(in_force, trigger).await?;
         let (mut outcome, mut notices) = (Outcome::Applied, Vec::new());
         match what {
             What::Plugin(one) => {
@@ -105,10 +106,13 @@ impl Reloader {
     }
 
     /// Reads and checks everything; nothing takes effect yet.
-    async fn settle(&self, in_force: &InForce, plugin: Option<&str>) -> Result<Next, Refused> {
+    async fn settle(&self, in_force: &InForce, trigger: &Trigger) -> Result<Next, Refused> {
+        let plugin = trigger.plugin.as_deref();
         let (mut source, framework) = (in_force.source.clone(), self.parts.framework.clone());
         // What is overridden is what this process holds, whatever the folder says now.
         source.runtime_overrides = OverrideSource::Given(self.overrides());
+        source.kept = self.parts.storage.kept();
+        source.must_fit.clone_from(&trigger.kept);
         let known = self.seen.borrow().files.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&source, &framework, known)).await;
         let (loaded, seen) = loaded.map_err(|error| Refused::Broken(error.to_string()))?;
@@ -134,7 +138,7 @@ impl Reloader {
 
     /// The address stays what it is, so what the new configuration says of callers has to be right for it.
     fn check_listener(&self, settled: &Settled) -> Result<(), Refused> {
-        if settled.apps.is_some() || config::is_loopback(self.listen.address.ip()) {
+        if settled.apps.is_some() || settled.storage.given || config::is_loopback(self.listen.address.ip()) {
             return Ok(());
         }
         let message = format!(
@@ -156,6 +160,7 @@ impl Reloader {
             ("listen.drain_timeout", was.drain_timeout != is.drain_timeout),
             ("telemetry", self.telemetry != settled.telemetry),
             ("state_dir", self.state_dir != settled.state_dir),
+            ("storage", *self.parts.storage.settings() != settled.storage),
         ];
         settings.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
     }
@@ -196,14 +201,19 @@ impl Reloader {
         let (staged, ()) = join(staging, fleet.attempted(CONNECT_PATIENCE)).await;
         // The listener's own settings hold, whatever the files say now.
         let listen = Listen { address: self.listen.address, ..settled.listen.clone() };
-        let access = Arc::new(Access::new(settled, &listen, *port));
+        let access = Access::new(settled, &listen, *port);
+        let llms = Llms::new(settled, Some(&self.parts.snapshots.load().llms));
+        let llms = Arc::new(llms.map_err(|error| Refused::Upstream(Chain(&error).to_string()))?);
+        let storage = &self.parts.storage;
         let mut retired = Vec::new();
         Box::pin(staged?.commit(|pipelines| {
             retired = upstreams.put_in_force(fleet, |now, catalogs| Snapshot {
                 number: now.number + 1,
                 pipelines: pipelines.clone(),
                 catalogs,
-                access,
+                llms,
+                // Asked for only now, as tokens may change at any moment.
+                access: Arc::new(access.with_stored(storage.roster())),
             });
         }))
         .await?;
@@ -231,9 +241,10 @@ impl Reloader {
     fn end_sessions(&self, settled: &Settled) {
         let apps: Option<HashSet<&str>> =
             settled.apps.as_ref().map(|apps| apps.iter().map(|app| app.name.as_str()).collect());
+        let stored = self.parts.storage.roster();
         let ended = self.parts.surface.sessions.take_where(|session| {
             let app_gone = match (&apps, session.owner.app.as_deref()) {
-                (Some(apps), Some(app)) => !apps.contains(app),
+                (Some(apps), Some(app)) => !apps.contains(app) && stored.app(app).is_none(),
                 // Before, anyone was let in.
                 (Some(_), None) => session.owner.user.is_none(),
                 (None, _) => false,

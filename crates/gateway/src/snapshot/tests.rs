@@ -29,6 +29,7 @@ fn first() -> Snapshot {
         number: 0,
         pipelines: framework.pipelines(),
         catalogs: Arc::new(Catalogs::empty()),
+        llms: Arc::default(),
         access: Arc::new(Access::new(&settled, &settled.listen, 1)),
     }
 }

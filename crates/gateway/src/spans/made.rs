@@ -17,7 +17,10 @@ use super::{
     context::{SpanId, TraceContext, new_span},
     write::{Frame, Span, kind, span},
 };
-use crate::trace::{CallOutcome, FinishedCall};
+use crate::{
+    endpoints,
+    trace::{CallOutcome, FinishedCall},
+};
 
 /// Longest text of an attribute that comes from outside, in bytes.
 const LONGEST: usize = 256;
@@ -43,7 +46,9 @@ pub(super) fn write(call: &FinishedCall, hooks: &HookTable, out: &mut Vec<u8>) {
     if let Some(began) = call.upstream_began {
         let ids = (&own.upstream, Some(&own.span));
         spans.add(kind::CLIENT, ids, &[&*call.method], (began, call.upstream), |span| {
-            span.text("mcp.method.name", &call.method);
+            if call.method != endpoints::METHOD {
+                span.text("mcp.method.name", &call.method);
+            }
             if let Some(name) = &call.request.upstream {
                 span.text("mortise.upstream", name);
             }
@@ -121,13 +126,18 @@ fn about_request(span: &mut Span<'_>, call: &FinishedCall) {
     let request = &call.request;
     span.text("mortise.request.id", &request.id);
     span.text("mortise.outcome", call.outcome.word());
-    if !call.method.is_empty() {
+    if !call.method.is_empty() && call.method != endpoints::METHOD {
         span.text("mcp.method.name", short(&call.method));
     }
     if let Some(subject) = &call.subject {
         match &*call.method {
             method::TOOLS_CALL => span.text("gen_ai.tool.name", short(subject)),
             method::PROMPTS_GET => span.text("gen_ai.prompt.name", short(subject)),
+            endpoints::METHOD => {
+                let (verb, path) = subject.split_once(' ').unwrap_or(("", subject));
+                span.text("http.request.method", verb);
+                span.text("url.path", short(path));
+            }
             _ => span.text("mcp.resource.uri", short(&redact::url(subject))),
         }
     }

@@ -1,6 +1,6 @@
-//! Answers: one JSON body, an event stream, an acknowledgement, an error.
+//! Answers: one JSON body, an event stream, an acknowledgement, an error, a body made elsewhere.
 
-use std::convert::Infallible;
+use std::error::Error as StdError;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -32,19 +32,37 @@ pub enum AnswerBody {
     Whole(Option<Bytes>),
     /// Events as they are made.
     Events(EventBody),
+    /// What somebody else makes, piece by piece, as fast as the client takes it. Its error cuts the answer off, so that
+    /// the client does not take what came for all.
+    Made(Pin<Box<dyn Made>>),
+}
+
+/// Why an answer was cut off.
+pub type BodyError = Box<dyn StdError + Send + Sync>;
+
+/// A body that is made elsewhere. Dropped when the client goes.
+pub trait Made: Body<Data = Bytes, Error = BodyError> + Send {}
+
+impl<B: Body<Data = Bytes, Error = BodyError> + Send> Made for B {}
+
+impl std::fmt::Debug for dyn Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Made(..)")
+    }
 }
 
 impl Body for AnswerBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Events(events) => events.poll_next(cx).map(|next| next.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Made(made) => made.as_mut().poll_frame(cx),
         }
     }
 
@@ -52,6 +70,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Self::Events(_) => false,
+            Self::Made(made) => made.is_end_stream(),
         }
     }
 
@@ -59,6 +78,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Events(_) => SizeHint::default(),
+            Self::Made(made) => made.size_hint(),
         }
     }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{ConfigArgs, FileArgs, Format, SourceArgs};
+use super::{
+    ApproveArgs, ConfigArgs, FileArgs, Format, KeptCreateArgs, KeptOneArgs, KeptUpdateArgs, SourceArgs,
+};
 
 /// Commands about plugins.
 #[derive(Debug, Subcommand)]
@@ -21,6 +23,33 @@ pub enum PluginsCommand {
     Set(SetArgs),
     /// Leave a plugin of the running gateway to its configuration again, or all
     Reset(ResetArgs),
+    /// Make a plugin that the running gateway keeps in storage, and start it
+    #[command(after_help = "Examples:
+  mortise plugins create echo command=file:///opt/plugins/echo slug=echo
+  mortise plugins create guard 'command=[file:///opt/plugins/guard]' 'hook_types=[pre_auth]' config.limit=5
+  mortise plugins create guard kind=builtin.pii_filter 'hook_types=[tool_pre_invoke]'
+
+A plugin of a file is changed in its file. What a program asks of the gateway is given once it is approved:
+`mortise plugins approve echo`.")]
+    Create(KeptCreateArgs),
+    /// Change fields of a plugin that the running gateway keeps in storage
+    #[command(after_help = "Examples:
+  mortise plugins update echo order=5
+  mortise plugins update echo command=file:///opt/plugins/echo-2
+  mortise plugins update echo --from echo.yaml
+
+A field that is given replaces all of the old one. `mortise plugins set` changes single keys, and lies over this.")]
+    Update(KeptUpdateArgs),
+    /// End a plugin that the running gateway keeps in storage, and remove it
+    #[command(after_help = "Examples:
+  mortise plugins delete echo")]
+    Delete(KeptOneArgs),
+    /// Approve the services of the gateway that a plugin in storage asks for, or deny them
+    #[command(after_help = "Examples:
+  mortise plugins approve echo
+  mortise plugins approve echo --scope kv.readwrite
+  mortise plugins approve echo --deny")]
+    Approve(ApproveArgs),
     /// Have the running gateway read the entry of a plugin anew, and start it anew
     Reload(ReloadPluginArgs),
     /// Show what the plugins of the running gateway counted

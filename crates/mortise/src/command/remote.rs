@@ -83,6 +83,11 @@ impl Remote {
         Self::find(&which, config, assembly)
     }
 
+    /// The gateway at a URL.
+    pub(super) fn at(url: String, token: Option<Secret>) -> Self {
+        Self { url, token }
+    }
+
     /// Where it is.
     pub(super) fn url(&self) -> &str {
         &self.url
@@ -155,7 +160,8 @@ pub(super) fn fetch(remote: &Remote, path: &str) -> anyhow::Result<Response<Byte
     Ok(answer)
 }
 
-async fn send(
+/// The same within a runtime, and without an end to the wait.
+pub(super) async fn send(
     remote: &Remote,
     method: Method,
     path: &str,
@@ -165,7 +171,8 @@ async fn send(
     Ok((answer.status(), serde_json::from_slice(answer.body()).unwrap_or_default()))
 }
 
-async fn raw(
+/// The answer as it came.
+pub(super) async fn raw(
     remote: &Remote,
     method: Method,
     path: &str,

@@ -20,7 +20,7 @@ use super::{NotSettled, options};
 use crate::{
     Assembly, Exit,
     cli::{LogFormat, ServeArgs},
-    logging, masking,
+    logging, masking, memory,
     output::Output,
 };
 
@@ -142,6 +142,9 @@ fn tell_ready<'a>(
     async move {
         edge.ready().await;
         tracing::info!("ready");
+        if let Err(error) = memory::release_code_of_the_start() {
+            tracing::debug!(%error, "code that only the start needed stays in memory");
+        }
         if let Some(file) = file
             && let Err(error) = write_whole(file, url)
         {

@@ -42,6 +42,15 @@ impl ExternalRuntime {
         Self { hooks }
     }
 
+    /// The way to the server of an entry, for whoever asks a server without running its plugin, as a check of the
+    /// server does. Pure: connects nothing.
+    ///
+    /// # Errors
+    /// Keys of the entry that are wrong.
+    pub fn way_to(&self, entry: &PluginEntry) -> Result<Box<dyn Link>, BuildError> {
+        self.link(entry, &Settings::of(entry)?)
+    }
+
     fn link(&self, entry: &PluginEntry, settings: &Settings) -> Result<Box<dyn Link>, BuildError> {
         match (&entry.mcp, &entry.grpc, &entry.unix_socket) {
             (Some(block), ..) => mcp::link(entry, block, settings, &self.hooks),

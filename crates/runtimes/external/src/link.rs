@@ -44,6 +44,15 @@ pub trait Link: Send + Sync + 'static {
     /// [`Told::outcome`].
     fn invoke<'a>(&'a self, ask: Ask<'a>) -> Fut<'a, Result<Told, Fault>>;
 
+    /// Asks the server what it has, over a connection that is closed again, where the transport has a question for
+    /// that; which is MCP. Else there is nothing in it.
+    ///
+    /// # Errors
+    /// As [`open`](Link::open).
+    fn survey(&self) -> Fut<'_, Result<Survey, Fault>> {
+        Box::pin(async { Ok(Survey::default()) })
+    }
+
     /// Whether the server could serve a call now: a question that has no effect there.
     ///
     /// # Errors
@@ -96,6 +105,15 @@ pub struct Remote {
     pub entry: Option<Map<String, Value>>,
     /// Hooks that can be called over this link; `None` when any can.
     pub hooks: Option<Vec<String>>,
+}
+
+/// What a server has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Survey {
+    /// Generations of the contract, by the words of the key `dialect`.
+    pub dialects: Vec<&'static str>,
+    /// Names of its plugins, where it tells.
+    pub plugins: Vec<String>,
 }
 
 /// Why a link gave no answer.

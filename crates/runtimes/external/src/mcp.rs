@@ -31,10 +31,10 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     Settings,
-    link::{Ask, Fault, Link, Remote, Told},
+    link::{Ask, Fault, Link, Remote, Survey, Told},
 };
 use dial::Dial;
-use wire::{Offer, ToolPage};
+use wire::{Dialect, Offer, ToolPage};
 
 /// Longest wait for an answer that nobody else bounds.
 const LONGEST_CALL: Duration = Duration::from_secs(3600);
@@ -54,10 +54,12 @@ pub(crate) fn link(
 ) -> Result<Box<dyn Link>, BuildError> {
     let way = block::Way::of(entry, block)?;
     let target = way.target();
+    let dialect = block::dialect(block)?;
     let dial = Dial::new(&entry.name, way, settings);
     Ok(Box::new(McpLink {
         dial,
         target,
+        dialect,
         hooks: hooks.clone(),
         session: Mutex::new(None),
         opening: tokio::sync::Mutex::new(()),
@@ -68,6 +70,8 @@ pub(crate) fn link(
 struct McpLink {
     dial: Dial,
     target: String,
+    /// The generation that the entry asks for; else the newest that the server has.
+    dialect: Option<Dialect>,
     hooks: Arc<HookTable>,
     session: Mutex<Option<Arc<Session>>>,
     /// Held while a session is opened in the place of one that the server has forgotten.
@@ -104,7 +108,13 @@ impl McpLink {
     /// A session that was opened and asked for its tools.
     async fn connect(&self) -> Result<Arc<Session>, Fault> {
         let dialled = self.dial.open().await?;
-        let names = tools(&dialled.connection).await.map_err(Failure::fault)?;
+        let mut names = tools(&dialled.connection).await.map_err(Failure::fault)?;
+        if let Some(dialect) = self.dialect {
+            let other = |name: &String| {
+                Dialect::ALL.iter().any(|other| *other != dialect && other.has(name, &self.hooks))
+            };
+            names.retain(|name| !other(name));
+        }
         let offer = Offer::of(&names, &self.hooks)?;
         let dial::Dialled { connection, endpoint, child } = dialled;
         Ok(Arc::new(Session { connection, offer, endpoint, child }))
@@ -128,6 +138,24 @@ impl McpLink {
         let params = dialect.params(ask).map_err(Failure::from)?;
         let result = call_tool(&session.connection, &params, LONGEST_CALL).await?;
         Ok(wire::told(&result, dialect.wire())?)
+    }
+
+    async fn surveyed(&self) -> Result<Survey, Fault> {
+        let dialled = self.dial.open().await?;
+        let names = tools(&dialled.connection).await.map_err(Failure::fault)?;
+        let has = |dialect: &Dialect| names.iter().any(|name| dialect.has(name, &self.hooks));
+        let dialects = Dialect::ALL.into_iter().filter(has).map(Dialect::word).collect();
+        let plugins = match names.iter().any(|name| name == wire::GET_PLUGIN_CONFIGS) {
+            true => {
+                let told = call_tool(&dialled.connection, &wire::configs_params(), ASKING).await;
+                wire::names(&told.map_err(Failure::fault)?)
+            }
+            false => Vec::new(),
+        };
+        let offer = Offer { dialect: Dialect::InvokeHook, hooks: None, tells_config: false };
+        let dial::Dialled { connection, endpoint, child } = dialled;
+        Self::leave(&Session { connection, offer, endpoint, child }).await;
+        Ok(Survey { dialects, plugins })
     }
 
     async fn look(&self) -> Result<(), Fault> {
@@ -197,6 +225,10 @@ impl Link for McpLink {
                 Err(failure) => Err(failure.fault()),
             }
         })
+    }
+
+    fn survey(&self) -> Fut<'_, Result<Survey, Fault>> {
+        Box::pin(self.surveyed())
     }
 
     fn health(&self) -> Fut<'_, Result<(), Fault>> {

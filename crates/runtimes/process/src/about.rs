@@ -25,18 +25,22 @@ pub(crate) fn number(name: &str) -> u32 {
 
 /// The context of a call.
 pub(crate) fn context(request: &Request, context: &Context<'_>) -> PluginContext {
-    let mut metadata = HashMap::new();
+    let mut about = of(request);
     if let Some(updates) = context.shared(UPDATES).and_then(Value::as_object) {
-        metadata.extend(
+        about.metadata.extend(
             updates.iter().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))),
         );
     }
+    about
+}
+
+/// What is known of a request as such.
+pub(crate) fn of(request: &Request) -> PluginContext {
     let trace = request.traceparent.as_deref().map(|trace| ("traceparent".to_owned(), trace.to_owned()));
     PluginContext {
         request_id: request.id.to_string(),
         app_id: request.caller.app.as_deref().map_or(0, number),
         user_id: request.caller.user.as_deref().map_or(0, number),
-        metadata,
         trace_context: trace.into_iter().collect(),
         ..PluginContext::default()
     }

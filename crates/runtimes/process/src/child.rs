@@ -26,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{
     handshake::{self, Address, HandshakeError},
     lines::{LineBuffer, Tail, log},
+    sandbox::{Places, Sandbox, SandboxError},
 };
 
 /// Names a process inherits: where programs are, what language people speak, and whom to trust.
@@ -113,6 +114,8 @@ pub(crate) enum ProcessError {
         #[source]
         source: io::Error,
     },
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     #[error("its process ended ({status}) before it said where it listens{said}")]
     Ended { status: String, said: String },
     #[error("it did not say where it listens within {seconds} s{said}")]
@@ -131,6 +134,8 @@ pub(crate) struct Start<'a> {
     pub(crate) keys: &'a ProcessKeys,
     /// Where it is to work; unset, where the gateway does.
     pub(crate) cwd: Option<&'a Path>,
+    /// What relative paths of its rules count from.
+    pub(crate) folder: &'a Path,
     /// Where it is to put its sockets.
     pub(crate) sockets: &'a Path,
     /// How long it may take to say where it listens.
@@ -151,7 +156,7 @@ impl Process {
         if let Some(approved) = &start.keys.sha256 {
             is_approved(start.program, approved).await?;
         }
-        let spawned = starter.start(command(start)).await;
+        let spawned = starter.start(command(start)?).await;
         let child = spawned.map_err(|source| ProcessError::Spawn { program, source })?;
         let group = Group::of(&child);
         group.limit(start.keys);
@@ -266,7 +271,7 @@ async fn is_approved(program: &Path, approved: &str) -> Result<(), ProcessError>
     }
 }
 
-fn command(start: &Start<'_>) -> Command {
+fn command(start: &Start<'_>) -> Result<Command, ProcessError> {
     let mut command = Command::new(start.program);
     let inherited = INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     command
@@ -285,8 +290,29 @@ fn command(start: &Start<'_>) -> Command {
         command.current_dir(cwd);
     }
     dies_with_us(&mut command);
-    command
+    let places =
+        Places { program: start.program, cwd: start.cwd, sockets: start.sockets, folder: start.folder };
+    if let Some(sandbox) = Sandbox::new(&start.keys.sandbox, &places)? {
+        enters(&mut command, sandbox);
+    }
+    Ok(command)
 }
+
+/// Holds the process to its rules from its first instruction on.
+#[cfg(target_os = "linux")]
+fn enters(command: &mut Command, sandbox: Sandbox) {
+    let mut sandbox = Some(sandbox);
+    let enter = move || sandbox.take().map_or(Ok(()), Sandbox::enter);
+    // SAFETY: between fork and exec only what is safe in a signal handler may be done. `enter` makes system calls (prctl,
+    // landlock_restrict_self, seccomp, close) on what was made before the fork, and holds no lock.
+    #[expect(unsafe_code, reason = "nothing but code in the child can ask this of the kernel")]
+    unsafe {
+        command.pre_exec(enter);
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn enters(_: &mut Command, _: Sandbox) {}
 
 /// Asks the kernel to kill the process when the thread that starts it ends.
 #[cfg(target_os = "linux")]

@@ -82,7 +82,7 @@ fn left(call: &Call<'_>) -> Duration {
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A message with the time that is left for its answer.
-fn timed<T>(message: T, left: Duration) -> tonic::Request<T> {
+pub(crate) fn timed<T>(message: T, left: Duration) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.set_timeout(left + GRACE);
     request

@@ -48,7 +48,7 @@ pub(crate) async fn keep(setup: Setup, mut running: Running, life: Arc<Life>, st
             next = revive(&setup, &life, &mut short_lives) => next,
         };
         tracing::info!(plugin = &*setup.name, pid = running.pid(), "process plugin runs again");
-        life.begin(running.client());
+        life.begin(&running);
     }
 }
 

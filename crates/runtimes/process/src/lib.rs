@@ -4,13 +4,14 @@
 //! a Unix socket, and finds its way back to the gateway through the broker it knows. Its process is its own: what it
 //! does wrong costs its own calls, it is started again when it ends, and it ends with the gateway.
 //!
-//! Not here: what its verdicts mean (the pipeline's), endpoints and pages it may offer, fetching it from a registry. One
-//! process serves one entry of the configuration, whatever it has hooks for.
+//! Not here: what its verdicts mean (the pipeline's), who may call its endpoints (the gateway's), pages it may offer,
+//! fetching it from a registry. One process serves one entry of the configuration, with all hooks and endpoints it has.
 
 mod about;
 mod broker;
 mod child;
 mod command;
+mod endpoints;
 mod events;
 mod folder;
 mod handshake;
@@ -23,6 +24,7 @@ mod link;
 mod manifest;
 mod plugin;
 mod running;
+mod sandbox;
 mod services;
 mod status;
 mod values;
@@ -84,6 +86,17 @@ impl Runtime for ProcessRuntime {
     /// All it can have: which ones it has, only the program can say.
     fn default_hooks(&self, _kind: &str) -> &[HookId] {
         hooks::ALL
+    }
+
+    /// An entry that says what it offers has the hooks it lists and no others: that its program could not be asked for
+    /// more must not make it a guard of everything.
+    fn hooks_of(&self, entry: &PluginEntry) -> &[HookId] {
+        if entry.offers.is_empty() { hooks::ALL } else { &[] }
+    }
+
+    /// Any program may; whether one has, it says when it has started.
+    fn may_have_endpoints(&self, _entry: &PluginEntry) -> bool {
+        true
     }
 
     fn waits_for(&self, entry: &PluginEntry) -> Option<String> {

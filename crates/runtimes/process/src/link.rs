@@ -24,6 +24,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tonic::body::Body;
 
+/// How much of one answer may wait here for who reads it, in bytes. All answers of a plugin come over one connection, whose
+/// own window is without limit: otherwise a few clients that read slowly would hold up all others.
+const STREAM_WINDOW: u32 = 128 << 10;
+const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
+
 /// Longest time to come to a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -89,7 +94,9 @@ impl Link {
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         name: &str,
     ) -> Result<Self, LinkError> {
-        let opened = http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(stream)).await;
+        let mut builder = http2::Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
+        let opened = builder.handshake(TokioIo::new(stream)).await;
         let (sender, connection) = opened.map_err(|error| LinkError::Open(name.to_owned(), error))?;
         let closed = CancellationToken::new();
         let ended = closed.clone().drop_guard();

@@ -6,13 +6,16 @@
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use mortise_framework::config::{PluginEntry, ProcessKeys};
-use mortise_plugin_api::{Answer, Call, Context, Fut, HookId, Init, Needs, Plugin, PluginError};
+use mortise_framework::config::{OfferName, PluginEntry, ProcessKeys};
+use mortise_plugin_api::{
+    Answer, Call, Context, EndpointAnswer, EndpointCall, EndpointRegistration, Endpoints, Fut, HookId, Init, Needs,
+    Plugin, PluginError,
+};
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -20,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::{
     Shared, about,
     command::Place,
-    folder, hooks, keeper,
+    endpoints, folder, hooks, keeper,
     manifest::Manifest,
     running::{Client, Patience, Running, Setup, ping},
     status::chain,
@@ -37,9 +40,13 @@ pub(crate) struct ProcessPlugin {
     place: Place,
     keys: ProcessKeys,
     cwd: Option<PathBuf>,
+    /// The folder that its entry stands in.
+    folder: PathBuf,
     config: Map<String, Value>,
     /// The hooks its entry lists; where it lists none, its manifest says.
     listed: Option<Vec<HookId>>,
+    /// What its entry says that it offers.
+    offers: Vec<OfferName>,
     shared: Arc<Shared>,
     life: Arc<Life>,
     hooks: OnceLock<Vec<HookId>>,
@@ -54,10 +61,20 @@ pub(crate) struct ProcessPlugin {
 pub(crate) struct Life {
     client: ArcSwapOption<Client>,
     away: Mutex<String>,
+    /// The endpoints of the life there is, or of the last one.
+    registrations: RwLock<Arc<[EndpointRegistration]>>,
 }
 
 impl Life {
-    pub(crate) fn begin(&self, client: &Client) {
+    pub(crate) fn begin(&self, running: &Running) {
+        let (client, registrations) = (running.client(), running.registrations());
+        {
+            let mut known = self.registrations.write().unwrap_or_else(PoisonError::into_inner);
+            // The same list is given out as long as it holds the same.
+            if *known != *registrations {
+                known.clone_from(registrations);
+            }
+        }
         self.client.store(Some(Arc::new(client.clone())));
     }
 
@@ -65,6 +82,10 @@ impl Life {
         let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
         why.clone_into(&mut away);
         self.client.store(None);
+    }
+
+    fn registrations(&self) -> Arc<[EndpointRegistration]> {
+        self.registrations.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn client(&self) -> Result<Client, PluginError> {
@@ -91,9 +112,11 @@ impl ProcessPlugin {
         Self {
             place,
             cwd: entry.process.cwd.as_ref().map(|cwd| folder(entry).join(cwd)),
+            folder: folder(entry).to_owned(),
             keys: entry.process.clone(),
             config,
             listed,
+            offers: entry.offers.clone(),
             shared,
             life,
             hooks: OnceLock::new(),
@@ -108,6 +131,7 @@ impl ProcessPlugin {
             place: self.place.clone(),
             keys: self.keys.clone(),
             cwd: self.cwd.clone(),
+            folder: self.folder.clone(),
             number: about::number(&init.name),
             config: values::texts(&self.config),
             store: self.shared.stores.of(&init.name),
@@ -118,7 +142,7 @@ impl ProcessPlugin {
         };
         let running = Running::start(&setup, FIRST_START).await;
         let running = running.map_err(|error| PluginError::Unavailable(chain(&error)))?;
-        let hooks = self.hooks_with(running.manifest())?;
+        let hooks = self.hooks_with(&running)?;
         let told = running.manifest();
         tracing::info!(
             plugin = &*setup.name,
@@ -128,17 +152,27 @@ impl ProcessPlugin {
             "process plugin started"
         );
         let _ = self.hooks.set(hooks);
-        self.life.begin(running.client());
+        self.life.begin(&running);
         let keeper = tokio::spawn(keeper::keep(setup, running, self.life.clone(), self.stop.clone()));
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         Ok(())
     }
 
-    fn hooks_with(&self, manifest: Option<&Manifest>) -> Result<Vec<HookId>, PluginError> {
+    fn hooks_with(&self, running: &Running) -> Result<Vec<HookId>, PluginError> {
         if let Some(listed) = &self.listed {
             return Ok(listed.clone());
         }
-        let words = manifest.map(Manifest::hooks).unwrap_or_default();
+        let words = running.manifest().map(Manifest::hooks).unwrap_or_default();
+        if !self.offers.is_empty() {
+            if !hooks::of_words(words).is_empty() {
+                let words = words.join(", ");
+                tracing::warn!(words, "an entry with `offers:` and without `hooks:` runs at none of its program's hooks");
+            }
+            return Ok(Vec::new());
+        }
+        if words.is_empty() && !running.registrations().is_empty() {
+            return Ok(Vec::new());
+        }
         if words.is_empty() {
             let why = "its program does not say which hooks it has: list them in `hooks:`";
             return Err(PluginError::Unavailable(why.to_owned()));
@@ -152,6 +186,19 @@ impl ProcessPlugin {
         if let Some(keeper) = keeper {
             // A keeper that panicked has let go of everything it kept.
             let _ = keeper.await;
+        }
+    }
+}
+
+impl Endpoints for ProcessPlugin {
+    fn registrations(&self) -> Arc<[EndpointRegistration]> {
+        self.life.registrations()
+    }
+
+    fn handle(self: Arc<Self>, call: EndpointCall) -> Fut<'static, Result<EndpointAnswer, PluginError>> {
+        match self.life.client() {
+            Ok(client) => endpoints::handle(client, call),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }
 }
@@ -170,6 +217,11 @@ impl Plugin for ProcessPlugin {
 
     fn initialize(&self, init: Init) -> Fut<'_, Result<(), PluginError>> {
         Box::pin(self.start(init))
+    }
+
+    fn endpoints(self: Arc<Self>) -> Option<Arc<dyn Endpoints>> {
+        let has = self.offers.contains(&OfferName::CustomEndpoint) || !self.life.registrations().is_empty();
+        has.then(|| self as Arc<dyn Endpoints>)
     }
 
     /// What it counted is in its process, and the contract has no way to hand it on.

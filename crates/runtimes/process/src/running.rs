@@ -8,7 +8,7 @@ mod session;
 use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use mortise_framework::config::ProcessKeys;
-use mortise_plugin_api::{Host, PluginError};
+use mortise_plugin_api::{EndpointRegistration, Host, PluginError};
 use mortise_proto::tyk::{
     config_provider::{
         GetManifestRequest as AskManifest, config_provider_service_client::ConfigProviderServiceClient,
@@ -30,6 +30,7 @@ use crate::{
     broker::{self, Broker},
     child::{Process, ProcessError, Start, Starter},
     command::Place,
+    endpoints,
     events::Bus,
     folder::Folder,
     handshake::Address,
@@ -71,6 +72,8 @@ pub(crate) struct Setup {
     pub(crate) place: Place,
     pub(crate) keys: ProcessKeys,
     pub(crate) cwd: Option<PathBuf>,
+    /// The folder that the entry stands in.
+    pub(crate) folder: PathBuf,
     pub(crate) name: Arc<str>,
     /// The number the plugin is known by.
     pub(crate) number: u32,
@@ -117,6 +120,7 @@ pub(crate) enum StartError {
 pub(crate) struct Running {
     client: Client,
     manifest: Option<Manifest>,
+    registrations: Arc<[EndpointRegistration]>,
     session: Option<AbortOnDropHandle<()>>,
     _stdio: AbortOnDropHandle<()>,
     _broker: Broker,
@@ -147,10 +151,12 @@ impl Running {
             manifest = late_manifest(&mut client).await;
             let _ = asker.manifest.set(manifest.clone());
         }
+        let registrations = endpoints::registrations(client.clone(), &setup.name).await;
         let session = tokio::spawn(session::keep(client.clone(), setup.number));
         Ok(Self {
             client,
             manifest,
+            registrations,
             session: Some(AbortOnDropHandle::new(session)),
             _stdio: stdio,
             _broker: broker,
@@ -166,6 +172,11 @@ impl Running {
 
     pub(crate) fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
+    }
+
+    /// The endpoints it has.
+    pub(crate) fn registrations(&self) -> &Arc<[EndpointRegistration]> {
+        &self.registrations
     }
 
     /// What its process wrote last: for the log, as it may be anything.
@@ -251,6 +262,7 @@ async fn connect(
                 args,
                 keys: &setup.keys,
                 cwd: setup.cwd.as_deref(),
+                folder: &setup.folder,
                 sockets: folder.path(),
                 patience: patience.handshake,
             };
@@ -283,6 +295,7 @@ fn asker(setup: &Setup) -> Asker {
         host: setup.host.clone(),
         store: setup.store.clone(),
         bus: setup.bus.clone(),
+        approved: setup.keys.services.clone(),
         manifest: std::sync::OnceLock::new(),
     }
 }

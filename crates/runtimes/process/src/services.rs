@@ -37,13 +37,20 @@ pub(crate) struct Asker {
     /// Where its values are, unless the host keeps them.
     pub(crate) store: Arc<Store>,
     pub(crate) bus: Arc<Bus>,
+    /// The services that were approved; `None` where nobody was asked to.
+    pub(crate) approved: Option<Vec<String>>,
     /// What its program says of itself; empty until it has been asked, and where it says nothing.
     pub(crate) manifest: OnceLock<Option<Manifest>>,
 }
 
 impl Asker {
-    /// Whether it may use what `scope` covers. A program that says nothing of itself asks for everything.
+    /// Whether it may use what `scope` covers: what its manifest asks for, as far as that was approved. A program that says
+    /// nothing of itself asks for everything.
     fn may(&self, scope: &str) -> Result<(), Status> {
+        if self.approved.as_ref().is_some_and(|all| !all.iter().any(|one| one == scope || one == "*")) {
+            let why = format!("insufficient scope: {scope} (plugin: {}), as it was not approved", self.name);
+            return Err(Status::permission_denied(why));
+        }
         match self.manifest.get() {
             Some(Some(manifest)) if !manifest.asks_for(scope) => {
                 Err(Status::permission_denied(format!("insufficient scope: {scope} (plugin: {})", self.name)))

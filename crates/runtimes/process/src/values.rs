@@ -13,7 +13,8 @@ pub(crate) fn texts(config: &Map<String, Value>) -> HashMap<String, String> {
     config.iter().map(|(key, value)| (key.clone(), text(value))).collect()
 }
 
-fn text(value: &Value) -> String {
+/// One value.
+pub(crate) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Bool(yes) => yes.to_string(),

@@ -211,6 +211,24 @@ pub enum OfferName {
     ResourceProvider,
 }
 
+impl OfferName {
+    /// The word it is written as.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::CustomEndpoint => "custom_endpoint",
+            Self::Agent => "agent",
+            Self::StudioUi => "studio_ui",
+            Self::PortalUi => "portal_ui",
+            Self::ConfigProvider => "config_provider",
+            Self::ManifestProvider => "manifest_provider",
+            Self::ScheduledTasks => "scheduled_tasks",
+            Self::Events => "events",
+            Self::ResourceProvider => "resource_provider",
+        }
+    }
+}
+
 /// Narrows where a plugin runs. All fields that are given must match; an empty list is as if not given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

@@ -26,6 +26,7 @@ const KEYS: [(&str, &[&str]); 3] = [
         "mcp",
         &[
             "proto",
+            "dialect",
             "url",
             "script",
             "cmd",

@@ -14,7 +14,7 @@ use mortise_plugin_api::BuildError;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::tls::TlsKeys;
+use super::{tls::TlsKeys, wire::Dialect};
 use crate::settings::Keys;
 
 /// How a server is reached.
@@ -107,6 +107,14 @@ fn protocol(block: &Map<String, Value>) -> Result<Protocol, BuildError> {
         "websocket" | "ws" => Ok(Protocol::WebSocket),
         _ => Err(wrong(format!("`{}` is no protocol", text.chars().take(40).collect::<String>()))),
     }
+}
+
+/// The generation of the contract that is to be spoken, where the entry says.
+pub(super) fn dialect(block: &Map<String, Value>) -> Result<Option<Dialect>, BuildError> {
+    let Some(word) = block.get("dialect").filter(|value| !value.is_null()) else { return Ok(None) };
+    let known = Dialect::ALL.into_iter().find(|dialect| word.as_str() == Some(dialect.word()));
+    let wrong = || BuildError::new("mcp.dialect", "must be one of `invoke_hook` and `tool_per_hook`");
+    known.map(Some).ok_or_else(wrong)
 }
 
 impl HttpWay {

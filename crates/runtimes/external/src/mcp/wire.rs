@@ -23,6 +23,9 @@ pub(super) const INVOKE_HOOK: &str = "invoke_hook";
 /// The tool that tells a plugin's entry.
 pub(super) const GET_PLUGIN_CONFIG: &str = "get_plugin_config";
 
+/// The tool that tells the entries of all plugins.
+pub(super) const GET_PLUGIN_CONFIGS: &str = "get_plugin_configs";
+
 /// Most characters of a server's own words that go into an error.
 const MOST_QUOTED: usize = 500;
 
@@ -68,6 +71,24 @@ impl Offer {
 }
 
 impl Dialect {
+    pub(super) const ALL: [Self; 2] = [Self::InvokeHook, Self::ToolPerHook];
+
+    /// The word for it in the key `dialect`.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::ToolPerHook => "tool_per_hook",
+            Self::InvokeHook => "invoke_hook",
+        }
+    }
+
+    /// Whether a tool of this name belongs to it, and to no other.
+    pub(super) fn has(self, tool: &str, table: &HookTable) -> bool {
+        match self {
+            Self::ToolPerHook => table.id(tool).is_some(),
+            Self::InvokeHook => tool == INVOKE_HOOK,
+        }
+    }
+
     /// The form payloads have.
     pub(super) fn wire(self) -> Wire {
         match self {
@@ -116,6 +137,31 @@ struct Arguments<'a> {
 pub(super) fn config_params(plugin: &str) -> Raw {
     let params = serde_json::json!({ "name": GET_PLUGIN_CONFIG, "arguments": { "name": plugin } });
     Raw::from_serialize(&params).unwrap_or(Raw::EMPTY_OBJECT)
+}
+
+/// The parameters of the `tools/call` that asks for the entries of all plugins.
+pub(super) fn configs_params() -> Raw {
+    let params = serde_json::json!({ "name": GET_PLUGIN_CONFIGS, "arguments": {} });
+    Raw::from_serialize(&params).unwrap_or(Raw::EMPTY_OBJECT)
+}
+
+/// Names in the entries of all plugins: one text for each, or one for all.
+pub(super) fn names(result: &Raw) -> Vec<String> {
+    let Ok(result) = serde_json::from_slice::<ToolResult<'_>>(result.as_bytes()) else { return Vec::new() };
+    let told = result.content.iter().filter_map(|block| serde_json::from_str(block.text.as_deref()?).ok());
+    let mut names = Vec::new();
+    for value in told {
+        let list = match value {
+            Value::Array(list) => list,
+            Value::Object(mut map) => match map.remove("result") {
+                Some(Value::Array(list)) => list,
+                _ => vec![Value::Object(map)],
+            },
+            _ => Vec::new(),
+        };
+        names.extend(list.iter().filter_map(|entry| Some(entry.get("name")?.as_str()?.to_owned())));
+    }
+    names
 }
 
 /// The result of `tools/call`, as far as it is looked at.

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use mortise_plugin_api::{
-    Call, Change, Context, Json, Outcome, Part, PluginError, Reply,
+    Call, Change, Context, End, Json, Outcome, Part, PluginError, Reply,
     hooks::{
         HttpPostForwardingCall, LlmInput, LlmOutput,
         llm::{LlmInputPayload, LlmOutputPayload},
@@ -53,7 +53,7 @@ fn enriched(asked: &LlmInputPayload, call: &Call<'_>, context: &Context<'_>) -> 
         auth_claims: std::collections::HashMap::new(),
         request: Some(PluginRequest {
             method: "POST".to_owned(),
-            path: asked.path.clone(),
+            path: call.request.path.as_deref().unwrap_or(&asked.path).to_owned(),
             headers: headers::to_plugin(&asked.headers),
             body: asked.body.text().clone(),
             context: Some(about),
@@ -64,6 +64,10 @@ fn enriched(asked: &LlmInputPayload, call: &Call<'_>, context: &Context<'_>) -> 
 
 pub(super) async fn answer_headers(mut client: Client, call: Call<'_>, context: Context<'_>) -> Outcome {
     let answered = payload::<HttpPostForwardingCall>(&call)?;
+    // Of a stream plugins are asked for nothing before it is over.
+    if answered.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/event-stream")) {
+        return Ok(Reply::pass());
+    }
     let left = left(&call);
     let request = HeadersRequest {
         headers: headers::to_plugin(&answered.headers),
@@ -83,6 +87,8 @@ pub(super) async fn output(client: Client, call: Call<'_>, context: Context<'_>)
         Part::Window { .. } => {
             Err(PluginError::failed("process plugins take no windows: they see streams when they are over"))
         }
+        // Of an answer that did not come, or broke off, there is nothing to show.
+        _ if call.end != End::Ok => Ok(Reply::pass()),
         Part::Whole if !answered.streamed => whole(client, answered, &call, &context).await,
         Part::Whole | Part::Complete => complete(client, answered, &call, &context).await,
     }

@@ -1,7 +1,8 @@
-//! What a gateway's management offers to plugins: their own values, and what licence the gateway has.
+//! What a gateway's management offers to plugins: their own values, apps, whose a token is, and what licence the gateway
+//! has.
 //!
-//! What the gateway does not know yet (LLMs, prices, budgets), and what concerns others (apps, credentials), is answered
-//! with `UNIMPLEMENTED` and says what is missing, so that a plugin that can do without goes on.
+//! What the gateway does not tell (LLMs, prices, budgets) is answered with `UNIMPLEMENTED` and says what is missing, so
+//! that a plugin that can do without goes on.
 
 use std::{
     sync::Arc,
@@ -13,7 +14,7 @@ use mortise_plugin_api::PluginError;
 use mortise_proto::tyk::{
     Timestamp,
     microgateway_management::{
-        DeletePluginKvRequest, DeletePluginKvResponse, GetAppRequest, GetAppResponse, GetBudgetStatusRequest,
+        AppInfo, DeletePluginKvRequest, DeletePluginKvResponse, GetAppRequest, GetAppResponse, GetBudgetStatusRequest,
         GetBudgetStatusResponse, GetLicenseInfoRequest, GetLicenseInfoResponse, GetLlmRequest,
         GetLlmResponse, GetModelPriceRequest, GetModelPriceResponse, ListAppsRequest, ListAppsResponse,
         ListLlMsRequest, ListLlMsResponse, ListModelPricesRequest, ListModelPricesResponse,
@@ -22,13 +23,23 @@ use mortise_proto::tyk::{
         microgateway_management_service_server::MicrogatewayManagementService,
     },
 };
+use serde_json::{Map, Value};
 use tonic::{Request, Response, Status};
 
 use super::{Asker, host_failed};
-use crate::kv::MAX_KEY;
+use crate::{about, kv::MAX_KEY};
 
 /// What covers a plugin's own values.
 const VALUES: &str = "kv.readwrite";
+
+/// What covers apps.
+const APPS: &str = "apps.read";
+
+/// What covers whose a token is.
+const CREDENTIALS: &str = "credentials.validate";
+
+/// Most apps that are told of at once.
+const MAX_APPS: usize = 1_000;
 
 /// The service of one plugin.
 pub(super) struct Management(pub(super) Arc<Asker>);
@@ -40,6 +51,11 @@ fn missing<T>(what: &str) -> Answered<T> {
 }
 
 impl Management {
+    async fn apps(&self) -> Result<Vec<Map<String, Value>>, Status> {
+        let apps = self.0.host.apps().map_err(|error| host_failed(&error))?;
+        apps.list().await.map_err(|error| host_failed(&error))
+    }
+
     fn checked(&self, key: &str) -> Result<(), Status> {
         self.0.may(VALUES)?;
         if key.is_empty() || key.len() > MAX_KEY {
@@ -85,6 +101,33 @@ impl Management {
             Err(error) => Err(host_failed(&error)),
         }
     }
+}
+
+/// An app as plugins know it: by the number that its calls carry.
+fn app_info(app: &Map<String, Value>) -> AppInfo {
+    let text = |key: &str| app.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let number = |key: &str| app.get(key).and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok());
+    let moment = |key: &str| moment(&text(key));
+    AppInfo {
+        id: about::number(&text("name")),
+        name: text("name"),
+        description: text("description"),
+        owner_email: text("owner"),
+        is_active: app.get("active").and_then(Value::as_bool).unwrap_or(true),
+        monthly_budget: app.get("monthly_budget").and_then(Value::as_f64).unwrap_or_default(),
+        budget_reset_day: number("budget_reset_day").unwrap_or(1),
+        rate_limit_rpm: number("rate_limit").unwrap_or(0),
+        allowed_ips: Vec::new(),
+        created_at: moment("created"),
+        updated_at: moment("updated"),
+        metadata: app.get("metadata").map(Value::to_string).unwrap_or_default(),
+    }
+}
+
+/// A moment in UTC as it is sent; `None` for a text that is none.
+fn moment(text: &str) -> Option<Timestamp> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() })
 }
 
 /// How long until a point in time; nothing where it has passed.
@@ -142,12 +185,28 @@ impl MicrogatewayManagementService for Management {
         missing("LLMs")
     }
 
-    async fn list_apps(&self, _: Request<ListAppsRequest>) -> Answered<ListAppsResponse> {
-        missing("apps")
+    async fn list_apps(&self, request: Request<ListAppsRequest>) -> Answered<ListAppsResponse> {
+        self.0.may(APPS)?;
+        let request = request.into_inner();
+        let is_active = request.is_active.unwrap_or(true);
+        let mut apps: Vec<AppInfo> = self.apps().await?.iter().map(app_info).collect();
+        apps.retain(|app| app.is_active == is_active);
+        let total_count = i64::try_from(apps.len()).unwrap_or(i64::MAX);
+        let at_least = |number: i32, least: usize, otherwise: usize| match usize::try_from(number) {
+            Ok(0) | Err(_) => otherwise,
+            Ok(number) => number.max(least),
+        };
+        let (page, limit) = (at_least(request.page, 1, 1), at_least(request.limit, 1, 10).min(MAX_APPS));
+        let apps = apps.into_iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
+        Ok(Response::new(ListAppsResponse { apps, total_count }))
     }
 
-    async fn get_app(&self, _: Request<GetAppRequest>) -> Answered<GetAppResponse> {
-        missing("apps")
+    async fn get_app(&self, request: Request<GetAppRequest>) -> Answered<GetAppResponse> {
+        self.0.may(APPS)?;
+        let wanted = request.into_inner().app_id;
+        let app = self.apps().await?.iter().map(app_info).find(|app| app.id == wanted);
+        let app = Some(app.ok_or_else(|| Status::not_found("app not found"))?);
+        Ok(Response::new(GetAppResponse { app }))
     }
 
     async fn get_budget_status(
@@ -170,9 +229,21 @@ impl MicrogatewayManagementService for Management {
 
     async fn validate_credential(
         &self,
-        _: Request<ValidateCredentialRequest>,
+        request: Request<ValidateCredentialRequest>,
     ) -> Answered<ValidateCredentialResponse> {
-        missing("credentials")
+        self.0.may(CREDENTIALS)?;
+        let secret = request.into_inner().secret;
+        let apps = self.0.host.apps().map_err(|error| host_failed(&error))?;
+        let found = apps.credential(secret.as_bytes()).await.map_err(|error| host_failed(&error))?;
+        Ok(Response::new(match found {
+            Some(found) => ValidateCredentialResponse {
+                valid: true,
+                app_id: about::number(&found.app),
+                credential_id: found.number,
+                expires_at: found.expires,
+            },
+            None => ValidateCredentialResponse::default(),
+        }))
     }
 
     async fn queue_control_payload(

@@ -1,0 +1,81 @@
+//! What plugins are told of apps: those of the configuration and those of storage, as they are in force at that moment.
+//! Never a token, nor how one begins.
+
+use std::sync::{Arc, OnceLock};
+
+use mortise_framework::Framework;
+use mortise_plugin_api::{
+    Fut, PluginError,
+    host::{Apps, Credential},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    auth::{Authenticator, GrantedApp},
+    snapshot::Snapshots,
+};
+
+/// The apps of a gateway, once it serves.
+#[derive(Debug, Default)]
+pub struct AppService(OnceLock<Arc<Snapshots>>);
+
+impl AppService {
+    /// Offers what is known of them to plugins.
+    #[must_use]
+    pub fn offer_to(framework: &Framework) -> Arc<Self> {
+        let this = Arc::new(Self::default());
+        let offered = this.clone();
+        framework.offer_apps(move |_| offered.clone());
+        this
+    }
+
+    /// Tells of those of the snapshot in force, from now on.
+    pub fn serve(&self, snapshots: Arc<Snapshots>) {
+        let _ = self.0.set(snapshots);
+    }
+
+    fn ask<T>(&self, ask: impl FnOnce(&Authenticator) -> T) -> Result<T, PluginError> {
+        let starting = || PluginError::Unavailable("the gateway is starting".to_owned());
+        let snapshot = self.0.get().ok_or_else(starting)?.load();
+        Ok(ask(&snapshot.access.authenticator))
+    }
+}
+
+impl Apps for AppService {
+    fn get<'a>(&'a self, name: &'a str) -> Fut<'a, Result<Option<Map<String, Value>>, PluginError>> {
+        let found = self.ask(|apps| apps.facts().find(|app| app.name == name));
+        Box::pin(std::future::ready(found.map(|app| app.as_ref().map(shown))))
+    }
+
+    fn list(&self) -> Fut<'_, Result<Vec<Map<String, Value>>, PluginError>> {
+        let apps = self.ask(|apps| apps.facts().collect::<Vec<GrantedApp>>());
+        let apps = apps.map(|mut apps| {
+            apps.sort_by(|a, b| a.name.cmp(&b.name));
+            apps.iter().map(shown).collect()
+        });
+        Box::pin(std::future::ready(apps))
+    }
+
+    fn credential<'a>(&'a self, token: &'a [u8]) -> Fut<'a, Result<Option<Credential>, PluginError>> {
+        Box::pin(std::future::ready(self.ask(|apps| apps.credential(token))))
+    }
+}
+
+fn shown(app: &GrantedApp) -> Map<String, Value> {
+    let fields = json!({
+        "name": app.name,
+        "description": app.description,
+        "owner": app.owner,
+        "active": app.active,
+        "monthly_budget": app.monthly_budget,
+        "budget_reset_day": app.budget_reset_day,
+        "rate_limit": app.rate_limit,
+        "metadata": app.metadata,
+        "created": app.created,
+        "updated": app.updated,
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

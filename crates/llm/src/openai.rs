@@ -1,0 +1,8 @@
+//! OpenAI's shapes, and those of the many that are compatible with it.
+
+pub(crate) mod assemble;
+pub(crate) mod chat;
+pub(crate) mod chat_stream;
+pub(crate) mod completions;
+pub(crate) mod embeddings;
+pub(crate) mod text;

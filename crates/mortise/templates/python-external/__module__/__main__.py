@@ -1,0 +1,5 @@
+"""Serves the plugin: `python -m {{module}}`."""
+
+from .server import main
+
+main()
