@@ -95,7 +95,10 @@ bench: setup-rust setup-bench
 
 ## setup: bring everything the other targets need: Rust, system packages, Python and Node packages, cargo-deny
 .PHONY: setup setup-rust setup-go setup-sdk setup-interop setup-deny setup-bench setup-fuzz
-setup: setup-rust setup-go setup-interop setup-deny
+# What is downloaded need not wait for what is compiled; packages of the system come first, as only one may install them.
+setup: setup-rust
+	@scripts/setup/system.sh build python node postgres
+	@$(MAKE) -j2 setup-go setup-interop setup-deny
 
 setup-rust:
 	@scripts/setup/system.sh build python postgres

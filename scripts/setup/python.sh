@@ -7,7 +7,7 @@ python="${PYTHON:-python3}"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
     cannot "$("$python" --version) is too old: 3.11 or newer is needed" "PYTHON=/path/to/python3 make setup"
 
-for name in ${*:-mcp1 mcp2 cpex llm sdk}; do
+for name in ${*:-mcp1 mcp2 cpex contextforge llm sdk}; do
     environment="$ROOT/.venv/$name"
     requirements="$ROOT/tests/interop/requirements-$name.txt"
     inputs="$(hash_of "$requirements" "$("$python" --version)")"
