@@ -13,6 +13,7 @@ mod allocations;
 mod control;
 mod gateway;
 mod kinds;
+mod llm;
 mod machine;
 mod native;
 mod observing;
@@ -83,6 +84,8 @@ enum Part {
     Observing,
     /// Plugins served elsewhere, over each transport.
     Served,
+    /// Requests to models.
+    Llm,
 }
 
 #[derive(Clone, Subcommand)]
@@ -96,12 +99,21 @@ enum Role {
         #[arg(long)]
         tools: Option<usize>,
     },
+    /// Runs a vendor of models.
+    #[command(hide = true)]
+    Vendor {
+        #[arg(long)]
+        port: u16,
+    },
     /// Runs a plugin server.
     #[command(hide = true)]
     PluginServer {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Runs a plugin as its gateway starts it.
+    #[command(hide = true)]
+    ProcessPlugin,
     /// Runs the gateway with the plugins of the test kit.
     #[command(hide = true)]
     Gateway {
@@ -116,6 +128,8 @@ fn main() -> anyhow::Result<ExitCode> {
     match &options.role {
         Some(Role::Upstream { port, tools: None }) => servers::run_upstream(*port).map(done),
         Some(Role::Upstream { port, tools: Some(tools) }) => scale::run_listing(*port, *tools).map(done),
+        Some(Role::Vendor { port }) => llm::run_vendor(*port).map(done),
+        Some(Role::ProcessPlugin) => served::run_process_plugin().map(done),
         Some(Role::PluginServer { args }) => Ok(served::run(args)),
         Some(Role::Gateway { config }) => Ok(servers::run_gateway(config)),
         None => bench(&options).map(done),
@@ -142,6 +156,9 @@ fn bench(options: &Options) -> anyhow::Result<()> {
     }
     if options.measures(Part::Served) {
         runtime.block_on(served::measure(options, &mut report))?;
+    }
+    if options.measures(Part::Llm) {
+        runtime.block_on(llm::measure(options, &mut report))?;
     }
     drop(runtime);
     let text = report.to_markdown();

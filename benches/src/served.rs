@@ -1,5 +1,5 @@
 //! One hook call of an external plugin over each transport: beside a bare exchange of the same message with the same
-//! server, and beside the Python framework's own client and server.
+//! server, and beside the Python framework's own client and server. A plugin that is a process is among them.
 //!
 //! Plugin servers are this program as `mortise plugin serve`, and the Python framework's server, each with one plugin
 //! that lets everything pass. Calls come one after another over one connection, in interleaved rounds, so what is
@@ -8,6 +8,7 @@
 //! tokio's socket.
 
 mod bare;
+mod process;
 mod python;
 mod server;
 
@@ -26,10 +27,11 @@ use serde_json::{Value, json};
 
 use crate::{
     Options,
-    report::{Report, Table, median},
+    report::{Report, Table, median, percent},
     say,
 };
 use bare::Bare;
+pub(crate) use process::run as run_process_plugin;
 use server::Served;
 
 /// Text of a call, in bytes.
@@ -110,12 +112,26 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> anyhow::R
         report.bound(what, format!("{slower:.2} times"), "under 1 times", slower < 1.0);
         let share = ours.cpu() / theirs.cpu();
         let what = format!("the same, CPU time of the client ({transport})");
-        report.bound(what, format!("{share:.3} times"), format!("under {CPU_SHARE} times"), share < CPU_SHARE);
+        report.bound(
+            what,
+            format!("{share:.3} times"),
+            format!("under {CPU_SHARE} times"),
+            share < CPU_SHARE,
+        );
         table.row(bare.row(transport, "bare", "mortise"));
         table.row(own.row(transport, "mortise", "mortise"));
         table.row(ours.row(transport, "mortise", "Python"));
         table.row(theirs.row(transport, "Python", "Python"));
     }
+    say("plugin as a process");
+    let (bare, own) = process::measure(options).await?;
+    let ratio = own.median() / bare.median();
+    let what = "hook call of a plugin that is a process against a bare unary call";
+    report.bound(what, format!("{ratio:.2} times"), "under 1.25 times", ratio < 1.25);
+    let share = own.rate() / bare.rate();
+    report.bound("the same, calls a second", percent(share), "over 80 %", share > 0.8);
+    table.row(bare.row("go-plugin", "bare", "process"));
+    table.row(own.row("go-plugin", "mortise", "process"));
     report.table(table);
     Ok(())
 }

@@ -82,6 +82,14 @@ impl Server {
         Self::start("upstream", port, &mut command, UPSTREAM_READY)
     }
 
+    /// A vendor of models.
+    pub(crate) fn vendor() -> anyhow::Result<Self> {
+        let port = free_port()?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("vendor").arg("--port").arg(port.to_string());
+        Self::start("vendor", port, &mut command, UPSTREAM_READY)
+    }
+
     /// An upstream that lists so many tools, of which only `echo` does anything.
     pub(crate) fn listing(tools: usize) -> anyhow::Result<Self> {
         let port = free_port()?;

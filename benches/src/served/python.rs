@@ -44,7 +44,8 @@ pub(super) fn manager(
         bail!("the Python client said nothing: {}", String::from_utf8_lossy(&output.stderr));
     };
     let told: Value = serde_json::from_str(line)?;
-    let number = |name: &str| told[name].as_f64().with_context(|| format!("the Python client told no {name}"));
+    let number =
+        |name: &str| told[name].as_f64().with_context(|| format!("the Python client told no {name}"));
     let calls = number("calls")?;
     samples.medians.push(number("median")?);
     samples.late.push(number("p99")?);

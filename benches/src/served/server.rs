@@ -29,7 +29,8 @@ pub(super) struct Served {
 impl Served {
     /// This program's.
     pub(super) fn own(transport: &str, folder: &Path) -> anyhow::Result<Self> {
-        let (file, ready, socket) = (folder.join("plugins.yaml"), folder.join("ready"), folder.join("p.sock"));
+        let (file, ready, socket) =
+            (folder.join("plugins.yaml"), folder.join("ready"), folder.join("p.sock"));
         let entry = format!(
             "{{ name: {PLUGIN}, kind: builtin.deny_list, hooks: [{HOOK}], config: {{ words: [never] }} }}"
         );

@@ -15,7 +15,7 @@ use std::{
 use mortise_plugin_api::{
     Answer, BuildError, Call, Context, Cx, Edits, Fut, Hook, HookId, Init, Native, NativeKind, Needs,
     Outcome, Payload, Plugin, PluginError, Reply, TextId, Verdict, Violation,
-    hooks::{MCP_HOOKS, PromptPreFetch, ToolPostInvoke, ToolPreInvoke},
+    hooks::{LlmInput, LlmOutput, MCP_HOOKS, PromptPreFetch, ToolPostInvoke, ToolPreInvoke},
 };
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
@@ -198,6 +198,9 @@ impl Default for Huge {
 
 /// All of them as kinds, for a configuration.
 pub fn kinds() -> Vec<NativeKind> {
+    fn everywhere() -> Vec<HookId> {
+        [MCP_HOOKS, &[LlmInput::ID, LlmOutput::ID]].concat()
+    }
     fn plain(
         name: &'static str,
         about: &'static str,
@@ -206,7 +209,7 @@ pub fn kinds() -> Vec<NativeKind> {
         kind(name, about, NativeKind::schema_of::<Nothing>, build)
     }
     vec![
-        plain("test_noop", "Lets everything pass.", |_| Ok(noop(MCP_HOOKS))),
+        plain("test_noop", "Lets everything pass, requests to models too.", |_| Ok(noop(&everywhere()))),
         plain("test_count", "Lets everything pass and counts.", |_| Ok(count(MCP_HOOKS).0)),
         plain("test_panic_now", "Panics before it answers.", |_| Ok(panic_now(MCP_HOOKS))),
         plain("test_panic_later", "Answers later, and panics then.", |_| Ok(panic_later(MCP_HOOKS))),

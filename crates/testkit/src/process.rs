@@ -6,7 +6,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::{Child, ChildStdout, Command},
     time::Duration,
 };
 
@@ -128,6 +128,11 @@ impl Owned {
         command.spawn().map(Self).map_err(|error| {
             io::Error::new(error.kind(), format!("could not start {:?}: {error}", command.get_program()))
         })
+    }
+
+    /// Its standard output, where that was piped and not taken before.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.0.stdout.take()
     }
 
     /// Its process id.
