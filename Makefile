@@ -58,7 +58,7 @@ test-rust: setup-rust setup-go setup-sdk
 
 ## test-interop: other projects' clients and servers through the gateway, and the conformance suite (PYTEST='-k progress')
 .PHONY: test-interop
-test-interop: setup-rust setup-interop
+test-interop: setup-rust setup-go setup-interop
 	$(if $(MORTISE_BIN),,cargo build -p mortise -p mortise-testkit --bin mortise --bin mortise-fake-vendor)
 	MORTISE_BIN="$(or $(MORTISE_BIN),$(BUILT)/debug/mortise)" $(INTEROP_PYTHON) -m pytest -c tests/interop/pytest.ini --rootdir tests/interop tests/interop $(PYTEST)
 

@@ -176,16 +176,15 @@ async fn plugins_of_files_and_of_storage_stand_in_one_list() {
     entry.remove("order");
     let stand = Setup::new().upstream("docs", &upstream).entry(in_file).start().await;
     let (admin, client) = (Admin::of(&stand), stand.client());
-    let said = async |client: &Client| {
-        text(&client.call("echo", json!({ "text": "a c" })).await).to_owned()
-    };
+    let said = async |client: &Client| text(&client.call("echo", json!({ "text": "a c" })).await).to_owned();
     assert_eq!(said(&client).await, "b c");
 
     let made = admin.done("POST", "/api/v1/plugins", replacing("stored", "c", "d")).await;
 
     assert_eq!(said(&client).await, "b d");
     let listed = admin.done("GET", "/api/v1/plugins", json!({})).await;
-    let listed: Vec<_> = listed.as_array().unwrap().iter().map(|p| (&p["name"], &p["id"], &p["status"])).collect();
+    let listed: Vec<_> =
+        listed.as_array().unwrap().iter().map(|p| (&p["name"], &p["id"], &p["status"])).collect();
     let ready = json!("ready");
     assert_eq!(listed, [(&json!("stored"), &made["id"], &ready), (&json!("in_file"), &Value::Null, &ready)]);
     let by_number = admin.done("GET", &format!("/api/v1/plugins/{}", made["id"]), json!({})).await;
@@ -281,22 +280,28 @@ async fn gateways_at_one_database_take_over_one_anothers_changes() {
 
     assert_eq!(status(&one.client().token(&token)).await, 200);
     let caller = other.client().token(&token);
-    eventually("the other gateway to know the token", async || (status(&caller).await == 200).then_some(())).await;
+    eventually("the other gateway to know the token", async || (status(&caller).await == 200).then_some(()))
+        .await;
     eventually("the other gateway to run the plugin", async || {
         (text(&caller.call("echo", json!({ "text": "x" })).await) == "stored").then_some(())
     })
     .await;
     admin.done("DELETE", &format!("/api/v1/tokens/{id}"), json!({})).await;
-    eventually("the other gateway to forget the token", async || (status(&caller).await == 401).then_some(()))
-        .await;
+    eventually("the other gateway to forget the token", async || {
+        (status(&caller).await == 401).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn database_that_is_away_costs_what_is_kept_there_and_no_more() {
     let upstream = Scripted::start().await.unwrap();
     let away = json!({ "url": "postgres://nobody@127.0.0.1:1/none" });
-    let stand =
-        Setup::new().upstream("docs", &upstream).app("ci", "token-of-ci", json!({})).set("storage", away).start();
+    let stand = Setup::new()
+        .upstream("docs", &upstream)
+        .app("ci", "token-of-ci", json!({}))
+        .set("storage", away)
+        .start();
     let stand = stand.await;
 
     assert_eq!(status(&stand.client().token("token-of-ci")).await, 200);
@@ -311,7 +316,12 @@ async fn database_that_is_away_costs_what_is_kept_there_and_no_more() {
 async fn values_of_plugins_outlive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let place = Place::File(folder.path().join("store.db"));
-    let open = || Storage::new(config::Storage { place: place.clone(), given: false }, tokio::runtime::Handle::current());
+    let open = || {
+        Storage::new(
+            config::Storage { place: place.clone(), given: false },
+            tokio::runtime::Handle::current(),
+        )
+    };
     let storage = open();
     let values = StoredValues::new(storage.clone(), "echo".into());
     assert_eq!(values.get("k").await.unwrap(), None);

@@ -5,18 +5,22 @@ Packages come from what `make setup` has installed, so that nothing is fetched h
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
+import tomllib
+import urllib.error
+import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
 from harness.gateway import Gateway, binary
-from harness.processes import NODE_MODULES, REPOSITORY, free_port, node, python
+from harness.processes import NODE_MODULES, REPOSITORY, Program, free_port, node, python
 
 EXTERNAL = ["python-external", "typescript-external", "rust-external"]
 CALL = ["--call", "echo", "--args", json.dumps({"message": "my secret plan"})]
@@ -26,6 +30,7 @@ def environment() -> dict[str, str]:
     """Where programs and packages are."""
     cargo = Path.home() / ".cargo" / "bin"
     target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target"))
+    channel = tomllib.loads((REPOSITORY / "rust-toolchain.toml").read_text())["toolchain"]["channel"]
     return {
         **os.environ,
         "PATH": f"{binary().parent}:{cargo}:{os.environ['PATH']}",
@@ -34,6 +39,8 @@ def environment() -> dict[str, str]:
         "TSC": str(NODE_MODULES / "typescript" / "bin" / "tsc"),
         # What the workspace has built is not built again.
         "CARGO_TARGET_DIR": str(target),
+        # With the compiler that it was built with; outside the checkout another may be the default, or none.
+        "RUSTUP_TOOLCHAIN": channel,
         "CARGO_NET_OFFLINE": "true",
         "NO_COLOR": "1",
     }
@@ -46,6 +53,14 @@ def run(*command: str, folder: Path, seconds: int = 60) -> str:
     )
     assert ran.returncode == 0, f"{command} ended with {ran.returncode}:\n{ran.stdout[-6000:]}"
     return ran.stdout
+
+
+def mcpplugins(folder: Path) -> str:
+    """The command of the documents: `mortise` under that name."""
+    link = folder / "bin" / "mcpplugins"
+    link.parent.mkdir()
+    link.symlink_to(binary())
+    return str(link)
 
 
 def made(folder: Path, template: str) -> Path:
@@ -93,8 +108,33 @@ def test_a_native_plugin_from_a_template_is_a_gateway(tmp_path):
     assert "echo: my ****** plan" in told, told
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("template", ["go-process", "python-process", "rust-process"])
+def test_a_program_from_a_template_is_started_by_the_gateway(template, tmp_path):
+    project = made(tmp_path, template)
+    env = environment()
+    env["PATH"] = f"{env['PATH']}:{REPOSITORY / '.tools' / 'go' / 'bin'}"
+    if template.startswith("python"):
+        env["PYTHON"] = str(REPOSITORY / ".venv" / "sdk" / "bin" / "python")
+    tested = subprocess.run(["make", "test"], cwd=project, env=env, capture_output=True, text=True, timeout=580)
+    assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr[-3000:]
+    log = tmp_path / "dev.log"
+    with log.open("wb") as output:
+        command = [str(binary()), "plugin", "dev", "--port", "0", *CALL]
+        dev = subprocess.Popen(command, cwd=project, env=env, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_for(lambda: "echo: my secret plan" in log.read_text(), log, seconds=300)
+        url = re.search(r"the gateway is at (\S+)/mcp", log.read_text())[1]
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"{url}/internal/x", timeout=10)
+        assert refused.value.code == 404 and b"nothing here" in refused.value.read()
+    finally:
+        dev.send_signal(signal.SIGINT)
+        dev.wait(timeout=20)
+
+
 def test_a_python_class_from_a_template_runs_in_the_gateway(tmp_path):
-    run(str(binary().parent / "mcpplugins"), "bootstrap", "-d", "my-plugin", "--template_type", "native", folder=tmp_path)
+    run(mcpplugins(tmp_path), "bootstrap", "-d", "my-plugin", "--template_type", "native", folder=tmp_path)
     project = tmp_path / "my-plugin"
     (project / "call.json").write_text(json.dumps({"name": "echo", "result": {"content": [{"type": "text", "text": "a secret"}]}}))
     command = ["plugins", "test", "MyPlugin", "--config", "config.yaml", "--hook", "tool_post_invoke", "--payload", "call.json"]
@@ -104,7 +144,7 @@ def test_a_python_class_from_a_template_runs_in_the_gateway(tmp_path):
 
 
 def test_bootstrap_of_the_documents_makes_a_server_and_overwrites_nothing(tmp_path):
-    command = [str(binary().parent / "mcpplugins"), "bootstrap", "--destination", "./my-security-plugin"]
+    command = [mcpplugins(tmp_path), "bootstrap", "--destination", "./my-security-plugin"]
     run(*command, "--no_input", folder=tmp_path)
     project = tmp_path / "my-security-plugin"
     (project / ".env").write_text((project / ".env.template").read_text())
@@ -166,27 +206,35 @@ def test_a_change_is_taken_up_and_nothing_is_left_at_the_end(how, tmp_path):
         time.sleep(0.05)
 
 
+OURS = "# ours\nplugins:\n  - name: mask   # stays\n    kind: builtin.pii_filter\n    hooks: [tool_post_invoke]\n"
+
+
+@pytest.fixture
+def watching(stage, tmp_path):
+    """A gateway that watches a plugin file of its own."""
+    file = tmp_path / "plugins.yaml"
+    file.write_text(OURS)
+    gateway = Gateway(tmp_path / "gateway", {"upstreams": {"fastmcp": {"url": stage.upstream("fastmcp")}}, "plugins_files": [str(file)]})
+    yield gateway, file
+    gateway.stop()
+
+
 @pytest.mark.clients("python-sdk-2")
-def test_a_plugin_enters_a_running_gateway_and_leaves_it(connect, stage, tmp_path):
+def test_a_plugin_enters_a_running_gateway_and_leaves_it(watching, connect, tmp_path):
+    gateway, file = watching
     project = made(tmp_path, "python-external")
-    plugins = tmp_path / "plugins.yaml"
-    text = "# ours\nplugins:\n  - name: mask   # stays\n    kind: builtin.pii_filter\n    hooks: [tool_post_invoke]\n"
-    plugins.write_text(text)
-    config = {"upstreams": {"fastmcp": {"url": stage.upstream("fastmcp")}}, "plugins_files": [str(plugins)]}
-    gateway = Gateway(tmp_path / "gateway", config)
+    session = connect(gateway.url)
+    assert session.text("echo", message="my secret plan") == "my secret plan"
+    command = [str(binary()), "plugin", "dev", "--into", str(file)]
+    with (tmp_path / "dev.log").open("wb") as output:
+        dev = subprocess.Popen(command, cwd=project, env=environment(), stdout=output, stderr=subprocess.STDOUT)
     try:
-        session = connect(gateway.url)
-        assert session.text("echo", message="my secret plan") == "my secret plan"
-        command = [str(binary()), "plugin", "dev", "--into", str(plugins)]
-        with (tmp_path / "dev.log").open("wb") as output:
-            dev = subprocess.Popen(command, cwd=project, env=environment(), stdout=output, stderr=subprocess.STDOUT)
         wait_for(lambda: session.text("echo", message="my secret plan") == "my ****** plan", tmp_path / "dev.log")
+    finally:
         dev.send_signal(signal.SIGTERM)
         dev.wait(timeout=20)
-        assert plugins.read_text() == text
-        wait_for(lambda: session.text("echo", message="my secret plan") == "my secret plan", tmp_path / "dev.log")
-    finally:
-        gateway.stop()
+    assert file.read_text() == OURS
+    wait_for(lambda: session.text("echo", message="my secret plan") == "my secret plan", tmp_path / "dev.log")
 
 
 def wait_for(condition, log: Path, seconds: float = 30) -> None:
@@ -260,27 +308,30 @@ def moderation(tmp_path_factory):
     service.shutdown()
 
 
-@pytest.mark.clients("python-sdk-2", "typescript")
-@pytest.mark.parametrize("transport", ["stdio", "http"])
-def test_a_moderation_server_in_typescript_guards_calls(connect, stage, moderation, transport, tmp_path):
+@pytest.fixture(params=["stdio", "http"])
+def moderated(request, stage, moderation, tmp_path):
+    """A gateway whose calls that server looks at."""
     command, env = moderation
     server = None
     way = {"proto": "STDIO", "cmd": command, "env": env}
-    if transport == "http":
+    if request.param == "http":
         port = free_port()
-        env = {**os.environ, **env, "PLUGINS_TRANSPORT": "http", "PLUGINS_SERVER_PORT": str(port)}
-        server = subprocess.Popen(command, env=env)
-        way = {"proto": "STREAMABLEHTTP", "url": f"http://127.0.0.1:{port}/mcp", "reconnect_attempts": 20}
+        env = {**env, "PLUGINS_TRANSPORT": "http", "PLUGINS_SERVER_PORT": str(port)}
+        server = Program("moderation", command, tmp_path / "moderation.log", env)
+        server.wait_for_port(port)
+        way = {"proto": "STREAMABLEHTTP", "url": f"http://127.0.0.1:{port}/mcp"}
     entry = {"name": "OpenAIModeration", "kind": "external", "mcp": way}
     config = {"upstreams": {"fastmcp": {"url": stage.upstream("fastmcp")}}, "plugins": [entry]}
     gateway = Gateway(tmp_path / "gateway", config)
-    try:
-        session = connect(gateway.url)
-        blocked = session.call("echo", message="a forbidden thing")
-        assert "OPENAI_MODERATION_FLAGGED" in blocked["content"][0]["text"], blocked
-        assert session.text("echo", message="hello") == "hello"
-    finally:
-        gateway.stop()
-        if server:
-            server.terminate()
-            server.wait(timeout=10)
+    yield gateway
+    gateway.stop()
+    if server:
+        server.stop()
+
+
+@pytest.mark.clients("python-sdk-1")
+def test_a_moderation_server_in_typescript_guards_calls(moderated, connect):
+    session = connect(moderated.url)
+    blocked = session.call("echo", message="a forbidden thing")
+    assert "OPENAI_MODERATION_FLAGGED" in blocked["content"][0]["text"], blocked
+    assert session.text("echo", message="hello") == "hello"

@@ -46,8 +46,16 @@ OPENAI = ("openai", "chat", "gpt-fake")
 NODE = ("node", "chat", "gpt-fake")
 ANTHROPIC = ("anthropic", "message", "claude-fake")
 GOOGLE = ("google", "generate", "gemini-fake")
+AMAZON = ("amazon", "converse", "amazon.nova:0")
 EMBEDDERS = [("openai", "text-embedding-fake"), ("node", "text-embedding-fake"), ("google", "gemini-embedding")]
-CHATS = [("openai", "chat"), ("node", "chat"), ("anthropic", "message"), ("google", "generate"), ("langchain", "chat")]
+CHATS = [
+    ("openai", "chat"),
+    ("node", "chat"),
+    ("anthropic", "message"),
+    ("google", "generate"),
+    ("langchain", "chat"),
+    ("amazon", "converse"),
+]
 
 CALLS = [
     pytest.param(name, op, {"model": model, **arguments}, id=f"{name}-{op}-{label}")
@@ -63,6 +71,8 @@ CALLS = [
         ("anthropic", "count", "claude-fake", "text"),
         ("google", "generate", "gemini-fake", "all"),
         ("langchain", "chat", "gpt-fake", "all"),
+        ("amazon", "converse", "amazon.nova:0", "all"),
+        ("amazon", "invoke", "anthropic.claude:0", "plain"),
     ]
     for label, arguments in {
         "text": {"text": "what is it?"},
@@ -105,6 +115,10 @@ def said(stream) -> dict:
                 out["text"] += part.get("text") or ""
                 out["arguments"] += str((part.get("function_call") or {}).get("args") or "")
             out["finish"] += [candidate["finish_reason"]] if candidate.get("finish_reason") else []
+        block = (event.get("contentBlockDelta") or {}).get("delta") or {}
+        out["text"] += block.get("text") or ""
+        out["arguments"] += (block.get("toolUse") or {}).get("input") or ""
+        out["finish"] += [event["messageStop"]["stopReason"]] if "messageStop" in event else []
         kind = event.get("type") or ""
         delta = event.get("delta")
         if isinstance(delta, dict):
@@ -144,7 +158,7 @@ def test_errors_of_a_vendor_arrive_as_its_own(programs, name, op, model, status,
     assert seen["gateway-5-plugins"] == seen["direct"]
 
 
-@pytest.mark.parametrize(("name", "op"), [("openai", "chat"), ("anthropic", "message"), ("node", "chat")])
+@pytest.mark.parametrize(("name", "op"), [("openai", "chat"), ("anthropic", "message"), ("node", "chat"), ("amazon", "converse")])
 def test_error_within_a_stream_is_raised(programs, name, op):
     for kind in KINDS:
         with pytest.raises(RpcError) as raised:
@@ -152,14 +166,14 @@ def test_error_within_a_stream_is_raised(programs, name, op):
         assert "overloaded on purpose" in raised.value.message + str(raised.value.data), kind
 
 
-@pytest.mark.parametrize(("name", "op"), CHATS[:4])
+@pytest.mark.parametrize(("name", "op"), [chat for chat in CHATS if chat[0] != "langchain"])
 def test_stream_that_breaks_off_is_an_error(programs, name, op):
     for kind in KINDS:
         with pytest.raises(RpcError):
             getattr(library(programs, name, kind), op)(model="fault-reset", text="hello there", stream=True)
 
 
-@pytest.mark.parametrize(("name", "op", "model"), [OPENAI, ANTHROPIC, GOOGLE])
+@pytest.mark.parametrize(("name", "op", "model"), [OPENAI, ANTHROPIC, GOOGLE, AMAZON])
 def test_keys_stay_on_their_side(programs, vendor, name, op, model):
     getattr(library(programs, name, "gateway"), op)(model=model, text="hi")
     asked = vendor.asked()
@@ -168,7 +182,7 @@ def test_keys_stay_on_their_side(programs, vendor, name, op, model):
     assert VENDOR_KEY in str(asked[0]["headers"])
 
 
-@pytest.mark.parametrize(("name", "op", "model"), [OPENAI, NODE, ANTHROPIC, GOOGLE])
+@pytest.mark.parametrize(("name", "op", "model"), [OPENAI, NODE, ANTHROPIC, GOOGLE, AMAZON])
 def test_wrong_key_is_refused_as_the_vendor_refuses_one(programs, vendor, name, op, model):
     where = models(programs, "gateway")
     client = library(programs, name, "gateway")
@@ -228,19 +242,17 @@ def test_tools_work_with_every_vendor(programs, llm, model, stream):
     assert told["choices"][0]["message"]["content"] == "The tool said: rain"
 
 
-@pytest.mark.parametrize(("llm", "model"), CONVERTED)
-def test_errors_of_every_vendor_are_the_openai_librarys(programs, llm, model):
+@pytest.mark.parametrize("llm", ["claude", "gem", "aws"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_errors_of_every_vendor_are_the_openai_librarys(programs, llm, stream):
     client = library(programs, "openai", "gateway", f"{models(programs, 'gateway').base}/ai/{llm}/v1")
-    faulty = {"claude": "fault-429", "gem": "fault-429"}.get(llm)
-    if faulty is None:
-        pytest.skip("its models are allowed by name")
     with pytest.raises(RpcError) as raised:
-        client.chat(model=faulty, text="hi")
+        client.chat(model="fault-429", text="hi", stream=stream)
     assert (raised.value.code, raised.value.data["type"]) == (429, "RateLimitError")
 
 
 @pytest.mark.parametrize("text", ["write to ann.lee@example.com today", "colour-me please"])
-@pytest.mark.parametrize(("name", "op", "model"), [OPENAI, ("openai", "response", "gpt-fake"), ANTHROPIC, GOOGLE])
+@pytest.mark.parametrize(("name", "op", "model"), [OPENAI, ("openai", "response", "gpt-fake"), ANTHROPIC, GOOGLE, AMAZON])
 @pytest.mark.parametrize("stream", [False, True])
 def test_plugins_change_prompts_of_every_vendor(programs, vendor, name, op, model, text, stream):
     getattr(library(programs, name, "gateway-5-plugins"), op)(model=model, text=text, stream=stream)
@@ -248,7 +260,7 @@ def test_plugins_change_prompts_of_every_vendor(programs, vendor, name, op, mode
     assert "ann.lee@example.com" not in body and "colour-me" not in body
 
 
-@pytest.mark.parametrize(("name", "op", "model"), [OPENAI, ANTHROPIC, GOOGLE])
+@pytest.mark.parametrize(("name", "op", "model"), [OPENAI, ANTHROPIC, GOOGLE, AMAZON])
 def test_refused_prompt_is_an_error_of_the_vendors_shape(programs, vendor, name, op, model):
     with pytest.raises(RpcError) as raised:
         getattr(library(programs, name, "gateway-5-plugins"), op)(model=model, text="a forbidden-word in it")
@@ -261,3 +273,27 @@ def test_models_are_listed(programs):
     listed = httpx.get(f"{base}/v1/models", headers={"authorization": f"Bearer {KEY}"})
     assert listed.status_code == 200, listed.text
     assert listed.json()["object"] == "list"
+
+
+@pytest.mark.parametrize(("llm", "model"), CONVERTED)
+@pytest.mark.parametrize("stream", [False, True])
+def test_responses_of_every_vendor_are_read_by_the_openai_library(programs, llm, model, stream):
+    client = library(programs, "openai", "gateway", f"{models(programs, 'gateway').base}/ai/{llm}/v1")
+    answer = client.response(model=model, text="hello there", stream=stream)
+    whole = said(answer)["last"] if stream else answer
+    assert whole["output"][0]["content"][0]["text"] == "You said: hello there"
+    assert (whole["status"], whole["usage"]["output_tokens"]) == ("completed", 6)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("llm", "model"), [("oai", "gpt-fake"), ("gem", "gemini-fake"), ("aws", "amazon.nova-fake")])
+def test_anthropic_library_talks_to_every_vendor(programs, llm, model, stream):
+    """At `/v1/messages` the model decides which vendor is asked, whatever it speaks."""
+    client = library(programs, "anthropic", "gateway", models(programs, "gateway").base)
+    answer = client.message(model=model, text="hello there", stream=stream)
+    if stream:
+        assert said(answer)["text"] == "You said: hello there"
+        assert said(answer)["finish"] == ["end_turn"]
+    else:
+        assert answer["content"][0]["text"] == "You said: hello there"
+        assert (answer["stop_reason"], answer["usage"]["output_tokens"]) == ("end_turn", 6)

@@ -22,6 +22,7 @@ const MASKED: &str = "write to [REDACTED] today";
 fn pii() -> serde_json::Value {
     json!({
         "name": "pii", "kind": "builtin.pii_filter",
+        "hooks": ["tool_pre_invoke", "tool_post_invoke", "prompt_pre_fetch", "llm_input", "llm_output"],
         "config": { "detect_email": true, "default_mask_strategy": "redact", "redaction_text": "[REDACTED]" },
     })
 }
@@ -70,6 +71,7 @@ async fn arguments_of_a_streamed_tool_call_are_masked_and_stay_json() {
     let vendor = Vendor::start([chat("")]).await;
     let redacted = json!({
         "name": "pii", "kind": "builtin.pii_filter",
+        "hooks": ["tool_pre_invoke", "tool_post_invoke", "prompt_pre_fetch", "llm_input", "llm_output"],
         "config": { "detect_email": true, "default_mask_strategy": "redact", "redaction_text": "\"hidden\"" },
     });
     let stand = setup(&vendor, json!({})).entry(redacted).start().await;
@@ -210,7 +212,10 @@ async fn plugin_changes_model_headers_and_body_within_what_is_allowed() {
     assert_eq!(post(&chat_at(&stand), &question("hi", false)).await.status, 200);
     let asked = vendor.last();
     assert_eq!(asked.json()["model"], "gpt-small");
-    assert_eq!((asked.header("x-team"), asked.header("authorization")), (Some("red"), Some("Bearer sk-vendor")));
+    assert_eq!(
+        (asked.header("x-team"), asked.header("authorization")),
+        (Some("red"), Some("Bearer sk-vendor"))
+    );
     assert_eq!(post(&chat_at(&stand), &question("big", false)).await.status, 404);
     assert_eq!(vendor.asked().len(), 1);
 }

@@ -37,7 +37,10 @@ async fn records_tell_tokens_cost_and_bodies_of_whole_answers_and_streams() {
         };
         let (log, analytics, budget) = (of(&logs), of(&analytics), of(&budget));
         assert_eq!(log["app"], "ci");
-        assert_eq!((&log["llm"], &log["model"], &log["status"]), (&json!("gpt"), &json!("gpt-5"), &json!(200)));
+        assert_eq!(
+            (&log["llm"], &log["model"], &log["status"]),
+            (&json!("gpt"), &json!("gpt-5"), &json!(200))
+        );
         assert!(log["request_body"].as_str().unwrap().contains("messages"), "{log}");
         assert!(log["response_body"].as_str().unwrap().contains("choices"), "{log}");
         assert_eq!((&analytics["input_tokens"], &analytics["output_tokens"]), (&json!(1000), &json!(500)));

@@ -24,10 +24,11 @@ async fn request_is_sent_again_while_nothing_has_gone_to_the_client() {
     let answer = post(&chat_at(&stand), &question("hi", false)).await;
     assert_eq!((answer.status, answer.json()["error"]["message"].as_str()), (503, Some("busy")));
 
-    // What has begun is not begun anew.
+    // What has begun is not begun anew, and what came of it goes out.
     let before = vendor.asked().len();
     vendor.answers([Answer::Break(vec![delta("one")])]);
-    post(&chat_at(&stand), &question("hi", true)).await;
+    let answer = post(&chat_at(&stand), &question("hi", true)).await;
+    assert_eq!((answer.status, crate::vendor::spoken(&answer.text()).as_str()), (200, "one"));
     assert_eq!(vendor.asked().len(), before + 1);
 }
 
@@ -43,7 +44,10 @@ async fn another_llm_stands_in_with_a_model_of_its_own() {
     let answer = post(&chat_at(&stand), &question("hi", false)).await;
     assert_eq!((answer.status, answer.json()), (200, completion("from the second")));
     let asked = second.last();
-    assert_eq!((asked.json()["model"].as_str(), asked.header("authorization")), (Some("local"), Some("Bearer sk-2")));
+    assert_eq!(
+        (asked.json()["model"].as_str(), asked.header("authorization")),
+        (Some("local"), Some("Bearer sk-2"))
+    );
 }
 
 #[tokio::test]
@@ -65,7 +69,9 @@ async fn several_llms_with_a_model_share_it_by_weight() {
 #[tokio::test]
 async fn silence_in_a_stream_ends_it() {
     let vendor = Vendor::start([Answer::Stall(vec![delta("one")])]).await;
-    let guard = json!({ "name": "pii", "kind": "builtin.pii_filter", "config": { "detect_email": true } });
+    let guard = json!({
+        "name": "pii", "kind": "builtin.pii_filter", "hooks": ["llm_output"], "config": { "detect_email": true },
+    });
     let stand = setup(&vendor, json!({ "chunk_timeout": 0.3 })).entry(guard).start().await;
     let answer = post(&chat_at(&stand), &question("hi", true)).await;
     assert!(answer.text().contains(r#""code":"timeout""#), "{}", answer.text());
@@ -80,12 +86,18 @@ async fn silence_in_a_stream_ends_it() {
 #[tokio::test]
 async fn stream_that_breaks_or_is_none_is_told_as_an_error() {
     let vendor = Vendor::start([Answer::Break(vec![delta("one")])]).await;
-    let guard = json!({ "name": "pii", "kind": "builtin.pii_filter", "config": { "detect_email": true } });
+    let guard = json!({
+        "name": "pii", "kind": "builtin.pii_filter", "hooks": ["llm_output"], "config": { "detect_email": true },
+    });
     let stand = setup(&vendor, json!({})).entry(guard).start().await;
     let answer = post(&chat_at(&stand), &question("hi", true)).await;
     assert!(answer.text().contains(r#""code":"upstream_error""#), "{}", answer.text());
 
-    vendor.answers([Answer::Stream(vec!["data: {\"choices\":[{\"delta\":\n\n".to_owned(), "\0\0:::".to_owned(), last()])]);
+    vendor.answers([Answer::Stream(vec![
+        "data: {\"choices\":[{\"delta\":\n\n".to_owned(),
+        "\0\0:::".to_owned(),
+        last(),
+    ])]);
     let answer = post(&chat_at(&stand), &question("hi", true)).await;
     assert_eq!(answer.status, 200, "garbage goes on as garbage");
     assert!(answer.text().ends_with("data: [DONE]\n\n"));
@@ -103,8 +115,8 @@ async fn reload_changes_llms_without_dropping_a_stream() {
         config.insert("llms".to_owned(), json!({ "renamed": { "endpoint": url } }));
     });
     mortise_tests::eventually("the change", async || {
-        let answer = post(&chat_at(&stand), &question("hi", true)).await;
-        (answer.status == 404).then_some(())
+        let answer = post(&stand.client().at("/llm/call/renamed/chat/completions"), &json!([])).await;
+        (answer.status == 400).then_some(())
     })
     .await;
     gate.add_permits(100);

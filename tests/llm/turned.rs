@@ -57,7 +57,7 @@ fn stream(texts: &[&str]) -> Answer {
 async fn openai_client_asks_a_model_of_anthropic_and_guards_see_its_text() {
     let vendor = Vendor::start([message("write to ann.lee@example.com")]).await;
     let pii = json!({
-        "name": "pii", "kind": "builtin.pii_filter",
+        "name": "pii", "kind": "builtin.pii_filter", "hooks": ["llm_input", "llm_output"],
         "config": { "detect_email": true, "default_mask_strategy": "redact", "redaction_text": "[REDACTED]" },
     });
     let claude = json!({

@@ -134,7 +134,9 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> Option<()> {
         let done = match answer? {
             Answer::Json(status, body) => whole(&mut stream, status, "", &body).await,
             Answer::With(status, lines, body) => whole(&mut stream, status, lines, &body).await,
-            Answer::Stream(pieces) => pieces_of(&mut stream, &pieces, None, shared).await && end(&mut stream).await,
+            Answer::Stream(pieces) => {
+                pieces_of(&mut stream, &pieces, None, shared).await && end(&mut stream).await
+            }
             Answer::Gated(pieces, gate) => {
                 pieces_of(&mut stream, &pieces, Some(&gate), shared).await && end(&mut stream).await
             }

@@ -9,10 +9,11 @@ use crate::{
 };
 
 fn apps(setup: Setup) -> Setup {
-    setup
-        .app("all", "token-all", json!({}))
-        .app("none", "token-none", json!({ "llms": [] }))
-        .app("some", "token-some", json!({ "llms": ["gpt"], "servers": [] }))
+    setup.app("all", "token-all", json!({})).app("none", "token-none", json!({ "llms": [] })).app(
+        "some",
+        "token-some",
+        json!({ "llms": ["gpt"], "servers": [] }),
+    )
 }
 
 #[tokio::test]
@@ -56,9 +57,27 @@ async fn who_may_not_is_told_in_the_shape_of_the_vendor() {
         (at(openai).token("token-none"), question("hi", false), 403, "/error/code", "permission_denied"),
         (at(anthropic).with("x-api-key", "token-some"), json!({}), 403, "/error/type", "permission_error"),
         (at(anthropic), json!({}), 401, "/error/type", "authentication_error"),
-        (at(openai).token("token-all"), json!({ "model": "o9", "messages": [] }), 404, "/error/code", "model_not_found"),
-        (at("/v1/chat/completions").token("token-all"), json!({ "model": "o9" }), 404, "/error/code", "model_not_found"),
-        (at("/v1/messages").token("token-none"), json!({ "model": "claude-5" }), 404, "/error/type", "not_found_error"),
+        (
+            at(openai).token("token-all"),
+            json!({ "model": "o9", "messages": [] }),
+            404,
+            "/error/code",
+            "model_not_found",
+        ),
+        (
+            at("/v1/chat/completions").token("token-all"),
+            json!({ "model": "o9" }),
+            404,
+            "/error/code",
+            "model_not_found",
+        ),
+        (
+            at("/v1/messages").token("token-none"),
+            json!({ "model": "claude-5" }),
+            404,
+            "/error/type",
+            "not_found_error",
+        ),
         (at("/llm/call/nobody/x").token("token-all"), json!({}), 404, "/error/code", "model_not_found"),
         (at(openai).token("token-all"), json!({ "model": 5 }), 400, "/error/code", "invalid_request"),
         (at(openai).token("token-all"), json!([]), 400, "/error/code", "invalid_request"),

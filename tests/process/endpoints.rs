@@ -17,7 +17,7 @@ mod streams;
 use mortise_tests::{Client, HttpAnswer, Setup, Stand};
 use serde_json::{Value, json};
 
-use crate::program;
+use crate::program::{self, scratch};
 
 /// An entry with the endpoints of the program under `go`, and further keys.
 fn entry(args: &[&str], config: &Value) -> Value {

@@ -6,7 +6,7 @@ use mortise_tests::{Stand, eventually};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::program::{gone, kill, path, pid, stand, tell, told};
+use crate::program::{gone, kill, path, pid, scratch, stand, tell, told};
 
 /// Without the breaker: it would keep calls away from a plugin that is back.
 async fn unbroken(args: &[&str]) -> Stand {
@@ -60,7 +60,7 @@ async fn plugin_that_crashes_in_a_call_is_back_every_time() {
 
 #[tokio::test]
 async fn start_that_fails_after_a_crash_is_tried_again() {
-    let marker = path().with_file_name(format!("fails-once-{}", std::process::id()));
+    let marker = scratch("fails-once");
     let stand = unbroken(&[&format!("-fail-once={}", marker.display())]).await;
     let before = pid(&stand.client()).await;
     std::fs::write(&marker, "").unwrap();
@@ -73,7 +73,7 @@ async fn start_that_fails_after_a_crash_is_tried_again() {
 
 #[tokio::test]
 async fn call_that_hangs_ends_in_time_and_is_cancelled_at_the_plugin() {
-    let journal = path().with_file_name(format!("hangs-{}", std::process::id()));
+    let journal = scratch("hangs");
     let config = json!({ "journal": journal });
     let more = json!({ "config": config, "circuit_breaker_enabled": false });
     let entry = crate::program::entry(&[], &more);
@@ -148,7 +148,7 @@ async fn server_that_runs_elsewhere_is_used_and_left_alone() {
 
 #[tokio::test]
 async fn plugin_that_is_stopped_hears_of_it_in_order_and_is_gone() {
-    let journal = path().with_file_name(format!("stops-{}", std::process::id()));
+    let journal = scratch("stops");
     let stand = stand(&[], json!({ "config": { "journal": journal } })).await;
     let pid = pid(&stand.client()).await;
 

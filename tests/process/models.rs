@@ -9,7 +9,8 @@ use crate::{
 };
 
 async fn ask(client: &Client, text: &str, stream: bool) -> HttpAnswer {
-    let body = json!({ "model": "gpt-5", "messages": [{ "role": "user", "content": text }], "stream": stream });
+    let body =
+        json!({ "model": "gpt-5", "messages": [{ "role": "user", "content": text }], "stream": stream });
     client.send("POST", Some(body.to_string().as_bytes())).await
 }
 

@@ -26,6 +26,11 @@ pub(crate) fn path() -> &'static Path {
     })
 }
 
+/// A file that the plugin may write to: beside its own folder it may in that of temporary files.
+pub(crate) fn scratch(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("mortise-{name}-{}", std::process::id()))
+}
+
 /// An entry of the plugin with these arguments and further keys.
 pub(crate) fn entry(args: &[&str], more: &Value) -> Value {
     let mut command = vec![format!("file://{}", path().display())];

@@ -51,7 +51,9 @@ impl Framework {
         let pipelines = self.pipelines();
         let patience = pipelines.settings().plugin_timeout.min(PATIENCE);
         let ready = pipelines.all_instances().iter().filter(|instance| instance.state() == State::Ready);
-        stream::iter(ready).for_each_concurrent(AT_A_TIME, async |instance| drop(check(instance, patience).await)).await;
+        stream::iter(ready)
+            .for_each_concurrent(AT_A_TIME, async |instance| drop(check(instance, patience).await))
+            .await;
     }
 
     /// Asks one plugin whether it is well, and notes it; `None` where it is, or does not run.

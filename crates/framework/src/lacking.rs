@@ -66,7 +66,11 @@ pub(crate) fn endpoints(entry: &PluginEntry, plugin: Arc<dyn Plugin>) -> Option<
     let foreign = entry.dialect.is_foreign();
     let kind = if foreign { DiagnosticKind::Remark } else { DiagnosticKind::InvalidValue };
     let message = format!("the plugin kind `{}` has no endpoints of its own", entry.kind);
-    Some(Diagnostic::new(kind, message).at(entry.place("offers").clone()).path(format!("{}.offers", entry.path)))
+    Some(
+        Diagnostic::new(kind, message)
+            .at(entry.place("offers").clone())
+            .path(format!("{}.offers", entry.path)),
+    )
 }
 
 fn in_marks(names: &[&str]) -> String {

@@ -70,7 +70,9 @@ pub(crate) async fn serve(
     if target.slug == openapi::NAME {
         return openapi::serve(&snapshot, shared.admins, &mut parts, &target);
     }
-    let Some(mount) = snapshot.pipelines.mount(&target.slug) else { return refusal::no_route(&parts, &target) };
+    let Some(mount) = snapshot.pipelines.mount(&target.slug) else {
+        return refusal::no_route(&parts, &target);
+    };
     let counted = shared.metrics.of(&mount.instance().name);
     let began = Instant::now();
     let (method, found) = match find(&snapshot, mount, &parts, &target) {
@@ -147,8 +149,7 @@ fn find(
 fn about(snapshot: &Snapshot, parts: &Parts, peer: &Peer, id: &Arc<str>) -> PluginRequest {
     let mut about = PluginRequest::new(id.clone());
     about.client = Some(client_address(peer.address, &parts.headers, &snapshot.access.trusted_proxies));
-    about.content_type =
-        parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(Arc::from);
+    about.content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(Arc::from);
     // Without what follows the question mark, which may hold a token.
     about.path = Some(parts.uri.path().into());
     about

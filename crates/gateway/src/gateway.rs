@@ -31,8 +31,8 @@ use crate::{
     reload::{Parts, Reloader},
     snapshot::{Access, Snapshot, Snapshots},
     spans::{Exporter, SpansError},
-    storage::Storage,
     state_dir::{self, LocalToken, StateDir, StateDirError, StateLock},
+    storage::Storage,
     upstreams::{Catalogs, ServerSpec, Transport, UpstreamSpec, Upstreams},
 };
 
@@ -181,7 +181,14 @@ impl Gateway {
         storage.serve(&snapshots, &reloader);
         apps.serve(snapshots.clone());
         reloader.started().await;
-        let edge = Edge::new(framework.clone(), snapshots.clone(), surface.clone(), llm.clone(), reloader.clone(), admins);
+        let edge = Edge::new(
+            framework.clone(),
+            snapshots.clone(),
+            surface.clone(),
+            llm.clone(),
+            reloader.clone(),
+            admins,
+        );
         let edge = Arc::new(edge);
         let admin_token = admin.fresh;
         Ok(Self {

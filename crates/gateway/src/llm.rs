@@ -11,8 +11,10 @@ mod account;
 mod ask;
 mod attempt;
 mod call;
+mod checks;
 mod choose;
 mod generated;
+mod guard;
 mod guarded;
 mod headers;
 mod ledger;
@@ -22,6 +24,7 @@ mod passing;
 mod place;
 mod record;
 mod refusal;
+mod spoken;
 mod table;
 mod turned;
 

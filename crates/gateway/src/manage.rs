@@ -38,8 +38,8 @@ use mortise_mcp_transport::server::request::{Refusal, read_body};
 use prometheus_client::registry::Registry;
 
 use crate::{
-    auth::Authenticator, overrides::Overrides, reload::Reloader, snapshot::Snapshot, storage::Storage, trace::Calls,
-    upstreams,
+    auth::Authenticator, overrides::Overrides, reload::Reloader, snapshot::Snapshot, storage::Storage,
+    trace::Calls, upstreams,
 };
 use answers::{Refused, detail, refused, wrong_method};
 use asked::Asked;

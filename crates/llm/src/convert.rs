@@ -1,7 +1,8 @@
 //! Conversions between the vendors' shapes of a conversation: requests, answers and streams.
 //!
 //! Each shape is read into one model of a conversation ([`model`]) and written from it, so that four shapes make
-//! sixteen directions with four readers and four writers. What the target has no place for is an error where the
+//! sixteen directions with four readers and four writers; OpenAI's completions and responses are two more that clients
+//! may speak and no vendor is spoken to in. What the target has no place for is an error where the
 //! answer would mean something else without it (an image by address, audio), and is left out and named in
 //! [`Request::dropped`] where it would only be tuned otherwise. Members that nobody knows go on as they are: whoever
 //! sends them writes for the model behind. `docs/llm-vendors.md` lists both.
@@ -17,7 +18,7 @@ use crate::{
     bedrock::{converse, converse_stream},
     fault::parse,
     gemini::{generate, generate_stream},
-    openai::{chat, chat_stream, completions, embeddings},
+    openai::{chat, chat_stream, completions, embeddings, responses, responses_stream},
     shape::Shape,
     stream::Frame,
 };
@@ -94,11 +95,13 @@ pub struct Options<'a> {
 /// Whether there is a conversion between these shapes.
 #[must_use]
 pub fn exists(from: Shape, to: Shape) -> bool {
-    use Shape::{Chat, Completions, Converse, Embeddings, Generate, GenerateEmbed, Messages};
+    use Shape::{Chat, Completions, Converse, Embeddings, Generate, GenerateEmbed, Messages, Responses};
     matches!(
         (from, to),
-        (Chat | Messages | Generate | Converse | Completions, Chat | Messages | Generate | Converse)
-            | (Embeddings, GenerateEmbed)
+        (
+            Chat | Messages | Generate | Converse | Completions | Responses,
+            Chat | Messages | Generate | Converse
+        ) | (Embeddings, GenerateEmbed)
     )
 }
 
@@ -122,6 +125,7 @@ pub fn request(from: Shape, to: Shape, body: &[u8], model: &str) -> Result<Reque
     let mut asked = match from {
         Shape::Chat => chat::read_request(body)?,
         Shape::Completions => completions::read_request(body)?,
+        Shape::Responses => responses::read_request(body)?,
         Shape::Messages => messages::read_request(body)?,
         Shape::Generate => generate::read_request(body)?,
         Shape::Converse => converse::read_request(body)?,
@@ -171,6 +175,7 @@ pub fn answer(from: Shape, to: Shape, body: &[u8], options: &Options<'_>) -> Res
     let written = match to {
         Shape::Chat => chat::write_answer(&told),
         Shape::Completions => completions::write_answer(&told),
+        Shape::Responses => responses::write_answer(&told),
         Shape::Messages => messages::write_answer(&told),
         Shape::Generate => generate::write_answer(&told),
         Shape::Converse => converse::write_answer(&told),
@@ -196,6 +201,7 @@ enum Reader {
 
 enum Writer {
     Chat(chat_stream::Writer),
+    Responses(Box<responses_stream::Writer>),
     Messages(messages_stream::Writer),
     Generate(generate_stream::Writer),
     Converse(converse_stream::Writer),
@@ -231,6 +237,7 @@ impl StreamConverter {
             Shape::Chat | Shape::Completions => {
                 Writer::Chat(chat_stream::Writer::new(options, to == Shape::Completions))
             }
+            Shape::Responses => Writer::Responses(Box::new(responses_stream::Writer::new(options))),
             Shape::Messages => Writer::Messages(messages_stream::Writer::new(options)),
             Shape::Generate => Writer::Generate(generate_stream::Writer::new(options)),
             Shape::Converse => Writer::Converse(converse_stream::Writer::default()),
@@ -274,6 +281,7 @@ impl StreamConverter {
         for piece in self.pieces.drain(..) {
             match &mut self.writer {
                 Writer::Chat(writer) => writer.piece(piece, out),
+                Writer::Responses(writer) => writer.piece(piece, out)?,
                 Writer::Messages(writer) => writer.piece(piece, out)?,
                 Writer::Generate(writer) => writer.piece(piece, out),
                 Writer::Converse(writer) => writer.piece(piece, out)?,

@@ -5,4 +5,6 @@ pub(crate) mod chat;
 pub(crate) mod chat_stream;
 pub(crate) mod completions;
 pub(crate) mod embeddings;
+pub(crate) mod responses;
+pub(crate) mod responses_stream;
 pub(crate) mod text;

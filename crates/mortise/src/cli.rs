@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use kept::{
-    AppsCommand, ApproveArgs, KeptCreateArgs, KeptListArgs, KeptOneArgs, KeptUpdateArgs, LlmsCommand, TokensCommand,
-    TokensListArgs,
+    ApproveArgs, AppsCommand, KeptCreateArgs, KeptListArgs, KeptOneArgs, KeptUpdateArgs, LlmsCommand,
+    TokensCommand, TokensListArgs,
 };
 pub use observe::{ExplainArgs, RecordArgs, ReplayArgs, TopArgs};
 #[cfg(feature = "external")]

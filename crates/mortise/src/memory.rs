@@ -22,7 +22,8 @@ struct Code {
 /// When `/proc/self` cannot be read, or the kernel refuses.
 #[cfg(target_os = "linux")]
 pub(crate) fn release_code_of_the_start() -> io::Result<usize> {
-    let (program, smaps) = (std::fs::read_link("/proc/self/exe")?, std::fs::read_to_string("/proc/self/smaps")?);
+    let (program, smaps) =
+        (std::fs::read_link("/proc/self/exe")?, std::fs::read_to_string("/proc/self/smaps")?);
     let mut released = 0;
     for code in untouched_code(&smaps, &program) {
         // SAFETY: the range is one whole mapping of this program's file that may be executed and not written, and
@@ -60,7 +61,8 @@ fn untouched_code(smaps: &str, program: &Path) -> Vec<Code> {
             Some(_) => {}
             // A mapping's first line: range, permissions, offset, device, inode, path.
             None => {
-                let own = line.splitn(6, ' ').nth(5).is_some_and(|path| Path::new(path.trim_start()) == program);
+                let own =
+                    line.splitn(6, ' ').nth(5).is_some_and(|path| Path::new(path.trim_start()) == program);
                 code = (own && second == "r-xp").then(|| range(first)).flatten();
             }
         }
@@ -105,7 +107,8 @@ Anonymous:             4 kB
 
     #[test]
     fn code_that_was_changed_in_memory_stays() {
-        let changed = SMAPS.replacen("72 kB\nAnonymous:             0 kB", "72 kB\nAnonymous:             4 kB", 1);
+        let changed =
+            SMAPS.replacen("72 kB\nAnonymous:             0 kB", "72 kB\nAnonymous:             4 kB", 1);
         assert_eq!(untouched_code(&changed, Path::new("/opt/my gateway/mortise")), []);
     }
 

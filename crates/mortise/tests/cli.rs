@@ -124,6 +124,9 @@ fn help_names_commands_and_exit_codes() {
         vec!["plugins", "show"],
         vec!["plugins", "kinds"],
         vec!["plugins", "test"],
+        vec!["plugin", "new"],
+        vec!["plugin", "dev"],
+        vec!["plugin", "test"],
         vec!["hooks"],
         vec!["completions"],
     ] {

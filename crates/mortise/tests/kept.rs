@@ -80,7 +80,14 @@ fn apps_are_made_listed_changed_and_removed() {
     let running = Running::start("servers: { support: {} }\n");
     assert!(running.done(&["apps", "list"]).err.contains("no app is kept"));
 
-    running.done(&["apps", "create", "ci", "owner=ci@example.com", "servers=[support]", "metadata.team=blue"]);
+    running.done(&[
+        "apps",
+        "create",
+        "ci",
+        "owner=ci@example.com",
+        "servers=[support]",
+        "metadata.team=blue",
+    ]);
     let refused = running.run(&["apps", "create", "ci"]);
 
     assert_eq!(refused.code, 1);
@@ -104,7 +111,8 @@ fn token_goes_to_standard_output_alone_and_is_never_shown_again() {
     let running = Running::start("apps: []\n");
     running.done(&["apps", "create", "ci", "is_admin=true"]);
 
-    let made = running.done(&["tokens", "create", "ci", "name=laptop", "expires=2099-01-31", "scopes=[read]"]);
+    let made =
+        running.done(&["tokens", "create", "ci", "name=laptop", "expires=2099-01-31", "scopes=[read]"]);
 
     let token = made.out.trim();
     assert!(token.starts_with("mortise_") && !token.contains('\n'), "{token}");
@@ -113,7 +121,10 @@ fn token_goes_to_standard_output_alone_and_is_never_shown_again() {
     let asks = |token: &str| running.run(&["apps", "list", "--url", url.trim(), "--token", token]).code;
     assert_eq!((asks(token), asks("wrong")), (0, 1));
     let listed = running.done(&["tokens", "list", "--app", "ci"]).out;
-    assert!(listed.contains("laptop") && listed.contains("2099-02-01") && !listed.contains(token), "{listed}");
+    assert!(
+        listed.contains("laptop") && listed.contains("2099-02-01") && !listed.contains(token),
+        "{listed}"
+    );
     let id = running.json(&["tokens", "list"])["items"][0]["id"].to_string();
     running.done(&["tokens", "revoke", &id]);
     assert_eq!(asks(token), 1);
@@ -128,7 +139,10 @@ fn plugins_are_made_changed_and_removed() {
     running.done(&["plugins", "update", "words", "order=3"]);
 
     let plugin = running.json(&["plugins", "show", "words", "--url", "local"]);
-    assert_eq!((&plugin["priority"], &plugin["status"]), (&serde_json::json!(3), &serde_json::json!("ready")));
+    assert_eq!(
+        (&plugin["priority"], &plugin["status"]),
+        (&serde_json::json!(3), &serde_json::json!("ready"))
+    );
     let refused = running.run(&["plugins", "update", "in_file", "order=3"]);
     assert!(refused.code == 1 && refused.err.contains("mortise.yaml"), "{}", refused.err);
     let refused = running.run(&["plugins", "create", "wrong", kind, "config.words=3"]);

@@ -140,7 +140,7 @@ pub trait Apps: Send + Sync {
 
     /// Whose token this is, if it lets anybody in now.
     fn credential<'a>(&'a self, token: &'a [u8]) -> Fut<'a, Result<Option<Credential>, PluginError>> {
-        drop(token);
+        let _ = token;
         Box::pin(std::future::ready(Err(PluginError::NoService("credentials"))))
     }
 }

@@ -82,7 +82,8 @@ impl Store {
         if now == revision {
             return Ok(Changes { revision, changed: Some(Vec::new()) });
         }
-        let text = "SELECT revision, kind, entity FROM changes WHERE revision > $1 ORDER BY revision LIMIT 5001";
+        let text =
+            "SELECT revision, kind, entity FROM changes WHERE revision > $1 ORDER BY revision LIMIT 5001";
         let rows = self.driver.read(Statement::new("reading changes", text).with(revision)).await?;
         let oldest = "SELECT COALESCE(MIN(revision), 0) FROM changes";
         let oldest = first(&self.driver.read(Statement::new("reading changes", oldest)).await?)?;

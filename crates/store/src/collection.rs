@@ -212,9 +212,9 @@ impl<'s, E: Entity> Collection<'s, E> {
         }
         let done = self.driver.write(statements).await.map_err(|undone| undone.into_error(E::WORD))?;
         let ids = done.iter().filter_map(|done| done.rows.first()).map(|row| row.int(0));
-        let made = ids.zip(entities).map(|(id, fields)| {
-            Ok(Stored { id: id?, fields, created: shown(at), updated: shown(at) })
-        });
+        let made = ids
+            .zip(entities)
+            .map(|(id, fields)| Ok(Stored { id: id?, fields, created: shown(at), updated: shown(at) }));
         made.collect()
     }
 
@@ -234,8 +234,7 @@ impl<'s, E: Entity> Collection<'s, E> {
     /// When there is none, something in it is wrong, its name is taken, or the database fails.
     pub async fn replace(&self, id: i64, entity: E) -> Result<Stored<E>, StoreError> {
         let columns = entity.columns();
-        let set: Vec<String> =
-            (4..).zip(&columns).map(|(at, (name, _))| format!("{name} = ${at}")).collect();
+        let set: Vec<String> = (4..).zip(&columns).map(|(at, (name, _))| format!("{name} = ${at}")).collect();
         let text = format!(
             "UPDATE {} SET document = $1, updated = $2, {} WHERE id = $3 RETURNING created",
             E::TABLE,
@@ -325,7 +324,8 @@ impl Collection<'_, crate::Token> {
     /// When the database fails.
     pub async fn used(&self, tokens: &[(i64, i64)]) -> Result<(), StoreError> {
         let text = "UPDATE tokens SET last_used = $1 WHERE id = $2 AND (last_used IS NULL OR last_used < $1)";
-        let note = |(id, at): &(i64, i64)| Statement::new("noting that tokens were used", text).with(*at).with(*id);
+        let note =
+            |(id, at): &(i64, i64)| Statement::new("noting that tokens were used", text).with(*at).with(*id);
         let noted = self.driver.write(tokens.iter().map(note).collect()).await;
         noted.map(drop).map_err(|undone| undone.into_error("token"))
     }

@@ -59,11 +59,9 @@ impl Undone {
     pub(crate) fn into_error(self, what: &'static str) -> StoreError {
         match self {
             Self::Taken(columns) => StoreError::Taken { what, field: field_of(&columns) },
-            Self::NoSuchReference => StoreError::Unfit {
-                what,
-                field: "app",
-                why: "is none that there is".to_owned(),
-            },
+            Self::NoSuchReference => {
+                StoreError::Unfit { what, field: "app", why: "is none that there is".to_owned() }
+            }
             Self::Untouched => StoreError::Missing { what, id: 0 },
             Self::Failed(error) => error,
         }
@@ -73,9 +71,9 @@ impl Undone {
 /// The field that a unique column is about: of `apps.name` or `apps_name_key`, `name`.
 fn field_of(columns: &str) -> String {
     let fields = ["name", "slug", "digest", "model"];
-    let found = fields.into_iter().find(|field| {
-        columns.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == *field)
-    });
+    let found = fields
+        .into_iter()
+        .find(|field| columns.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == *field));
     found.unwrap_or("name").to_owned()
 }
 

@@ -96,13 +96,21 @@ pub(crate) fn check_slug(what: &'static str, slug: &str) -> Result<(), StoreErro
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let begins = slug.starts_with(|c: char| c.is_ascii_alphanumeric());
     if !begins || slug.len() > MAX_NAME || !slug.chars().all(fits) {
-        return Err(unfit(what, "slug", "is letters, digits, `-`, `_` and `.`, and begins with a letter or digit"));
+        return Err(unfit(
+            what,
+            "slug",
+            "is letters, digits, `-`, `_` and `.`, and begins with a letter or digit",
+        ));
     }
     Ok(())
 }
 
 /// A text that is shown and not looked up.
-pub(crate) fn check_text(what: &'static str, field: &'static str, text: Option<&str>) -> Result<(), StoreError> {
+pub(crate) fn check_text(
+    what: &'static str,
+    field: &'static str,
+    text: Option<&str>,
+) -> Result<(), StoreError> {
     match text {
         Some(text) if text.len() > 4096 || text.contains('\0') => {
             Err(unfit(what, field, "has at most 4096 bytes, and none of them 0"))
@@ -112,7 +120,11 @@ pub(crate) fn check_text(what: &'static str, field: &'static str, text: Option<&
 }
 
 /// An amount of money.
-pub(crate) fn check_amount(what: &'static str, field: &'static str, amount: Option<f64>) -> Result<(), StoreError> {
+pub(crate) fn check_amount(
+    what: &'static str,
+    field: &'static str,
+    amount: Option<f64>,
+) -> Result<(), StoreError> {
     match amount {
         Some(amount) if !amount.is_finite() || amount < 0.0 => {
             Err(unfit(what, field, "is a number that is not negative"))

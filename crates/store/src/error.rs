@@ -22,7 +22,9 @@ pub enum StoreError {
     #[error("this build of mortise has no driver for the database at {0}")]
     NoDriver(Place),
     /// It was brought up to date by a later version.
-    #[error("the database was written by a later version: its tables are at step {found}, this version knows {known}")]
+    #[error(
+        "the database was written by a later version: its tables are at step {found}, this version knows {known}"
+    )]
     TooNew {
         /// The last step it has seen.
         found: i64,

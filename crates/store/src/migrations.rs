@@ -14,7 +14,8 @@ const STEPS: &[&str] = &[include_str!("migrations/0001.sql")];
 pub(crate) async fn run(driver: &dyn Driver) -> Result<(), StoreError> {
     let table = "CREATE TABLE IF NOT EXISTS migrations (step {int} PRIMARY KEY, at {int} NOT NULL)";
     write(driver, vec![statement(driver, table)]).await?;
-    let ask = Statement::new("reading which tables there are", "SELECT COALESCE(MAX(step), 0) FROM migrations");
+    let ask =
+        Statement::new("reading which tables there are", "SELECT COALESCE(MAX(step), 0) FROM migrations");
     let rows = driver.read(ask).await?;
     let found = rows.first().map_or(Ok(0), |row| row.int(0))?;
     let known = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);

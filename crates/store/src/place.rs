@@ -86,7 +86,8 @@ mod tests {
         let server = at("postgres://me:s3cr@t@db.internal:5432/mortise?sslmode=require").unwrap();
         assert_eq!(server.to_string(), "postgres://db.internal:5432/mortise");
         assert!(!format!("{server:?}").contains("s3cr"));
-        for wrong in ["", "store.db", "mysql://a/b", "sqlite:", "postgres:", "postgres://", "sqlite::memory:"] {
+        for wrong in ["", "store.db", "mysql://a/b", "sqlite:", "postgres:", "postgres://", "sqlite::memory:"]
+        {
             assert_eq!(at(wrong), Err(NoPlace), "{wrong}");
         }
     }

@@ -203,7 +203,8 @@ impl Store {
                 text.push_str(&format!(" AND {column} = ${}", values.len()));
             }
         }
-        let rows = self.driver.read(Statement::new("adding up what was spent", text).with_all(values)).await?;
+        let rows =
+            self.driver.read(Statement::new("adding up what was spent", text).with_all(values)).await?;
         rows.first().map_or(Ok(Spent::default()), |row| spent(row, 0))
     }
 
@@ -216,7 +217,8 @@ impl Store {
                     CAST(SUM(output_tokens) AS BIGINT), SUM(cost) FROM usage_by_day WHERE day >= $1 \
                     GROUP BY app, llm ORDER BY app, llm";
         let rows = self.driver.read(Statement::new("adding up what was spent", text).with(from.0)).await?;
-        let all = rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), spent(row, 2)?)));
+        let all =
+            rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.text(1)?.to_owned(), spent(row, 2)?)));
         all.collect()
     }
 
@@ -264,7 +266,8 @@ fn spent(row: &Row, at: usize) -> Result<Spent, StoreError> {
 }
 
 fn kept(row: &Row) -> Result<Kept, StoreError> {
-    let garbled = |source: serde_json::Error| StoreError::Garbled { what: "record", source: Source::from(source) };
+    let garbled =
+        |source: serde_json::Error| StoreError::Garbled { what: "record", source: Source::from(source) };
     Ok(Kept {
         id: row.int(0)?,
         at: shown(row.int(1)?),

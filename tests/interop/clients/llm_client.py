@@ -201,16 +201,60 @@ class LangChain:
         }
 
 
-LIBRARIES = {"openai": OpenAi, "anthropic": Anthropic, "google": Google, "langchain": LangChain}
+class Amazon:
+    """Amazon's boto3. It signs with keys of Amazon's, so the gateway's goes in as a Bedrock API key would."""
+
+    def __init__(self, base: str, key: str):
+        import boto3
+        import botocore
+        from botocore.config import Config
+
+        # As a bearer token boto3 sends it over TLS only.
+        config = Config(signature_version=botocore.UNSIGNED, retries={"max_attempts": 0}, read_timeout=20)
+        self.client = boto3.client("bedrock-runtime", region_name="us-east-1", endpoint_url=base, config=config)
+
+        def authorize(request, **_):
+            request.headers["Authorization"] = f"Bearer {key}"
+
+        self.client.meta.events.register("before-send.bedrock-runtime.*", authorize)
+
+    def converse(self, arguments: dict):
+        """Converse."""
+        spec = {"name": "weather", "inputSchema": {"json": TOOL}}
+        with_tools = {"toolConfig": {"tools": [{"toolSpec": spec}]}} if arguments.get("tools") else {}
+        messages = [{"role": "user", "content": [{"text": arguments["text"]}]}]
+        call = {"modelId": arguments["model"], "messages": messages, **with_tools}
+        if arguments.get("stream"):
+            return list(self.client.converse_stream(**call)["stream"])
+        answer = self.client.converse(**call)
+        answer.pop("ResponseMetadata")
+        return answer
+
+    def invoke(self, arguments: dict):
+        """InvokeModel of one of Anthropic's models."""
+        body = {"messages": chat_messages(arguments), "max_tokens": 100, "anthropic_version": "bedrock-2023-05-31"}
+        call = {"modelId": arguments["model"], "body": json.dumps(body)}
+        if arguments.get("stream"):
+            events = self.client.invoke_model_with_response_stream(**call)["body"]
+            return [json.loads(event["chunk"]["bytes"]) for event in events]
+        return json.loads(self.client.invoke_model(**call)["body"].read())
+
+
+LIBRARIES = {"amazon": Amazon, "openai": OpenAi, "anthropic": Anthropic, "google": Google, "langchain": LangChain}
 
 
 def error_of(error: Exception) -> dict | None:
     """What a library raised for an answer of the vendor or for a broken connection; `None` for our own mistakes."""
     module = type(error).__module__.split(".")[0]
-    if module not in {"openai", "anthropic", "google", "langchain_openai", "httpx", "httpx2"}:
+    if module not in {"openai", "anthropic", "google", "langchain_openai", "botocore", "httpx", "httpx2", "urllib3"}:
         return None
     status = getattr(error, "status_code", None) or getattr(error, "code", None)
     response = getattr(error, "response", None)
+    if isinstance(response, dict):
+        metadata, told = response.get("ResponseMetadata", {}), response.get("Error", {})
+        retry = metadata.get("HTTPHeaders", {}).get("retry-after")
+        data = {"type": told.get("Code"), "retry_after": retry, "body": None}
+        return {"code": metadata.get("HTTPStatusCode") or 0, "message": told.get("Message", ""), "data": data}
     headers = getattr(response, "headers", None) or {}
     message = getattr(error, "message", None) or str(error)
     data = {"type": type(error).__name__, "retry_after": headers.get("retry-after"), "body": getattr(error, "body", None)}

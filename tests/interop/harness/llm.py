@@ -14,8 +14,8 @@ KEY = "interop-client-key"
 VENDOR_KEY = "interop-vendor-key"
 
 # Where each library is pointed: below the vendor itself, and below the gateway by its own wire, by LLM.
-DIRECT = {"openai": "/v1", "langchain": "/v1", "anthropic": "", "google": ""}
-NAMES = {"openai": "oai", "langchain": "oai", "anthropic": "claude", "google": "gem"}
+DIRECT = {"openai": "/v1", "langchain": "/v1", "anthropic": "", "google": "", "amazon": ""}
+NAMES = {"openai": "oai", "langchain": "oai", "anthropic": "claude", "google": "gem", "amazon": "aws"}
 
 # Five plugins on both sides of every model. They look for little, so that only what a test sends on purpose is touched.
 HOOKS = ["llm_input", "llm_output"]
@@ -110,9 +110,9 @@ def configuration(vendor: str, plugins: bool) -> dict:
     """A gateway before all vendors."""
     llms = {
         "oai": {"vendor": "openai", "endpoint": f"{vendor}/v1"},
-        "claude": {"vendor": "anthropic", "endpoint": vendor, "models": ["claude-*", "fake-*", "fault-*", "no-such-model"]},
-        "gem": {"vendor": "gemini", "endpoint": vendor, "models": ["gemini-*", "fault-*", "no-such-model"]},
-        "aws": {"vendor": "bedrock", "endpoint": vendor, "region": "us-east-1", "models": ["anthropic.*", "amazon.*"]},
+        "claude": {"vendor": "anthropic", "endpoint": f"{vendor}/v1", "models": ["claude-*", "fault-*", "no-such-model"]},
+        "gem": {"vendor": "gemini", "endpoint": f"{vendor}/v1beta", "models": ["gemini-*", "fault-*", "no-such-model"]},
+        "aws": {"vendor": "bedrock", "endpoint": vendor, "region": "us-east-1", "models": ["anthropic.*", "amazon.*", "fault-*", "no-such-model"]},
     }
     llms["oai"]["models"] = ["gpt-*", "fake-*", "text-embedding-*", "fault-*", "no-such-model"]
     for llm in llms.values():

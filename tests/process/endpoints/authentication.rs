@@ -42,19 +42,26 @@ async fn without_apps_nobody_can_be_authenticated() {
 
 #[tokio::test]
 async fn native_plugin_authenticates_a_custom_endpoint() {
-    let gatekeeper = Native::new(()).on::<HttpAuthResolveUser>(Needs::change().without_body(), |(), asked, _| {
-        let known = asked.credentials.as_ref().is_some_and(|given| given.credentials == "from-the-plugin");
-        if !known {
-            return Ok(Verdict::Pass);
-        }
-        let record = json!({ "email": "bob@example.com", "app": "partner", "metadata": { "plan": "gold" } });
-        let Some(record) = record.as_object() else { return Ok(Verdict::Pass) };
-        Ok(Verdict::Change(UserRecord(Map::clone(record))))
-    });
-    let stand = setup().app("ci", "sesame", json!({})).plugin("gatekeeper", gatekeeper.into_plugin()).start().await;
+    let gatekeeper =
+        Native::new(()).on::<HttpAuthResolveUser>(Needs::change().without_body(), |(), asked, _| {
+            let known =
+                asked.credentials.as_ref().is_some_and(|given| given.credentials == "from-the-plugin");
+            if !known {
+                return Ok(Verdict::Pass);
+            }
+            let record =
+                json!({ "email": "bob@example.com", "app": "partner", "metadata": { "plan": "gold" } });
+            let Some(record) = record.as_object() else { return Ok(Verdict::Pass) };
+            Ok(Verdict::Change(UserRecord(Map::clone(record))))
+        });
+    let stand =
+        setup().app("ci", "sesame", json!({})).plugin("gatekeeper", gatekeeper.into_plugin()).start().await;
 
     let said = asked(&at(&stand, "/private/x?token=from-the-plugin"), "GET", None).await;
-    assert_eq!((&said["app"]["name"], &said["app"]["owner_email"]), (&json!("partner"), &json!("bob@example.com")));
+    assert_eq!(
+        (&said["app"]["name"], &said["app"]["owner_email"]),
+        (&json!("partner"), &json!("bob@example.com"))
+    );
     assert_eq!(said["app"]["metadata"], json!({ "plan": "gold" }));
     let token = asked(&at(&stand, "/private/x").token("sesame"), "GET", None).await;
     assert_eq!(token["app"]["name"], "ci", "where it abstains, tokens decide");
@@ -102,9 +109,16 @@ async fn hooks_around_authentication_fire_for_endpoints() {
     let token = at(&stand, "/private/x").token("sesame");
     assert_eq!(token.with("x-out", "1").send("GET", None).await.status, 403, "after authentication");
     let denied = at(&stand, "/private/x").token("open").send("GET", None).await;
-    assert_eq!((denied.status, error(&denied).as_str()), (403, "Permission denied: endpoints.call: on the list"));
+    assert_eq!(
+        (denied.status, error(&denied).as_str()),
+        (403, "Permission denied: endpoints.call: on the list")
+    );
     let served = token.send("GET", None).await;
-    assert_eq!((served.status, served.header("x-served-by")), (200, Some("mortise")), "when the answer leaves");
+    assert_eq!(
+        (served.status, served.header("x-served-by")),
+        (200, Some("mortise")),
+        "when the answer leaves"
+    );
     let streamed = at(&stand, "/stream").send("GET", None).await;
     assert_eq!(streamed.header("x-served-by"), Some("mortise"), "streamed answers too");
 }

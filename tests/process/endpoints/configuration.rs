@@ -12,7 +12,8 @@ async fn with_variables(variables: &str, limits: Value) -> Stand {
 
 #[tokio::test]
 async fn plugin_endpoint_stream_timeout_is_a_limit_on_the_whole() {
-    let stand = with_variables("PLUGIN_ENDPOINT_STREAM_TIMEOUT=500ms", json!({ "stream_timeout": 3600 })).await;
+    let stand =
+        with_variables("PLUGIN_ENDPOINT_STREAM_TIMEOUT=500ms", json!({ "stream_timeout": 3600 })).await;
     let mut answer = at(&stand, "/stream?forever").raw("GET", "", b"").await;
     // Pieces come all the time; that keeps nothing going.
     answer.wait_for("data: 3").await;
@@ -49,7 +50,9 @@ async fn stream_idle_timeout_is_a_limit_between_pieces() {
 
 #[test]
 fn variable_that_means_nothing_is_an_error_that_names_it() {
-    for (variable, value) in [("PLUGIN_ENDPOINT_STREAM_TIMEOUT", "soon"), ("PLUGIN_ENDPOINT_MAX_BODY_SIZE", "1MB")] {
+    for (variable, value) in
+        [("PLUGIN_ENDPOINT_STREAM_TIMEOUT", "soon"), ("PLUGIN_ENDPOINT_MAX_BODY_SIZE", "1MB")]
+    {
         let folder = std::sync::Arc::new(tempfile::tempdir().unwrap());
         std::fs::write(folder.path().join(".env"), format!("{variable}={value}")).unwrap();
         let setup = Setup::in_folder(folder);

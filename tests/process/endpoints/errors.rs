@@ -5,16 +5,22 @@ use std::time::{Duration, Instant};
 use mortise_tests::{Setup, Stand, eventually};
 use serde_json::json;
 
-use super::{at, entry, error, gateway, guarded, setup};
-use crate::program::{kill, path};
+use super::{at, entry, error, gateway, guarded, scratch, setup};
+use crate::program::kill;
 
 #[tokio::test]
 async fn no_route_match_is_404() {
     let stand = Setup::new().process().entry(entry(&["-more-where=/"], &json!({}))).start().await;
     let answer = at(&stand, "/users/1").send("GET", None).await;
-    assert_eq!((answer.status, error(&answer)), (404, "no endpoint registered for GET /plugins/go/users/1".to_owned()));
+    assert_eq!(
+        (answer.status, error(&answer)),
+        (404, "no endpoint registered for GET /plugins/go/users/1".to_owned())
+    );
     let nobody = stand.client().at("/plugins/nobody/x?token=secret").send("POST", None).await;
-    assert_eq!((nobody.status, error(&nobody)), (404, "no endpoint registered for POST /plugins/nobody/x".to_owned()));
+    assert_eq!(
+        (nobody.status, error(&nobody)),
+        (404, "no endpoint registered for POST /plugins/nobody/x".to_owned())
+    );
     assert_eq!(stand.client().at("/plugins/").send("GET", None).await.status, 404);
 }
 
@@ -26,12 +32,16 @@ async fn plugin_not_loaded_is_503() {
     assert_eq!(answer.status, 503);
     assert!(!answer.text().contains("licence"), "the reason is for the log: {}", answer.text());
     assert!(stand.client().get("/ready").await.text().contains("no licence"));
-    assert_eq!(stand.client().rpc("tools/list", json!({})).await.status, 200, "what does not depend on it goes on");
+    assert_eq!(
+        stand.client().rpc("tools/list", json!({})).await.status,
+        200,
+        "what does not depend on it goes on"
+    );
 }
 
 #[tokio::test]
 async fn plugin_unhealthy_is_503() {
-    let marker = path().with_file_name(format!("stays-away-{}", std::process::id()));
+    let marker = scratch("stays-away");
     let entry = entry(&[&format!("-fail-once={}", marker.display())], &json!({}));
     let stand = Setup::new().process().entry(entry).start().await;
     let pid = pid(&stand).await;
@@ -42,7 +52,10 @@ async fn plugin_unhealthy_is_503() {
         (answer.status != 200).then_some(answer)
     })
     .await;
-    assert_eq!((answer.status, error(&answer).as_str()), (503, "the plugin of this endpoint is not available"));
+    assert_eq!(
+        (answer.status, error(&answer).as_str()),
+        (503, "the plugin of this endpoint is not available")
+    );
     eventually("its return", async || {
         (at(&stand, "/token").send("POST", None).await.status == 200).then_some(())
     })
@@ -54,7 +67,10 @@ async fn plugin_returns_error_via_grpc_is_502() {
     let stand = gateway().await;
     let answer = at(&stand, "/grpc-error").send("GET", None).await;
     assert_eq!(answer.status, 502);
-    assert!(error(&answer).starts_with("plugin endpoint error: ") && answer.text().contains("its database is away"));
+    assert!(
+        error(&answer).starts_with("plugin endpoint error: ")
+            && answer.text().contains("its database is away")
+    );
     let stream = at(&stand, "/stream?grpc-first").send("GET", None).await;
     assert_eq!(stream.status, 502, "{}", stream.text());
 }
@@ -145,7 +161,7 @@ async fn plugin_that_crashes_in_a_call_costs_that_call() {
 
 /// A gateway that waits for half a second, and the plugin's journal.
 async fn impatient(name: &str) -> (Stand, std::path::PathBuf) {
-    let journal = path().with_file_name(format!("endpoints-{name}-{}", std::process::id()));
+    let journal = scratch(&format!("endpoints-{name}"));
     let entry = entry(&[], &json!({ "journal": journal }));
     let setup = Setup::new().process().entry(entry);
     let limits = json!({ "timeout": 0.5, "stream_timeout": 0.5 });

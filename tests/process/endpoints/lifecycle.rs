@@ -9,8 +9,8 @@ use mortise_gateway::{history::Source, reload::Trigger};
 use mortise_tests::{Setup, Stand, eventually};
 use serde_json::json;
 
-use super::{at, entry, gateway};
-use crate::program::{gone, kill, path};
+use super::{at, entry, gateway, scratch};
+use crate::program::{gone, kill};
 
 async fn status(stand: &Stand) -> u16 {
     at(stand, "/token").send("POST", None).await.status
@@ -123,7 +123,7 @@ async fn gateway_shutdown_clears_all_routes() {
 
 #[tokio::test]
 async fn health_check_failure_restarts_the_plugin_and_registers_its_routes_again() {
-    let more = path().with_file_name(format!("more-{}", std::process::id()));
+    let more = scratch("more");
     let stand = Setup::new()
         .process()
         .entry(entry(&[&format!("-more-where={}", more.display())], &json!({})))

@@ -10,7 +10,10 @@ async fn exact_match_goes_first() {
     // The exact registration is open, the wildcard below which it stands has no other method for it.
     let exact = at(&stand, "/stream").send("GET", None).await;
     assert_eq!(exact.header("content-type"), Some("text/event-stream"));
-    assert_eq!(at(&stand, "/stream/").send("GET", None).await.header("content-type"), Some("application/json"));
+    assert_eq!(
+        at(&stand, "/stream/").send("GET", None).await.header("content-type"),
+        Some("application/json")
+    );
 }
 
 #[tokio::test]
@@ -32,7 +35,10 @@ async fn longer_wildcard_goes_before_the_catch_all() {
 async fn known_path_with_another_method_is_404_and_405_by_setting() {
     let stand = gateway().await;
     let answer = at(&stand, "/only").send("DELETE", None).await;
-    assert_eq!((answer.status, error(&answer)), (404, "no endpoint registered for DELETE /plugins/go/only".to_owned()));
+    assert_eq!(
+        (answer.status, error(&answer)),
+        (404, "no endpoint registered for DELETE /plugins/go/only".to_owned())
+    );
     let strict = setup().set("endpoints", json!({ "method_not_allowed": true })).start().await;
     let answer = at(&strict, "/only").send("DELETE", None).await;
     assert_eq!((answer.status, answer.header("allow")), (405, Some("GET, POST, PUT")));

@@ -38,5 +38,8 @@ async fn document_is_for_those_who_may_call() {
         assert_eq!(client.get("/plugins/openapi.json").await.status, 200);
     }
     assert_eq!(stand.client().get("/plugins/openapi.json?token=sesame").await.status, 200);
-    assert_eq!(stand.client().token("sesame").at("/plugins/openapi.json").send("POST", None).await.status, 404);
+    assert_eq!(
+        stand.client().token("sesame").at("/plugins/openapi.json").send("POST", None).await.status,
+        404
+    );
 }

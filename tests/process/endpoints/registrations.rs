@@ -100,7 +100,10 @@ async fn two_plugins_that_claim_a_slug_are_an_error_with_both_places() {
     let setup = super::setup().entry(second);
     let errors = setup.load(&setup.framework()).unwrap_err();
     let shown = errors.render(false);
-    assert!(shown.contains("two plugins have the slug `go`") && shown.contains("the first is here"), "{shown}");
+    assert!(
+        shown.contains("two plugins have the slug `go`") && shown.contains("the first is here"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

@@ -56,7 +56,10 @@ async fn field_body_is_the_request_body() {
 #[tokio::test]
 async fn field_query_string_is_the_raw_query() {
     let stand = gateway().await;
-    assert_eq!(asked(&at(&stand, "/x?foo=bar&baz=%31"), "GET", None).await["query_string"], "foo=bar&baz=%31");
+    assert_eq!(
+        asked(&at(&stand, "/x?foo=bar&baz=%31"), "GET", None).await["query_string"],
+        "foo=bar&baz=%31"
+    );
     assert_eq!(asked(&at(&stand, "/x"), "GET", None).await["query_string"], "");
 }
 
@@ -94,7 +97,11 @@ async fn field_authenticated_says_whether_the_request_was_authenticated() {
     let token = at(&stand, "/private/x").token("sesame");
     assert_eq!(asked(&token, "GET", None).await["authenticated"], true);
     let open = asked(&at(&stand, "/echo/x").token("sesame"), "GET", None).await;
-    assert_eq!((&open["authenticated"], open.get("app")), (&json!(false), None), "a token that nobody asked for");
+    assert_eq!(
+        (&open["authenticated"], open.get("app")),
+        (&json!(false), None),
+        "a token that nobody asked for"
+    );
 }
 
 #[tokio::test]

@@ -3,8 +3,7 @@
 use mortise_tests::eventually;
 use serde_json::json;
 
-use super::{asked, at, entry, gateway};
-use crate::program::path;
+use super::{asked, at, entry, gateway, scratch};
 
 #[tokio::test]
 async fn chunk_headers_is_the_first_and_sets_status_and_headers() {
@@ -58,7 +57,7 @@ async fn streamed_request_has_all_fields_too() {
 
 #[tokio::test]
 async fn client_that_leaves_cancels_the_plugins_call() {
-    let journal = path().with_file_name(format!("leaves-{}", std::process::id()));
+    let journal = scratch("leaves");
     let entry = entry(&[], &json!({ "journal": journal }));
     let stand = mortise_tests::Setup::new().process().entry(entry).start().await;
     for query in ["forever", "pause"] {
@@ -77,7 +76,7 @@ async fn client_that_leaves_cancels_the_plugins_call() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_client_holds_up_its_own_stream_and_no_other_call() {
-    let progress = path().with_file_name(format!("flood-{}", std::process::id()));
+    let progress = scratch("flood");
     let entry = entry(&[], &json!({ "progress": progress }));
     let stand = mortise_tests::Setup::new().process().entry(entry).start().await;
     let mut slow = Vec::new();

@@ -37,10 +37,7 @@ pub(super) fn classify<const N: usize>(block: &[u8; N], colons: bool, tokens: bo
 #[inline(always)]
 fn tokens_of(bytes: u8x16) -> u8x16 {
     // '-', '/', '0'..='9' lie in one run with '.', which is then taken out: fewer comparisons.
-    letters(bytes)
-        | (within(bytes, b'-', 13) & !equal(bytes, b'.'))
-        | equal(bytes, b'_')
-        | equal(bytes, b'+')
+    letters(bytes) | (within(bytes, b'-', 13) & !equal(bytes, b'.')) | equal(bytes, b'_') | equal(bytes, b'+')
 }
 
 /// The same for one byte.

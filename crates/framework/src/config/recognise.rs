@@ -17,7 +17,7 @@ pub enum FileKind {
 }
 
 /// Kept in step with the gateway's configuration by a test there: its type is not known here.
-const ONLY_OWN: [&str; 13] = [
+const ONLY_OWN: [&str; 15] = [
     "listen",
     "state_dir",
     "plugins_files",
@@ -26,8 +26,10 @@ const ONLY_OWN: [&str; 13] = [
     "servers",
     "llms",
     "apps",
+    "storage",
     "limits",
     "egress",
+    "endpoints",
     "watch",
     "explain",
     "telemetry",

@@ -95,7 +95,8 @@ pub(crate) fn check(
         }
         // Whether an entry without `offers:` has endpoints at all, its program says once it runs.
         Some((first, _)) => {
-            let message = format!("two plugins have the slug `{slug}`: of those with endpoints the first serves there");
+            let message =
+                format!("two plugins have the slug `{slug}`: of those with endpoints the first serves there");
             let remark = error(DiagnosticKind::Remark, message).related(first.clone(), "the first is here");
             Ok(Some(remark))
         }

@@ -9,9 +9,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use mortise_plugin_api::{
-    EndpointAnswer, EndpointCall, EndpointChunk, EndpointStream, PluginError,
-};
+use mortise_plugin_api::{EndpointAnswer, EndpointCall, EndpointChunk, EndpointStream, PluginError};
 
 use super::Mount;
 use crate::{

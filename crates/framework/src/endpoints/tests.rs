@@ -65,7 +65,9 @@ fn slugs_are_one_segment_of_a_path_and_none_of_the_gateways_own() {
         assert!(is_slug(slug), "{slug}");
     }
     let long = "x".repeat(129);
-    for wrong in ["", "a/b", ".well-known", "-a", "größe", "a b", "a%2f", "stats", "reload", "openapi.json", &long] {
+    for wrong in
+        ["", "a/b", ".well-known", "-a", "größe", "a b", "a%2f", "stats", "reload", "openapi.json", &long]
+    {
         assert!(!is_slug(wrong), "{wrong}");
     }
 }
@@ -94,7 +96,10 @@ fn two_plugins_with_one_slug_are_an_error_and_a_disabled_one_claims_none() {
     let two = [entry("a", true, Some("x")), entry("b", true, Some("x"))];
     assert_eq!(checked(&two), ["two plugins have the slug `x`"]);
     let unsaid = [entry("a", true, Some("x")), entry("b", false, Some("x"))];
-    assert!(checked(&unsaid)[0].contains("the first serves there"), "only its program knows whether it has any");
+    assert!(
+        checked(&unsaid)[0].contains("the first serves there"),
+        "only its program knows whether it has any"
+    );
     let mut off = entry("b", true, Some("x"));
     off.mode = Mode::Disabled;
     assert!(checked(&[entry("a", true, Some("x")), off]).is_empty());

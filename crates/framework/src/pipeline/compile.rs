@@ -79,7 +79,17 @@ pub fn compile(
         })
         .collect();
     let names = instances.iter().map(|instance| instance.name.clone()).collect();
-    Pipelines { hooks, chains, instances, listed, names, settings, background, bindings: Vec::new(), mounts: Mounts::new() }
+    Pipelines {
+        hooks,
+        chains,
+        instances,
+        listed,
+        names,
+        settings,
+        background,
+        bindings: Vec::new(),
+        mounts: Mounts::new(),
+    }
 }
 
 /// Places of other members that call the same instance.

@@ -133,7 +133,13 @@ impl Chain {
         Ok(true)
     }
 
-    pub(super) fn take_error(&self, step: &Step, run: &Run<'_>, error: &PluginError, outcome: &mut Outcome) -> Status {
+    pub(super) fn take_error(
+        &self,
+        step: &Step,
+        run: &Run<'_>,
+        error: &PluginError,
+        outcome: &mut Outcome,
+    ) -> Status {
         let name = &*step.instance.name;
         let blocks = step.policy.trouble == Trouble::Block
             && trouble_stops(&self.spec)

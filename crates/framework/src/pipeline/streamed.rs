@@ -92,14 +92,28 @@ impl Lane {
         self.windows.iter().any(|windows| windows.held() > 0)
     }
 
-    fn edits(&self, edits: Edits) -> Edits {
+    /// The edits of the window of plugin `nth`, in the text's own writing. What an edit repeats of the text at its start
+    /// is written that way already.
+    fn edits(&self, nth: usize, edits: Edits) -> Edits {
         let Some(write) = self.write else { return edits };
+        let (text, _) = self.windows[nth].view();
         let mut written = Edits::new();
         for edit in edits.iter() {
-            written.replace(edit.text, edit.range.clone(), write(&edit.with));
+            let (same, new) =
+                edit.with.split_at(repeated(text.get(edit.range.clone()).unwrap_or_default(), &edit.with));
+            written.replace(edit.text, edit.range.clone(), format!("{same}{}", write(new)));
         }
         written
     }
+}
+
+/// How many bytes at the start of `with` are those of `text`; not so many that a sequence such as `\u00e9` could be cut.
+fn repeated(text: &str, with: &str) -> usize {
+    const LONGEST_SEQUENCE: usize = 6;
+    let same = text.bytes().zip(with.bytes()).take_while(|(one, other)| one == other).count();
+    let same = with.floor_char_boundary(same);
+    let near = with.floor_char_boundary(same.saturating_sub(LONGEST_SEQUENCE));
+    with[near..same].find('\\').map_or(same, |at| near + at)
 }
 
 impl Step {
@@ -121,8 +135,7 @@ impl Step {
 impl<P: Keep> Pair<P> {
     /// What an answer has to go through that comes as a stream and begins with this head.
     pub fn streamed(&self, head: Arc<Revision>) -> Streamed {
-        let mut streamed =
-            Streamed { head, guards: Vec::new(), whole: false, observed: false, noted: 0 };
+        let mut streamed = Streamed { head, guards: Vec::new(), whole: false, observed: false, noted: 0 };
         let Some(chain) = self.pipelines.chain(self.after).filter(|_| self.has_after()) else {
             return streamed;
         };
@@ -164,7 +177,7 @@ impl<P: Keep> Pair<P> {
                 return Ok(String::new());
             }
             let edits = self.look(streamed, at, &lane.windows[nth], last).await?;
-            let edits = lane.edits(edits);
+            let edits = lane.edits(nth, edits);
             text = lane.windows[nth].settle(&edits, last).to_owned();
         }
         Ok(text)

@@ -96,7 +96,8 @@ fn an_app_with_listed_servers_has_these_and_not_everything() {
 #[test]
 fn debug_output_holds_no_tokens() {
     let auth = Authenticator::new(Some(&[app("ci", &[("hunter2", None)])]));
-    assert_eq!(format!("{auth:?}"), "Authenticator { open: false, tokens: 1 }");
+    let shown = "Authenticator { open: false, tokens: 1, stored: Roster { apps: 0, tokens: 0 } }";
+    assert_eq!(format!("{auth:?}"), shown);
 }
 
 fn check(address: &str, origins: &[&str], hosts: &[&str]) -> OriginCheck {
@@ -188,7 +189,8 @@ fn listed_origins_are_served_and_their_answers_shared() {
 }
 
 fn stored_app(id: i64, name: &str) -> mortise_store::Stored<mortise_store::App> {
-    let fields = mortise_store::App { owner: Some(format!("{name}@example.com")), ..mortise_store::App::new(name) };
+    let fields =
+        mortise_store::App { owner: Some(format!("{name}@example.com")), ..mortise_store::App::new(name) };
     mortise_store::Stored { id, fields, created: String::new(), updated: String::new() }
 }
 

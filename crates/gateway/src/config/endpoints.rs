@@ -125,9 +125,14 @@ mod tests {
 
     #[test]
     fn times_are_read_as_go_writes_them() {
-        for (text, seconds) in
-            [("5m", 300.0), ("30m", 1800.0), ("1h30m", 5400.0), ("90s", 90.0), ("1.5h", 5400.0), ("250ms", 0.25)]
-        {
+        for (text, seconds) in [
+            ("5m", 300.0),
+            ("30m", 1800.0),
+            ("1h30m", 5400.0),
+            ("90s", 90.0),
+            ("1.5h", 5400.0),
+            ("250ms", 0.25),
+        ] {
             assert_eq!(duration(text), Some(Duration::from_secs_f64(seconds)), "{text}");
         }
         for wrong in ["", "5", "m", "0s", "-5m", "5 m", "5x", "1..5s", "9999999h", "5m3"] {

@@ -209,8 +209,9 @@ pub(super) fn settle<'n>(
     }
     let headers = headers(&key(&path, "headers"), &raw.headers, found);
     let prices = raw.prices.iter().enumerate();
-    let prices =
-        prices.filter_map(|(at, raw)| price(&format!("{}[{at}]", key(&path, "prices")), raw, found)).collect();
+    let prices = prices
+        .filter_map(|(at, raw)| price(&format!("{}[{at}]", key(&path, "prices")), raw, found))
+        .collect();
     let prices = PriceTable(prices);
     let second = Duration::from_secs_f64;
     let llm = Llm {
@@ -247,7 +248,8 @@ fn vendor(path: &str, raw: &LlmConfig, found: &mut Findings<'_>) -> Option<Vendo
         Err(UnknownVendor(word)) => {
             let message = format!("no vendor is called `{}`", super::listen::shown(&word));
             found.error(&key(path, "vendor"), message).help = Some(
-                format!("it is one of {}; `openai` for whatever is compatible with it", Vendor::names()).into(),
+                format!("it is one of {}; `openai` for whatever is compatible with it", Vendor::names())
+                    .into(),
             );
             None
         }

@@ -17,8 +17,8 @@ use mortise_framework::{
 };
 
 use super::{
-    App, Config, Egress, EndpointLimits, Kept, Listen, Llm, Storage, Telemetry, Upstream, app, check, egress, endpoints, listen,
-    llm,
+    App, Config, Egress, EndpointLimits, Kept, Listen, Llm, Storage, Telemetry, Upstream, app, check, egress,
+    endpoints, listen, llm,
     outline::Outline,
     place::{self, Findings, Unread},
     plugins, storage, stored, telemetry, upstream,
@@ -206,7 +206,8 @@ impl Settled {
         found.notices.extend(loaded.notices.iter().cloned());
         let config = &loaded.value;
         let written = |key| whole.as_ref().is_some_and(|whole| whole.get(key).is_some());
-        let guarded = config.apps.is_some() || config.storage.is_some() || written("apps") || written("storage");
+        let guarded =
+            config.apps.is_some() || config.storage.is_some() || written("apps") || written("storage");
         let flags = (options.host.as_deref(), options.port);
         let listen = listen::settle(&config.listen, flags, guarded, &mut found);
         let egress = egress::settle(&config.egress, &mut found);
@@ -227,18 +228,23 @@ impl Settled {
         let state_dir = state_dir(&loaded, options);
         let overrides = overrides(options, &state_dir, &mut found);
         let storage_node = loaded.node.get("storage");
-        let storage =
-            storage::settle(config.storage.as_ref(), storage_node, &options.directory, &state_dir, &mut found);
+        let storage = storage::settle(
+            config.storage.as_ref(),
+            storage_node,
+            &options.directory,
+            &state_dir,
+            &mut found,
+        );
         let plugins = plugins::settle(options, framework, &loaded, &overrides, &mut found);
         let Findings { mut errors, notices, .. } = found;
         errors.iter_mut().for_each(|error| place::as_written(error, &gaps));
         errors.retain(|error| !place::is_echo(error, &own_errors));
         errors.extend(own_errors);
-        let mut outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings)
-            .with_overrides(&overrides, plugins.plan.enabled);
+        let mut outline = Outline::new(&loaded.node, plugins.foreign.as_ref(), &plugins.settings);
         for (path, node) in plugins.kept.iter().chain(&kept_nodes) {
             outline.add_kept(path, node);
         }
+        let mut outline = outline.with_overrides(&overrides, plugins.plan.enabled);
         for entry in &plugins.plan.entries {
             outline.add_beside(&entry.name, &framework.beside(entry));
         }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use mortise_framework::{
     Framework, Plan,
     config::{
-        Diagnostic, DiagnosticKind, Dialect, EntryRules, Errors, Mode, Node, PluginEntry, Source, Surroundings,
-        read_entries,
+        Diagnostic, DiagnosticKind, Dialect, EntryRules, Errors, Mode, Node, PluginEntry, Source,
+        Surroundings, read_entries,
     },
     pipeline::scope::{Binding, Required, Scope},
 };

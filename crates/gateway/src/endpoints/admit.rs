@@ -122,10 +122,7 @@ async fn may(
     match outcome.take_answer::<Permission>() {
         Some(Permission { granted: false, reason }) => {
             let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-            Err(Box::new(refused(
-                StatusCode::FORBIDDEN,
-                &format!("Permission denied: {PERMISSION}{reason}"),
-            )))
+            Err(Box::new(refused(StatusCode::FORBIDDEN, &format!("Permission denied: {PERMISSION}{reason}"))))
         }
         _ => Ok(()),
     }

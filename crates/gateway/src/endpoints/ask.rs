@@ -123,7 +123,9 @@ impl Asking<'_> {
         let until = idle.map_or(deadline, |idle| deadline.min(Instant::now() + idle));
         let first = timeout_at(until.into(), poll_fn(|cx| stream.poll_chunk(cx))).await;
         let (status, headers, data) = match first {
-            Err(_) => return self.failed(&PluginError::Timeout(idle.map_or(patience, |idle| idle.min(patience)))),
+            Err(_) => {
+                return self.failed(&PluginError::Timeout(idle.map_or(patience, |idle| idle.min(patience))));
+            }
             Ok(Some(Err(error))) => return self.failed(&error),
             Ok(Some(Ok(EndpointChunk::Failed(why)))) => {
                 tracing::warn!(plugin = &*self.mount.instance().name, why, "endpoint failed");
@@ -134,7 +136,9 @@ impl Asking<'_> {
                 Err(error) => return self.failed(&error),
             },
             Ok(Some(Ok(EndpointChunk::Body(data)))) => (StatusCode::OK, HeaderMap::new(), Some(data)),
-            Ok(None) => return self.over(response(StatusCode::OK, HeaderMap::new(), AnswerBody::Whole(None))),
+            Ok(None) => {
+                return self.over(response(StatusCode::OK, HeaderMap::new(), AnswerBody::Whole(None)));
+            }
         };
         let mut headers = headers;
         if !headers.contains_key(&ACCEL_BUFFERING) {
@@ -175,9 +179,10 @@ fn has_no_body(status: StatusCode) -> bool {
 /// Status and headers of a plugin's answer. What is no header is left out, with a word.
 fn head(status: u16, headers: &Headers) -> Result<(StatusCode, HeaderMap), PluginError> {
     let status = if status == 0 { 200 } else { status };
-    let status = StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status)).ok_or_else(|| {
-        PluginError::InvalidAnswer(format!("{status} is no status that an answer can have"))
-    })?;
+    let status =
+        StatusCode::from_u16(status).ok().filter(|_| (200..600).contains(&status)).ok_or_else(|| {
+            PluginError::InvalidAnswer(format!("{status} is no status that an answer can have"))
+        })?;
     let mut map = HeaderMap::with_capacity(headers.len());
     for (name, value) in headers.iter() {
         match (HeaderName::try_from(name), HeaderValue::try_from(value)) {

@@ -41,6 +41,8 @@ pub(super) struct Pieces {
     last: Instant,
     /// For the nearer of both ends; made when there is something to wait for.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Why it ends before its end, until the client has what came before.
+    cut: Option<CutOff>,
     kept: Kept,
 }
 
@@ -54,7 +56,7 @@ impl Pieces {
         kept: Kept,
     ) -> Self {
         let (stream, last) = (Some(stream), Instant::now());
-        Self { stream, first, plugin, deadline, idle, last, timer: None, kept }
+        Self { stream, first, plugin, deadline, idle, last, timer: None, cut: None, kept }
     }
 
     /// When nothing more is waited for.
@@ -62,13 +64,22 @@ impl Pieces {
         self.idle.map_or(self.deadline, |idle| self.deadline.min(self.last + idle))
     }
 
-    fn cut_off(&mut self, why: CutOff, error: &dyn std::fmt::Display) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    /// Ends it before its end. Not at once: whoever writes to the socket forgets what is not written yet when it hears of
+    /// an error, so it is let write first.
+    fn cut_off(
+        &mut self,
+        why: CutOff,
+        error: &dyn std::fmt::Display,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let took_ms = self.kept.took().as_millis();
         let request = &*self.kept.about.id;
         tracing::warn!(plugin = &*self.plugin, request, took_ms, %error, "streamed endpoint was cut off");
         self.kept.ended(false);
         self.stream = None;
-        Poll::Ready(Some(Err(Box::new(why))))
+        self.cut = Some(why);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -93,6 +104,9 @@ impl Body for Pieces {
         if let Some(first) = this.first.take().filter(|first| !first.is_empty()) {
             return Poll::Ready(Some(Ok(Frame::data(first))));
         }
+        if let Some(why) = this.cut.take() {
+            return Poll::Ready(Some(Err(Box::new(why))));
+        }
         loop {
             let Some(stream) = &mut this.stream else { return Poll::Ready(None) };
             match stream.poll_chunk(cx) {
@@ -100,18 +114,23 @@ impl Body for Pieces {
                     this.last = Instant::now();
                     // A plugin that never pauses must not go on for ever.
                     if this.last >= this.deadline {
-                        return this.too_long();
+                        return this.too_long(cx);
                     }
                     if !data.is_empty() {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                 }
                 Poll::Ready(Some(Ok(EndpointChunk::Head { .. }))) => {
-                    tracing::debug!(plugin = &*this.plugin, "an endpoint sent headers after its body had begun");
+                    tracing::debug!(
+                        plugin = &*this.plugin,
+                        "an endpoint sent headers after its body had begun"
+                    );
                 }
-                Poll::Ready(Some(Ok(EndpointChunk::Failed(why)))) => return this.cut_off(CutOff::Failed, &why),
-                Poll::Ready(Some(Err(PluginError::Timeout(_)))) => return this.too_long(),
-                Poll::Ready(Some(Err(error))) => return this.cut_off(CutOff::Failed, &error),
+                Poll::Ready(Some(Ok(EndpointChunk::Failed(why)))) => {
+                    return this.cut_off(CutOff::Failed, &why, cx);
+                }
+                Poll::Ready(Some(Err(PluginError::Timeout(_)))) => return this.too_long(cx),
+                Poll::Ready(Some(Err(error))) => return this.cut_off(CutOff::Failed, &error, cx),
                 Poll::Ready(None) => {
                     this.kept.ended(true);
                     this.stream = None;
@@ -119,7 +138,7 @@ impl Body for Pieces {
                 }
                 Poll::Pending => {
                     return match this.poll_timer(cx) {
-                        Poll::Ready(()) => this.too_long(),
+                        Poll::Ready(()) => this.too_long(cx),
                         Poll::Pending => Poll::Pending,
                     };
                 }
@@ -128,12 +147,12 @@ impl Body for Pieces {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.stream.is_none() && self.first.is_none()
+        self.stream.is_none() && self.first.is_none() && self.cut.is_none()
     }
 }
 
 impl Pieces {
-    fn too_long(&mut self) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.cut_off(CutOff::TooLong, &"its time was up")
+    fn too_long(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.cut_off(CutOff::TooLong, &"its time was up", cx)
     }
 }

@@ -1,9 +1,6 @@
 //! Paths taken apart, and tokens found.
 
-use http::{
-    Request as HttpRequest,
-    header::AUTHORIZATION,
-};
+use http::{Request as HttpRequest, header::AUTHORIZATION};
 
 use super::{
     admit::place_token,

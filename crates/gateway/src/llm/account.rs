@@ -69,11 +69,19 @@ pub(super) struct Account {
 enum Answer {
     Nothing,
     /// All of it, to a limit.
-    Whole { pieces: Vec<Bytes>, bytes: usize, limit: usize },
+    Whole {
+        pieces: Vec<Bytes>,
+        bytes: usize,
+        limit: usize,
+    },
     /// The beginning and the end of a stream of events.
-    Edges { head: BytesMut, tail: BytesMut, lines: u64 },
+    Edges {
+        head: BytesMut,
+        tail: BytesMut,
+        lines: u64,
+    },
     /// A stream of another framing, which can only be read from its start.
-    Frames { decoder: Decoder, meter: Meter },
+    Frames(Box<(Decoder, Meter)>),
 }
 
 impl Account {
@@ -134,13 +142,10 @@ impl Account {
         self.answer = match framing {
             _ if whole || self.wanted.log => Answer::Whole { pieces: Vec::new(), bytes: 0, limit },
             None => Answer::Whole { pieces: Vec::new(), bytes: 0, limit },
-            Some(Framing::Sse) => {
-                Answer::Edges { head: BytesMut::new(), tail: BytesMut::new(), lines: 0 }
+            Some(Framing::Sse) => Answer::Edges { head: BytesMut::new(), tail: BytesMut::new(), lines: 0 },
+            Some(framing) => {
+                Answer::Frames(Box::new((Decoder::new(framing, LARGEST_EVENT), Meter::new(self.shape))))
             }
-            Some(framing) => Answer::Frames {
-                decoder: Decoder::new(framing, LARGEST_EVENT),
-                meter: Meter::new(self.shape),
-            },
         };
     }
 
@@ -172,7 +177,8 @@ impl Account {
                 }
                 tail.extend_from_slice(rest);
             }
-            Answer::Frames { decoder, meter } => {
+            Answer::Frames(reader) => {
+                let (decoder, meter) = &mut **reader;
                 let mut frames = Vec::new();
                 // What cannot be read is the client's matter; here it only is not counted.
                 let _ = decoder.feed(data, &mut frames);
@@ -212,7 +218,7 @@ impl Account {
         let mut meter = Meter::new(self.shape);
         match std::mem::replace(&mut self.answer, Answer::Nothing) {
             Answer::Nothing => {}
-            Answer::Frames { meter, .. } => return (meter, 0),
+            Answer::Frames(reader) => return (reader.1, 0),
             Answer::Edges { head, tail, lines } => {
                 events(&head, &mut meter);
                 // The tail goes on where the head ended, or begins within an event.
@@ -225,8 +231,13 @@ impl Account {
                     [one] => one.clone(),
                     pieces => pieces.concat().into(),
                 };
-                let is_stream = whole.starts_with(b"data:") || whole.starts_with(b"event:") || whole.starts_with(b":");
-                if is_stream { events(&whole, &mut meter) } else { meter.body(&whole) }
+                let is_stream =
+                    whole.starts_with(b"data:") || whole.starts_with(b"event:") || whole.starts_with(b":");
+                if is_stream {
+                    events(&whole, &mut meter)
+                } else {
+                    meter.body(&whole)
+                }
                 self.answer = Answer::Whole { bytes: whole.len(), limit: 0, pieces: vec![whole] };
             }
         }
@@ -240,7 +251,11 @@ impl Account {
         if !self.status.is_some_and(|status| status.is_success()) || !self.shape.generates() {
             return Usage::default();
         }
-        Usage { input: estimate_body(&self.asked), output: meter.text_tokens().max(events), ..Usage::default() }
+        Usage {
+            input: estimate_body(&self.asked),
+            output: meter.text_tokens().max(events),
+            ..Usage::default()
+        }
     }
 
     fn settle(&mut self) {
@@ -276,15 +291,7 @@ impl Account {
         }
     }
 
-    fn record(
-        &self,
-        llm: &Llm,
-        meter: &Meter,
-        usage: Usage,
-        cost: Option<f64>,
-        came: Came,
-        took: Duration,
-    ) {
+    fn record(&self, llm: &Llm, meter: &Meter, usage: Usage, cost: Option<f64>, came: Came, took: Duration) {
         let caller = &self.request.caller;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let common = json!({

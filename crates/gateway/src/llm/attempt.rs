@@ -83,7 +83,9 @@ impl Outgoing {
         };
         let in_path = classify(&self.rest).model.is_some();
         let body = match wanted {
-            Some(wanted) if !in_path && self.model.as_deref() != Some(wanted) => with_model(&self.body, wanted).ok()?,
+            Some(wanted) if !in_path && self.model.as_deref() != Some(wanted) => {
+                with_model(&self.body, wanted).ok()?
+            }
             _ => self.body.clone(),
         };
         Some((self.target(llm, wanted), body))
@@ -246,7 +248,11 @@ async fn exchange(
     }
     match answer {
         Ok(Ok(response)) => {
-            if response.status().is_server_error() { llm.health.failed() } else { llm.health.answered() }
+            if response.status().is_server_error() {
+                llm.health.failed()
+            } else {
+                llm.health.answered()
+            }
             Ok(response)
         }
         Ok(Err(error)) => {

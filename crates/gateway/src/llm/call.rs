@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body as HttpBody;
 use mortise_framework::{Contexts, Outcome, Pair};
 use mortise_llm::{
@@ -18,29 +18,25 @@ use mortise_llm::{
     family::Family,
     fault::FaultKind,
     path::classify,
-    request::{Look, RequestError, look, with_model},
+    request::{RequestError, look, with_model},
     shape::Shape,
     stream::Framing,
 };
-use mortise_mcp_transport::server::{
-    answer::{self, AnswerBody},
-    request::{Refusal, read_body},
-};
+use mortise_mcp_transport::{http::pool::PooledBody, server::answer::AnswerBody};
 use mortise_plugin_api::{
     End, Hook, Json, Revision,
     hooks::{LlmInput, LlmOutput, llm::LlmInputPayload},
 };
 
 use super::{
-    BODY_TIMEOUT, LlmSurface, Place,
+    LlmSurface, Place,
     account::Account,
     ask::Ask,
     attempt::{self, Failed, Outgoing, Sent},
+    checks::{list, looked, named, read, within_limits},
     choose,
     guarded::{self, Answered},
     headers,
-    ledger::Month,
-    listing,
     metrics::Came,
     place::climbs,
     refusal::{blocked, refuse},
@@ -52,7 +48,7 @@ use crate::{
     trace::Followed,
 };
 
-type Refused = Box<Response<AnswerBody>>;
+pub(super) type Refused = Box<Response<AnswerBody>>;
 
 /// Longest name that is repeated in an answer.
 const LONGEST_NAME: usize = 128;
@@ -92,11 +88,21 @@ impl LlmSurface {
         let family = family_at(&snapshot.llms, &place);
         let classified = classify(place.rest());
         let followed = call.map(|call| Followed::new(call, operation(classified.shape)));
-        let mut account =
-            Account::new(self, &snapshot, Arc::new(request), grant.as_deref(), followed, (parts.method.clone(), path));
+        let mut account = Account::new(
+            self,
+            &snapshot,
+            Arc::new(request),
+            grant.as_deref(),
+            followed,
+            (parts.method.clone(), path),
+        );
         account.shape = classified.shape;
         if climbs(place.rest()) {
-            return Err(account.refused(family, FaultKind::InvalidRequest, "the path has segments that climb"));
+            return Err(account.refused(
+                family,
+                FaultKind::InvalidRequest,
+                "the path has segments that climb",
+            ));
         }
         let named = named(&snapshot, &place, &mut account, family)?;
         let lists = classified.shape == Shape::Models && matches!(parts.method, Method::GET | Method::HEAD);
@@ -104,7 +110,10 @@ impl LlmSurface {
             account.came(Came::Ok);
             return Ok(list);
         }
-        if !lists && parts.method != Method::POST && !named.as_ref().is_some_and(|llm| llm.settings.all_methods) {
+        if !lists
+            && parts.method != Method::POST
+            && !named.as_ref().is_some_and(|llm| llm.settings.all_methods)
+        {
             let mut response = account.refused(family, FaultKind::InvalidRequest, "only POST is served here");
             *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
@@ -130,8 +139,9 @@ impl LlmSurface {
             if in_path {
                 out.rest = classify(place.rest()).with_model(place.rest(), model);
             } else {
-                out.body = with_model(&out.body, model)
-                    .map_err(|error| account.refused(family, FaultKind::InvalidRequest, &error.to_string()))?;
+                out.body = with_model(&out.body, model).map_err(|error| {
+                    account.refused(family, FaultKind::InvalidRequest, &error.to_string())
+                })?;
             }
         }
         account.about(&llm, out.model.clone());
@@ -158,11 +168,11 @@ impl LlmSurface {
     }
 
     /// The LLM of a request, the model it is asked for, and whether that is another name than the client wrote.
-    fn chosen<'m>(
+    fn chosen(
         &self,
         snapshot: &Snapshot,
         named: Option<Arc<Llm>>,
-        model: Option<Cow<'m, str>>,
+        model: Option<Cow<'_, str>>,
         account: &mut Account,
         family: Family,
         (method, lists): (&Method, bool),
@@ -206,7 +216,10 @@ impl LlmSurface {
                 Err(account.refused(family, FaultKind::NotFound, &message))
             }
             None if llm.settings.models.is_some() && *method == Method::POST => {
-                let message = format!("the request names no model, and the LLM `{}` serves certain ones only", llm.name);
+                let message = format!(
+                    "the request names no model, and the LLM `{}` serves certain ones only",
+                    llm.name
+                );
                 Err(account.refused(family, FaultKind::InvalidRequest, &message))
             }
             _ => Ok((llm, model, renamed)),
@@ -216,7 +229,7 @@ impl LlmSurface {
 
 impl Account {
     /// A refusal of the gateway's own.
-    fn refused(&mut self, family: Family, kind: FaultKind, message: &str) -> Refused {
+    pub(super) fn refused(&mut self, family: Family, kind: FaultKind, message: &str) -> Refused {
         self.came(match kind {
             FaultKind::RateLimited | FaultKind::QuotaExceeded => Came::Refused,
             FaultKind::Timeout => Came::TimedOut,
@@ -267,111 +280,13 @@ pub(crate) fn family_at(llms: &Llms, place: &Place<'_>) -> Family {
         Place::OpenAi { .. } => Family::OpenAi,
         Place::ByModel { rest } => match classify(rest).shape {
             // Google's libraries ask for lists under a version of their own.
-            Shape::Models | Shape::Other | Shape::CountTokens if rest.starts_with("/v1beta/") => Family::Gemini,
+            Shape::Models | Shape::Other | Shape::CountTokens if rest.starts_with("/v1beta/") => {
+                Family::Gemini
+            }
             Shape::CountTokens if rest.ends_with("/messages/count_tokens") => Family::Anthropic,
             shape => shape.family(),
         },
     }
-}
-
-/// The LLM that a path names, where the caller may use it.
-fn named(
-    snapshot: &Snapshot,
-    place: &Place<'_>,
-    account: &mut Account,
-    family: Family,
-) -> Result<Option<Arc<Llm>>, Refused> {
-    let Some(name) = place.llm() else { return Ok(None) };
-    let Some(llm) = snapshot.llms.get(name) else {
-        let message = format!("there is no LLM `{}`", shown(name));
-        return Err(account.refused(family, FaultKind::NotFound, &message));
-    };
-    if !account.may_use(&llm.name) {
-        let message = format!("this app may not use the LLM `{}`", llm.name);
-        return Err(account.refused(family, FaultKind::Forbidden, &message));
-    }
-    Ok(Some(llm.clone()))
-}
-
-/// A list of models, where the configuration knows it.
-fn list(
-    snapshot: &Snapshot,
-    place: &Place<'_>,
-    named: Option<&Llm>,
-    account: &Account,
-) -> Option<Response<AnswerBody>> {
-    let only = match (place, named) {
-        (Place::ByModel { rest }, _) if rest.trim_end_matches('/') == "/v1/models" => None,
-        (Place::OpenAi { rest, .. }, Some(llm))
-            if rest.trim_end_matches('/') == "/models" && (listing::is_known(llm) || llm.family() != Family::OpenAi) =>
-        {
-            Some(llm)
-        }
-        _ => return None,
-    };
-    Some(answer::json(listing::models(&snapshot.llms, |llm| account.may_use(llm), only)))
-}
-
-/// Reads the body whole.
-async fn read<B>(body: B, headers: &HeaderMap, account: &mut Account, family: Family) -> Result<Bytes, Refused>
-where
-    B: HttpBody<Data = Bytes> + Unpin,
-{
-    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    if !headers.get(header::CONTENT_ENCODING).is_none_or(plain) {
-        let mut response =
-            account.refused(family, FaultKind::InvalidRequest, "the content encoding must be `identity`");
-        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return Err(response);
-    }
-    read_body(body, account.snapshot.llms.max_bytes, BODY_TIMEOUT).await.map_err(|refusal| {
-        let kind = if let Refusal::TooLarge { .. } = refusal { FaultKind::TooLarge } else { FaultKind::InvalidRequest };
-        account.refused(family, kind, &refusal.to_string())
-    })
-}
-
-/// What the body says of itself, at its outermost level.
-fn looked<'b>(
-    body: &'b [u8],
-    headers: &HeaderMap,
-    shape: Shape,
-    account: &mut Account,
-    family: Family,
-) -> Result<Look<'b>, Refused> {
-    let content_type = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    let is_form = content_type.starts_with(b"multipart/") || content_type.starts_with(b"application/x-www-form");
-    if body.is_empty() || is_form {
-        return Ok(Look::default());
-    }
-    match look(body) {
-        Ok(look) => Ok(look),
-        // Of what nobody knows the shape of, it need not be an object.
-        Err(RequestError::NotAnObject { .. }) if shape == Shape::Other => Ok(Look::default()),
-        Err(error) => Err(account.refused(family, FaultKind::InvalidRequest, &error.to_string())),
-    }
-}
-
-/// Refuses what the app's rate or budget has no room for.
-fn within_limits(account: &mut Account, family: Family) -> Result<(), Refused> {
-    let (Some(terms), Some(tally)) = (account.terms.clone(), account.tally.clone()) else { return Ok(()) };
-    let wait = |mut response: Refused, seconds: u64| {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        response
-    };
-    if let Some(rate) = terms.rate
-        && let Err(pause) = tally.take(rate)
-    {
-        let message = format!("this app has used its {rate} calls a minute");
-        let response = account.refused(family, FaultKind::RateLimited, &message);
-        return Err(wait(response, pause.as_secs_f64().ceil() as u64));
-    }
-    if let Some(budget) = terms.budget
-        && tally.spent_in(Month::now()).units() >= budget
-    {
-        let response = account.refused(family, FaultKind::QuotaExceeded, "Budget limit exceeded");
-        return Err(wait(response, Month::left()));
-    }
-    Ok(())
 }
 
 /// A request that no plugin looks at.
@@ -389,12 +304,7 @@ async fn plain(known: Known) -> Result<Response<AnswerBody>, Refused> {
 }
 
 /// The head of an answer, as it goes to the client.
-fn begun(
-    sent: Sent,
-    account: &mut Account,
-    query: Option<&str>,
-    streams: bool,
-) -> (Answered, mortise_mcp_transport::http::pool::PooledBody) {
+fn begun(sent: Sent, account: &mut Account, query: Option<&str>, streams: bool) -> (Answered, PooledBody) {
     let Sent { llm, response, wished } = sent;
     let (parts, body) = response.into_parts();
     let mut headers = parts.headers;
@@ -429,8 +339,7 @@ fn no_answer(account: &mut Account, family: Family, failed: Failed) -> Refused {
 async fn guarded(known: Known) -> Result<Response<AnswerBody>, Refused> {
     let Known { mut account, contexts, mut llm, family, mut out, streams } = known;
     let plugins = Plugins(account.snapshot.clone());
-    let mut pair =
-        Pair::new(plugins, LlmInput::ID, account.request.clone(), contexts, guarded::substitute);
+    let mut pair = Pair::new(plugins, LlmInput::ID, account.request.clone(), contexts, guarded::substitute);
     let shown = LlmInputPayload {
         llm: llm.name.to_string(),
         vendor: llm.vendor().name().to_owned(),
@@ -479,7 +388,11 @@ fn take(
     let Some(changed) = changed else { return Ok(()) };
     headers::change(&mut out.headers, &shown_to_them.headers, &changed.headers);
     let wrong = |account: &mut Account, error: &RequestError| {
-        account.refused(family, FaultKind::Internal, &format!("a plugin changed the request to something else: {error}"))
+        account.refused(
+            family,
+            FaultKind::Internal,
+            &format!("a plugin changed the request to something else: {error}"),
+        )
     };
     let in_path = classify(&out.rest).model.is_some();
     out.body = changed.body.text().clone();
@@ -508,6 +421,6 @@ fn take(
 }
 
 /// A name that a client gave, as it may be repeated.
-fn shown(name: &str) -> &str {
+pub(super) fn shown(name: &str) -> &str {
     &name[..name.floor_char_boundary(LONGEST_NAME)]
 }

@@ -39,6 +39,8 @@ impl Pieces {
 pub(super) struct Generated {
     work: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     pieces: mpsc::Receiver<Piece>,
+    /// Why the answer is cut off, once what came before has had its chance to go out.
+    failed: Option<BodyError>,
 }
 
 impl Generated {
@@ -48,7 +50,26 @@ impl Generated {
         F: Future<Output = ()> + Send + 'static,
     {
         let (sender, pieces) = mpsc::channel(AHEAD);
-        Self { work: Some(Box::pin(work(Pieces(sender)))), pieces }
+        Self { work: Some(Box::pin(work(Pieces(sender)))), pieces, failed: None }
+    }
+}
+
+impl Generated {
+    /// A piece, or the end. An error waits for the next look: the connection sends what it has before that.
+    fn next(
+        &mut self,
+        next: Option<Piece>,
+        cx: &Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match next {
+            Some(Ok(piece)) => Poll::Ready(Some(Ok(Frame::data(piece)))),
+            Some(Err(error)) => {
+                self.failed = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => Poll::Ready(None),
+        }
     }
 }
 
@@ -61,9 +82,12 @@ impl Body for Generated {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
         loop {
             if let Poll::Ready(next) = this.pieces.poll_recv(cx) {
-                return Poll::Ready(next.map(|piece| piece.map(Frame::data)));
+                return this.next(next, cx);
             }
             let Some(work) = &mut this.work else { return Poll::Ready(None) };
             if work.as_mut().poll(cx).is_ready() {
@@ -71,7 +95,10 @@ impl Body for Generated {
                 continue;
             }
             // It may have sent something before it began to wait.
-            return this.pieces.poll_recv(cx).map(|next| next.map(|piece| piece.map(Frame::data)));
+            return match this.pieces.poll_recv(cx) {
+                Poll::Ready(next) => this.next(next, cx),
+                Poll::Pending => Poll::Pending,
+            };
         }
     }
 }

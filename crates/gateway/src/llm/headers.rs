@@ -52,7 +52,10 @@ fn stays(name: &str) -> bool {
 /// Whether a client's header goes to the vendor.
 fn goes(name: &HeaderName, value: &HeaderValue) -> bool {
     let name = name.as_str();
-    !(stays(name) || value.is_sensitive() || CREDENTIAL_HEADERS.contains(&name) || redact::is_secret_name(name))
+    !(stays(name)
+        || value.is_sensitive()
+        || CREDENTIAL_HEADERS.contains(&name)
+        || redact::is_secret_name(name))
 }
 
 /// The client's headers that go to the vendor.
@@ -146,7 +149,16 @@ pub(super) fn wished(headers: &mut HeaderMap, wishes: &Headers) {
 }
 
 fn is_framing(name: &str) -> bool {
-    matches!(name, "host" | "content-length" | "content-encoding" | "transfer-encoding" | "connection" | "te" | "upgrade")
+    matches!(
+        name,
+        "host"
+            | "content-length"
+            | "content-encoding"
+            | "transfer-encoding"
+            | "connection"
+            | "te"
+            | "upgrade"
+    )
 }
 
 /// Signs requests to Bedrock.

@@ -151,7 +151,8 @@ impl Month {
     /// Seconds to its end.
     pub(super) fn left() -> u64 {
         let now = Timestamp::now().to_zoned(TimeZone::UTC);
-        let next = now.date().last_of_month().tomorrow().ok().and_then(|day| day.to_zoned(TimeZone::UTC).ok());
+        let next =
+            now.date().last_of_month().tomorrow().ok().and_then(|day| day.to_zoned(TimeZone::UTC).ok());
         let left = next.map_or(3600, |next| next.timestamp().as_second() - now.timestamp().as_second());
         u64::try_from(left).unwrap_or(0).max(1)
     }
@@ -187,7 +188,9 @@ impl Tally {
             let next = empty_at.max(now) + share;
             (next <= now + MINUTE).then_some(next)
         });
-        taken.map(|_| ()).map_err(|empty_at| Duration::from_nanos(empty_at.saturating_add(share) - now - MINUTE))
+        taken
+            .map(|_| ())
+            .map_err(|empty_at| Duration::from_nanos(empty_at.saturating_add(share) - now - MINUTE))
     }
 }
 

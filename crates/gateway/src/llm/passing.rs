@@ -31,6 +31,8 @@ pub(super) struct Passing {
     /// Who looks at the stream when it is over.
     watched: Option<Box<Watched>>,
     over: bool,
+    /// Why the answer is cut off, once what came before has had its chance to go out.
+    failed: Option<BodyError>,
 }
 
 impl Passing {
@@ -41,7 +43,7 @@ impl Passing {
         limit: Duration,
         watched: Option<Box<Watched>>,
     ) -> Self {
-        Self { body, account, limit, silence: None, heard: true, watched, over: false }
+        Self { body, account, limit, silence: None, heard: true, watched, over: false, failed: None }
     }
 
     fn end(&mut self, came: Came, end: End) {
@@ -52,6 +54,13 @@ impl Passing {
         if let Some(watched) = self.watched.take() {
             watched.over(end, &mut self.account);
         }
+    }
+
+    /// Cuts the answer off at the next look: the connection sends what it has before that.
+    fn fail(&mut self, error: BodyError, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.failed = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn is_silent(&mut self, cx: &mut Context<'_>) -> bool {
@@ -74,7 +83,7 @@ impl Body for Passing {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if this.over {
-            return Poll::Ready(None);
+            return Poll::Ready(this.failed.take().map(Err));
         }
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
@@ -93,18 +102,18 @@ impl Body for Passing {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.end(Came::Error, End::UpstreamFailed);
-                Poll::Ready(Some(Err(error.into())))
+                this.fail(error.into(), cx)
             }
             Poll::Pending if this.is_silent(cx) => {
                 this.end(Came::TimedOut, End::TimedOut);
-                Poll::Ready(Some(Err(Silent(this.limit).into())))
+                this.fail(Silent(this.limit).into(), cx)
             }
             Poll::Pending => Poll::Pending,
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.over || self.body.is_end_stream()
+        self.failed.is_none() && (self.over || self.body.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {

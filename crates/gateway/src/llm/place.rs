@@ -97,7 +97,8 @@ pub(super) fn joined(base: &str, rest: &str) -> String {
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     let last = base.rsplit('/').next().unwrap_or_default();
     let (first, after) = cut(rest);
-    let rest = if !last.is_empty() && first == last { after.strip_prefix('/').unwrap_or(after) } else { rest };
+    let rest =
+        if !last.is_empty() && first == last { after.strip_prefix('/').unwrap_or(after) } else { rest };
     let mut path = String::with_capacity(base.len() + rest.len() + 1);
     path.push_str(base);
     if !rest.is_empty() || base.is_empty() {
@@ -125,7 +126,10 @@ mod tests {
             ("/ai/gpt/v2/models", None),
             ("/ai/gpt/v1x", None),
             ("/v1/chat/completions", Some(Place::ByModel { rest: "/v1/chat/completions".into() })),
-            ("/v1beta/models/g:generateContent", Some(Place::ByModel { rest: "/v1beta/models/g:generateContent".into() })),
+            (
+                "/v1beta/models/g:generateContent",
+                Some(Place::ByModel { rest: "/v1beta/models/g:generateContent".into() }),
+            ),
             ("/v1x/a", None),
             ("/mcp", None),
         ] {
@@ -151,7 +155,8 @@ mod tests {
 
     #[test]
     fn paths_that_climb_are_told() {
-        for path in ["/../x", "/a/..", "/a/%2E%2e/b", "/a/.%2e/b", "/./a", "/a%2f../b", "/a\\..\\b", "/a%5Cb"] {
+        for path in ["/../x", "/a/..", "/a/%2E%2e/b", "/a/.%2e/b", "/./a", "/a%2f../b", "/a\\..\\b", "/a%5Cb"]
+        {
             assert!(climbs(path), "{path}");
         }
         for path in ["/a..b", "/v1/models/x.y", "/a/...", "/model/a%3Ab%2Fc/converse"] {

@@ -39,7 +39,8 @@ fn status(code: u16) -> StatusCode {
 pub(crate) fn unauthorized(family: Family, unauthorized: Unauthorized) -> Box<Response<AnswerBody>> {
     let message = match unauthorized {
         Unauthorized::Missing => {
-            "a key is needed: send `Authorization: Bearer KEY`, or the key as your vendor's library does".into()
+            "a key is needed: send `Authorization: Bearer KEY`, or the key as your vendor's library does"
+                .into()
         }
         other => other.to_string(),
     };

@@ -95,7 +95,10 @@ pub(crate) struct Llm {
 
 impl std::fmt::Debug for Llm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Llm").field("settings", &self.settings).field("pool", &self.pool).finish_non_exhaustive()
+        f.debug_struct("Llm")
+            .field("settings", &self.settings)
+            .field("pool", &self.pool)
+            .finish_non_exhaustive()
     }
 }
 
@@ -115,9 +118,11 @@ impl Llms {
             });
         }
         let by_name = list.iter().enumerate().map(|(at, llm)| (llm.name.as_ref().into(), at)).collect();
-        let limited = settled.apps.iter().flatten().filter(|app| {
-            app.llms.is_some() || app.monthly_budget.is_some() || app.rate_limit.is_some()
-        });
+        let limited = settled
+            .apps
+            .iter()
+            .flatten()
+            .filter(|app| app.llms.is_some() || app.monthly_budget.is_some() || app.rate_limit.is_some());
         let apps = limited.map(|app| {
             let llms = app.llms.clone().map(Arc::new);
             let terms = Terms { llms, budget: app.monthly_budget, rate: app.rate_limit };

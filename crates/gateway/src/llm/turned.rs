@@ -66,17 +66,32 @@ pub(super) fn request(out: &mut Outgoing, llm: &Llm, max: usize) -> Result<(Shap
     let client = classify(&out.rest).shape;
     let vendor = vendors_shape(client, llm);
     if !convert::exists(client, vendor) {
-        return Err(format!("the LLM `{}` of {} cannot be asked for {}", llm.name, llm.vendor(), client.name()));
+        return Err(format!(
+            "the LLM `{}` of {} cannot be asked for {}",
+            llm.name,
+            llm.vendor(),
+            client.name()
+        ));
     }
     let Some(model) = out.model.clone() else { return Err("the request names no model".to_owned()) };
     let turned = convert::request(client, vendor, &out.body, &model).map_err(|error| error.to_string())?;
     let Some(path) = llm.vendor().path(vendor, &model, turned.stream) else {
-        return Err(format!("the LLM `{}` of {} cannot be asked for {}", llm.name, llm.vendor(), client.name()));
+        return Err(format!(
+            "the LLM `{}` of {} cannot be asked for {}",
+            llm.name,
+            llm.vendor(),
+            client.name()
+        ));
     };
     if !turned.dropped.is_empty() {
-        tracing::debug!(llm = &*llm.name, dropped = turned.dropped.join(", "), "a request lost what its vendor has no place for");
+        tracing::debug!(
+            llm = &*llm.name,
+            dropped = turned.dropped.join(", "),
+            "a request lost what its vendor has no place for"
+        );
     }
-    let (rest, query) = path.split_once('?').map_or((path.as_str(), None), |(rest, query)| (rest, Some(query)));
+    let (rest, query) =
+        path.split_once('?').map_or((path.as_str(), None), |(rest, query)| (rest, Some(query)));
     out.rest = rest.to_owned();
     out.query = query.map(str::to_owned);
     out.body = turned.body;
@@ -180,11 +195,12 @@ async fn stream(mut body: AnswerBody, turn: Turn, framing: Framing, pieces: Piec
             turned = converter.finish(&mut out);
         }
         if fed.is_err() || turned.is_err() {
-            let message = turned.as_ref().err().map_or_else(
-                || "the model's answer cannot be read".to_owned(),
-                ConvertError::to_string,
-            );
-            let event = Fault::new(FaultKind::Upstream, &message).event(turn.to, turn.to.framing(Some("alt=sse")));
+            let message = turned
+                .as_ref()
+                .err()
+                .map_or_else(|| "the model's answer cannot be read".to_owned(), ConvertError::to_string);
+            let event =
+                Fault::new(FaultKind::Upstream, &message).event(turn.to, turn.to.framing(Some("alt=sse")));
             out.extend_from_slice(&event);
             return pieces.send(out.into()).await;
         }

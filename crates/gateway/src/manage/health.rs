@@ -52,7 +52,8 @@ pub(super) fn ready(asked: &Asked<'_>) -> Response<Bytes> {
         let reason = format!("the last change was refused: {}", refused.reasons().join("; "));
         entry("configuration", "reload", reason)
     });
-    let trouble = managed.storage().and_then(|storage| Some((storage.place().to_string(), storage.trouble()?)));
+    let trouble =
+        managed.storage().and_then(|storage| Some((storage.place().to_string(), storage.trouble()?)));
     let storage = trouble.map(|(place, trouble)| entry("storage", &place, trouble));
     let degraded: Vec<Degraded> = plugins.chain(upstreams).chain(configuration).chain(storage).collect();
     let status = if degraded.is_empty() { "ready" } else { "degraded" };

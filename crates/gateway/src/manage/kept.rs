@@ -73,7 +73,8 @@ impl Kind for App {
     fn admit(&self, asked: &Asked<'_>) -> Result<(), Refused> {
         let Some(snapshot) = asked.managed.snapshot() else { return Ok(()) };
         if snapshot.access.authenticator.has_configured(&self.name) {
-            let why = format!("the configuration has an app `{}`: apps in files are changed there", self.name);
+            let why =
+                format!("the configuration has an app `{}`: apps in files are changed there", self.name);
             return Err(refused(StatusCode::CONFLICT, &why));
         }
         let known = &snapshot.catalogs.servers;
@@ -81,7 +82,10 @@ impl Kind for App {
             Some(server) => {
                 let mut names: Vec<&str> = known.keys().map(AsRef::as_ref).collect();
                 names.sort_unstable();
-                let why = format!("`servers`: there is no virtual server `{server}`; there are: {}", names.join(", "));
+                let why = format!(
+                    "`servers`: there is no virtual server `{server}`; there are: {}",
+                    names.join(", ")
+                );
                 Err(refused(StatusCode::UNPROCESSABLE_ENTITY, &why))
             }
             None => Ok(()),
@@ -101,7 +105,10 @@ impl Kind for Price {
 
 /// The database, and who asks for it.
 fn storage<'a>(asked: &'a Asked<'_>) -> Result<&'a Arc<Storage>, Refused> {
-    asked.managed.storage().ok_or_else(|| refused(StatusCode::NOT_FOUND, "this gateway keeps nothing in storage"))
+    asked
+        .managed
+        .storage()
+        .ok_or_else(|| refused(StatusCode::NOT_FOUND, "this gateway keeps nothing in storage"))
 }
 
 /// The number in the path.
@@ -134,7 +141,11 @@ fn refusing(error: StorageError) -> Refused {
 const LISTED: &[Parameter] = &[
     Parameter { name: "page", about: "Which page, from 1", schema: one::<u32> },
     Parameter { name: "limit", about: "How many a page holds, 1 to 100; 20 without it", schema: one::<u32> },
-    Parameter { name: "search", about: "Only what has this in its name or another text", schema: one::<String> },
+    Parameter {
+        name: "search",
+        about: "Only what has this in its name or another text",
+        schema: one::<String>,
+    },
     Parameter { name: "active", about: "Only what is active, or (`false`) what is not", schema: one::<bool> },
 ];
 
@@ -142,17 +153,29 @@ const TOKENS_LISTED: &[Parameter] = &[
     Parameter { name: "app", about: "Only tokens of this app, by number or name", schema: one::<String> },
     Parameter { name: "page", about: "Which page, from 1", schema: one::<u32> },
     Parameter { name: "limit", about: "How many a page holds, 1 to 100; 20 without it", schema: one::<u32> },
-    Parameter { name: "search", about: "Only what has this in its name or its beginning", schema: one::<String> },
+    Parameter {
+        name: "search",
+        about: "Only what has this in its name or its beginning",
+        schema: one::<String>,
+    },
     Parameter { name: "active", about: "Only what is active, or (`false`) what is not", schema: one::<bool> },
 ];
 
 const LLMS_LISTED: &[Parameter] = &[
     Parameter { name: "page", about: "Which page, from 1", schema: one::<u32> },
     Parameter { name: "limit", about: "How many a page holds, 1 to 100; 20 without it", schema: one::<u32> },
-    Parameter { name: "search", about: "Only what has this in its name or another text", schema: one::<String> },
+    Parameter {
+        name: "search",
+        about: "Only what has this in its name or another text",
+        schema: one::<String>,
+    },
     Parameter { name: "active", about: "Only what is active, or (`false`) what is not", schema: one::<bool> },
     Parameter { name: "vendor", about: "Only those of this vendor", schema: one::<String> },
-    Parameter { name: "namespace", about: "Only what is global, and of this namespace", schema: one::<String> },
+    Parameter {
+        name: "namespace",
+        about: "Only what is global, and of this namespace",
+        schema: one::<String>,
+    },
 ];
 
 const PRICES_LISTED: &[Parameter] = &[
@@ -168,7 +191,8 @@ const REFUSALS: &[(u16, &str)] = &[
     (503, "The database cannot be used"),
 ];
 
-const AWAY: &[(u16, &str)] = &[(400, "A parameter is none of what it may be"), (503, "The database cannot be used")];
+const AWAY: &[(u16, &str)] =
+    &[(400, "A parameter is none of what it may be"), (503, "The database cannot be used")];
 
 /// Every route.
 pub(super) static ROUTES: &[Route] = &[

@@ -118,7 +118,9 @@ fn parameters(route: &Route, taken: &mut SchemaGenerator) -> Vec<Value> {
 
 fn responses(route: &Route, given: &mut SchemaGenerator) -> Map<String, Value> {
     let content = match route.content {
-        Content::Json(schema) | Content::Made(schema) => json!({ "application/json": { "schema": schema(given) } }),
+        Content::Json(schema) | Content::Made(schema) => {
+            json!({ "application/json": { "schema": schema(given) } })
+        }
         Content::Nothing => Value::Null,
         Content::Text(kind) => {
             let kind = kind.split(';').next().unwrap_or(kind);

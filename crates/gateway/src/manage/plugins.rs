@@ -76,7 +76,10 @@ fn kept(managed: &dyn Managed) -> Arc<Kept> {
 }
 
 fn summary(framework: &Framework, overrides: &Overrides, kept: &Kept, instance: &Instance) -> PluginSummary {
-    let kept = kept.plugins.iter().find(|plugin| is_stored(&instance.entry) && *plugin.fields.name == *instance.name);
+    let kept = kept
+        .plugins
+        .iter()
+        .find(|plugin| is_stored(&instance.entry) && *plugin.fields.name == *instance.name);
     let entry = &instance.entry;
     let state = instance.state();
     let degraded = if state == State::Ready { instance.degraded(framework.hooks()) } else { None };

@@ -6,12 +6,7 @@ use mortise_mcp_transport::chain::Chain;
 use mortise_store::{Change, Filter, Store, StoreError, What};
 
 use super::{Storage, StorageError};
-use crate::{
-    auth::Roster,
-    config::Kept,
-    history::Source,
-    reload::Trigger,
-};
+use crate::{auth::Roster, config::Kept, history::Source, reload::Trigger};
 
 /// How often other gateways' changes are looked for.
 const LOOK: Duration = Duration::from_secs(2);

@@ -32,7 +32,8 @@ impl KeyValue for StoredValues {
     fn get<'a>(&'a self, key: &'a str) -> Fut<'a, Result<Option<Bytes>, PluginError>> {
         let (plugin, key) = (self.plugin.clone(), key.to_owned());
         Box::pin(async move {
-            let read = self.storage.read(|store| async move { store.values_of(&plugin).get(&key).await }).await;
+            let read =
+                self.storage.read(|store| async move { store.values_of(&plugin).get(&key).await }).await;
             read.map(|value| value.flatten().map(Bytes::from)).map_err(told)
         })
     }
@@ -56,7 +57,8 @@ impl KeyValue for StoredValues {
     fn delete<'a>(&'a self, key: &'a str) -> Fut<'a, Result<(), PluginError>> {
         let (plugin, key) = (self.plugin.clone(), key.to_owned());
         Box::pin(async move {
-            let drop = move |store: mortise_store::Store| async move { store.values_of(&plugin).delete(&key).await };
+            let drop =
+                move |store: mortise_store::Store| async move { store.values_of(&plugin).delete(&key).await };
             self.storage.read(drop).await.map(|_| ()).map_err(told)
         })
     }

@@ -160,9 +160,12 @@ fn what_cannot_be_carried_is_said() {
         Err(ConvertError::WrongShape { .. })
     ));
     assert!(matches!(
-        request(Shape::Responses, Shape::Messages, b"{}", "m"),
+        request(Shape::Messages, Shape::Responses, b"{}", "m"),
         Err(ConvertError::NoConversion { .. })
     ));
+    let kept = json!({"input": "x", "previous_response_id": "resp_1"}).to_string();
+    let error = request(Shape::Responses, Shape::Messages, kept.as_bytes(), "m").unwrap_err();
+    assert!(error.to_string().contains("an earlier response by its id"), "{error}");
 }
 
 #[test]
@@ -293,6 +296,43 @@ fn completions_are_chats_of_one_turn() {
     let there = told(Shape::Chat, Shape::Messages, &chat_answer());
     let back = told(Shape::Messages, Shape::Completions, &there);
     assert_eq!((&back["object"], &back["choices"][0]["text"]), (&"text_completion".into(), &"hello".into()));
+}
+
+#[test]
+fn clients_of_responses_talk_to_every_vendor() {
+    let body = json!({
+        "model": "x", "instructions": "be brief", "max_output_tokens": 9, "store": false,
+        "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "what is it?"}]},
+            {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{\"n\":1}"},
+            {"type": "function_call_output", "call_id": "c1", "output": "a cat"}
+        ],
+        "tools": [{"type": "function", "name": "look", "parameters": {"type": "object"}}],
+        "tool_choice": {"type": "function", "name": "look"}
+    });
+    let messages = converted(Shape::Responses, Shape::Messages, &body);
+    assert_eq!((&messages["system"], &messages["max_tokens"]), (&"be brief".into(), &json!(9)));
+    assert_eq!(messages["tool_choice"], json!({"type": "tool", "name": "look"}));
+    assert_eq!(
+        messages["messages"],
+        json!([
+            {"role": "user", "content": [{"type": "text", "text": "what is it?"}]},
+            {"role": "assistant", "content": [{"type": "tool_use", "id": "c1", "name": "look", "input": {"n": 1}}]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "c1", "content": [{"type": "text", "text": "a cat"}]}
+            ]}
+        ])
+    );
+    let response = told(Shape::Chat, Shape::Responses, &chat_answer());
+    let kinds: Vec<&str> =
+        response["output"].as_array().unwrap().iter().filter_map(|i| i["type"].as_str()).collect();
+    assert_eq!(kinds, ["reasoning", "message", "function_call"]);
+    assert_eq!((&response["status"], &response["usage"]["total_tokens"]), (&"completed".into(), &json!(15)));
+    let bytes = chat_stream(&["he".to_owned(), "llo".to_owned()], &["{\"a\"".to_owned(), ":1}".to_owned()]);
+    let whole = assembled(Shape::Responses, &streamed(Shape::Chat, Shape::Responses, &bytes));
+    assert_eq!(whole["output"][0]["content"][0]["text"], "hello");
+    assert_eq!(whole["output"][1]["arguments"], "{\"a\":1}");
+    assert_eq!((&whole["id"], &whole["usage"]["total_tokens"]), (&"resp_c1".into(), &json!(5)));
 }
 
 #[test]

@@ -24,7 +24,8 @@ pub(super) fn refuse(shape: Shape, last: Option<&Frame>, open: &[Channel], messa
         Shape::InvokeMessages => messages(open, message, |_, data| {
             let raw = Frame::event("chunk", br#"{"bytes":""}"#);
             let inner = data.to_string();
-            let wrapped = Frame::of(&raw, Framing::EventStream).map(|frame| frame.with_data(inner.as_bytes()));
+            let wrapped =
+                Frame::of(&raw, Framing::EventStream).map(|frame| frame.with_data(inner.as_bytes()));
             out.extend_from_slice(&wrapped.unwrap_or_default());
         }),
         Shape::Generate => generate(&last, array, message, &mut out),

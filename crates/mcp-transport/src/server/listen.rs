@@ -238,7 +238,9 @@ where
 {
     let activity = Arc::new(Activity::default());
     let mut builder = http1::Builder::new();
-    builder.pipeline_flush(true).max_header_size(shared.config.max_head_bytes);
+    // One buffer for head and body, so that a small answer is one write. Not `pipeline_flush`, which does the same: with it
+    // hyper takes all that a body gives and keeps it, however slowly its client reads.
+    builder.writev(false).max_header_size(shared.config.max_head_bytes);
     let counted = Arc::clone(&activity);
     let connection = builder.serve_connection(
         io,

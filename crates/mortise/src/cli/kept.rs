@@ -67,8 +67,11 @@ The token goes to standard output, everything else to standard error. Only its S
   mortise tokens update 17 expires=2027-01-31")]
     Update(KeptUpdateArgs),
     /// Remove a token: it lets nobody in any more
-    #[command(after_help = "Examples:
-  mortise tokens revoke 17", visible_alias = "delete")]
+    #[command(
+        after_help = "Examples:
+  mortise tokens revoke 17",
+        visible_alias = "delete"
+    )]
     Revoke(KeptOneArgs),
 }
 

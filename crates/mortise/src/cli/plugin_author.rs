@@ -145,7 +145,12 @@ pub struct PluginDevArgs {
 
 /// The command line of the executable `mcpplugins`, as the documents of the format have it.
 #[derive(Debug, Parser)]
-#[command(name = "mcpplugins", version, about = "Makes plugins from templates", arg_required_else_help = true)]
+#[command(
+    name = "mcpplugins",
+    version,
+    about = "Makes plugins from templates",
+    arg_required_else_help = true
+)]
 pub struct McpPlugins {
     /// What to do.
     #[command(subcommand)]
@@ -172,7 +177,13 @@ pub struct BootstrapArgs {
     pub destination: PathBuf,
     /// `native` (a Python class), `isolated` (the same, with packages of its own), `external` (a server, in Python), or a
     /// template of mortise plugin new
-    #[arg(short = 't', long = "template_type", visible_alias = "template-type", default_value = "external", value_name = "TYPE")]
+    #[arg(
+        short = 't',
+        long = "template_type",
+        visible_alias = "template-type",
+        default_value = "external",
+        value_name = "TYPE"
+    )]
     pub template_type: String,
     /// Not supported: templates are built in
     #[arg(short = 'u', long = "template_url", visible_alias = "template-url", value_name = "URL")]

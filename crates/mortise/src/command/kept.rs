@@ -18,8 +18,8 @@ use super::{
 use crate::{
     Assembly, Exit,
     cli::{
-        AppsCommand, ApproveArgs, Format, KeptCreateArgs, KeptListArgs, KeptOneArgs, KeptUpdateArgs, LlmsCommand,
-        SourceArgs, TokensCommand,
+        ApproveArgs, AppsCommand, Format, KeptCreateArgs, KeptListArgs, KeptOneArgs, KeptUpdateArgs,
+        LlmsCommand, SourceArgs, TokensCommand,
     },
     output::{Output, Paint},
 };
@@ -94,7 +94,11 @@ pub(super) fn apps(command: &AppsCommand, assembly: &Assembly, output: &mut Outp
     }
 }
 
-pub(super) fn tokens(command: &TokensCommand, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
+pub(super) fn tokens(
+    command: &TokensCommand,
+    assembly: &Assembly,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
     let mut call = Call { section: &TOKENS, assembly, output };
     match command {
         TokensCommand::List(args) => call.list(&args.list, args.app.as_deref()),
@@ -124,7 +128,11 @@ pub(super) fn create_plugin(
     Call { section: &PLUGINS, assembly, output }.create(args, "name")
 }
 
-pub(super) fn delete_plugin(args: &KeptOneArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
+pub(super) fn delete_plugin(
+    args: &KeptOneArgs,
+    assembly: &Assembly,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
     let path = format!("{}/{}", PLUGINS.path, encoded(&args.which));
     Call { section: &PLUGINS, assembly, output }.remove(&args.source, &path, &args.which)
 }
@@ -285,7 +293,9 @@ impl Call<'_> {
 
     fn remove(&mut self, source: &SourceArgs, path: &str, which: &str) -> anyhow::Result<Exit> {
         match self.send(source, Method::DELETE, path, None)? {
-            Answer::Done(_) if source.format == Format::Json => self.output.json(&json!({ "removed": which })),
+            Answer::Done(_) if source.format == Format::Json => {
+                self.output.json(&json!({ "removed": which }))
+            }
             Answer::Done(_) => self.output.say(format!("{} {which} is removed", self.section.what)),
             Answer::Told(exit) => return Ok(exit),
         }
@@ -361,8 +371,8 @@ fn fields(keys: &[String], from: Option<&PathBuf>) -> Result<Map<String, Value>,
     if let Some(file) = from {
         let text = read(file).and_then(|text| String::from_utf8(text).context("this is no text"));
         let text = text.map_err(NotSettled::Other)?;
-        fields =
-            Node::parse(&file.display().to_string(), &text).map_err(mortise_framework::config::Errors::from)?;
+        fields = Node::parse(&file.display().to_string(), &text)
+            .map_err(mortise_framework::config::Errors::from)?;
         if fields.as_map().is_none() {
             return Err(NotSettled::Other(anyhow!("{} holds no fields", file.display())));
         }

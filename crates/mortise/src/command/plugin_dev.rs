@@ -181,8 +181,7 @@ impl<'a> Dev<'a> {
             (None, None, None) => {
                 let upstream = self.args.upstream.as_deref();
                 let entry = self.entry()?;
-                let gateway =
-                    Gateway::start(&entry, upstream, self.args.port, &self.console).await?;
+                let gateway = Gateway::start(&entry, upstream, self.args.port, &self.console).await?;
                 self.console.say(format!("the gateway is at {}/mcp", gateway.url));
                 self.gateway = Some(gateway);
             }
@@ -215,7 +214,8 @@ impl<'a> Dev<'a> {
             Some(line) => shell(line),
             None => {
                 // Said on the command line of make they stand over what the project's `.env` says.
-                let words: Vec<String> = variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                let words: Vec<String> =
+                    variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 let words: Vec<&str> = words.iter().map(String::as_str).collect();
                 self.project.make("start", &words)
             }
@@ -241,7 +241,8 @@ impl<'a> Dev<'a> {
 
     fn variables(&self) -> Vec<(String, String)> {
         let port = self.port.to_string();
-        let mut variables = vec![("DEBUG".to_owned(), self.args.debug.map(|port| port.to_string()).unwrap_or_default())];
+        let mut variables =
+            vec![("DEBUG".to_owned(), self.args.debug.map(|port| port.to_string()).unwrap_or_default())];
         let more: &[(&str, &str)] = match self.project.is_native() {
             true => &[("MORTISE_PORT", &port), ("MORTISE_HOST", "127.0.0.1")],
             false => &[

@@ -24,8 +24,24 @@ const ABOUT_PROCESS: &str = "Hides paths of the gateway: a request to one is ans
 
 /// Names that would hide, or be hidden by, something of the languages or of what templates use.
 const TAKEN: &[&str] = &[
-    "alloc", "core", "dist", "docs", "json", "mcp", "mortise", "mortise_sdk", "node_modules", "plugin", "self", "server",
-    "src", "std", "target", "test", "tests", "tokio",
+    "alloc",
+    "core",
+    "dist",
+    "docs",
+    "json",
+    "mcp",
+    "mortise",
+    "mortise_sdk",
+    "node_modules",
+    "plugin",
+    "self",
+    "server",
+    "src",
+    "std",
+    "target",
+    "test",
+    "tests",
+    "tokio",
 ];
 
 /// Longest name.
@@ -121,10 +137,13 @@ fn write(path: &Path, text: &str) -> anyhow::Result<()> {
 
 fn words(args: &PluginNewArgs, files: &[(&str, &str)]) -> anyhow::Result<Words> {
     let parts = parts(&args.name)?;
-    let one_line = |what: &str, text: &str| match text.chars().any(|c| c.is_control() || matches!(c, '"' | '\\')) {
-        true => bail!("the {what} must be one line without `\"` and `\\`, as it goes into files of several formats"),
-        false => Ok(text.trim().to_owned()),
-    };
+    let one_line =
+        |what: &str, text: &str| match text.chars().any(|c| c.is_control() || matches!(c, '"' | '\\')) {
+            true => bail!(
+                "the {what} must be one line without `\"` and `\\`, as it goes into files of several formats"
+            ),
+            false => Ok(text.trim().to_owned()),
+        };
     let user = ["USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let author = args.author.clone().or(user).filter(|name| !name.trim().is_empty());
     let needs_source = files.iter().any(|(_, text)| text.contains("{{mortise-source}}"));
@@ -145,7 +164,9 @@ fn parts(name: &str) -> anyhow::Result<Vec<String>> {
     let begins = name.chars().next().is_some_and(|first| first.is_ascii_alphabetic());
     let holds = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
     if !begins || !holds || name.len() > MOST_LETTERS {
-        bail!("`{name}` cannot be a name: it begins with a letter and has letters, digits, `-` and `_`, {MOST_LETTERS} at most");
+        bail!(
+            "`{name}` cannot be a name: it begins with a letter and has letters, digits, `-` and `_`, {MOST_LETTERS} at most"
+        );
     }
     let mut spaced = String::new();
     let mut before = '-';
@@ -157,7 +178,8 @@ fn parts(name: &str) -> anyhow::Result<Vec<String>> {
         spaced.push(letter.to_ascii_lowercase());
         before = letter;
     }
-    let parts: Vec<String> = spaced.split(['-', '_']).filter(|part| !part.is_empty()).map(str::to_owned).collect();
+    let parts: Vec<String> =
+        spaced.split(['-', '_']).filter(|part| !part.is_empty()).map(str::to_owned).collect();
     let module = parts.join("_");
     if TAKEN.contains(&&*module) {
         bail!("`{name}` is taken by one of the languages or by what templates use: `my-{module}` is not");
@@ -182,7 +204,9 @@ fn source(given: Option<&Path>) -> anyhow::Result<String> {
     };
     match found {
         Some(folder) => Ok(folder.display().to_string()),
-        None => bail!("a template in Rust builds on Mortise's own crates: say where a checkout is by --mortise-source"),
+        None => bail!(
+            "a template in Rust builds on Mortise's own crates: say where a checkout is by --mortise-source"
+        ),
     }
 }
 

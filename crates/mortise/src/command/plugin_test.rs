@@ -87,11 +87,18 @@ fn tell(server: &Server, rows: &[Row], bad: usize, warnings: usize, output: &mut
         .iter()
         .map(|row| {
             let took = format!("{:.1} ms", row.took.as_secs_f64() * 1e3);
-            vec![row.mark.word().to_owned(), row.dialect.to_owned(), row.check.clone(), took, row.note.clone()]
+            vec![
+                row.mark.word().to_owned(),
+                row.dialect.to_owned(),
+                row.check.clone(),
+                took,
+                row.note.clone(),
+            ]
         })
         .collect();
     output.table(&["RESULT", "SPOKEN", "CHECK", "TOOK", "NOTE"], &cells);
-    let summary = format!("{}: {} checks, {bad} failed, {}", server.shown, rows.len(), counted(warnings, "warning"));
+    let summary =
+        format!("{}: {} checks, {bad} failed, {}", server.shown, rows.len(), counted(warnings, "warning"));
     let summary = output.paint(if bad == 0 { Paint::Good } else { Paint::Bad }, &summary);
     output.line(format!("\n{summary}"));
 }
@@ -137,5 +144,11 @@ async fn run(
 }
 
 fn unreached(note: String) -> Row {
-    Row { dialect: "", check: "the server is reached".to_owned(), mark: Mark::Bad, took: Duration::ZERO, note }
+    Row {
+        dialect: "",
+        check: "the server is reached".to_owned(),
+        mark: Mark::Bad,
+        took: Duration::ZERO,
+        note,
+    }
 }

@@ -31,12 +31,14 @@ pub(crate) struct Project {
 impl Project {
     /// The project in a folder.
     pub(crate) fn find(folder: &Path) -> anyhow::Result<Self> {
-        let absolute = folder.canonicalize().with_context(|| format!("there is no folder {}", folder.display()))?;
+        let absolute =
+            folder.canonicalize().with_context(|| format!("there is no folder {}", folder.display()))?;
         if !absolute.is_dir() {
             bail!("{} is no folder", folder.display());
         }
         let manifest = manifest(&absolute.join(MANIFEST_FILE))?;
-        let targets = fs::read_to_string(absolute.join("Makefile")).map(|text| targets(&text)).unwrap_or_default();
+        let targets =
+            fs::read_to_string(absolute.join("Makefile")).map(|text| targets(&text)).unwrap_or_default();
         let name = manifest.as_ref().and_then(|manifest| manifest.name.clone());
         Ok(Self { folder: absolute, name, manifest, targets })
     }
@@ -83,7 +85,8 @@ fn manifest(path: &Path) -> anyhow::Result<Option<Manifest>> {
     let Ok(text) = fs::read_to_string(path) else { return Ok(None) };
     let shown = path.display().to_string();
     let node = Node::parse(&shown, &text).map_err(|error| anyhow::anyhow!("{error}"))?;
-    let manifest = serde_json::from_value(node.to_json()).with_context(|| format!("{shown} is no manifest"))?;
+    let manifest =
+        serde_json::from_value(node.to_json()).with_context(|| format!("{shown} is no manifest"))?;
     Ok(Some(manifest))
 }
 
@@ -100,7 +103,8 @@ mod tests {
 
     #[test]
     fn targets_are_told_from_variables_and_recipes() {
-        let text = "-include .env\nA := b:c\n.PHONY: x\nstart: compile\n\t@echo no: target\ntest compile:\n# c: d\n";
+        let text =
+            "-include .env\nA := b:c\n.PHONY: x\nstart: compile\n\t@echo no: target\ntest compile:\n# c: d\n";
         assert_eq!(targets(text), ["start", "test", "compile"]);
     }
 }

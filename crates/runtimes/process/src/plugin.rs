@@ -13,8 +13,8 @@ use std::{
 use arc_swap::ArcSwapOption;
 use mortise_framework::config::{OfferName, PluginEntry, ProcessKeys};
 use mortise_plugin_api::{
-    Answer, Call, Context, EndpointAnswer, EndpointCall, EndpointRegistration, Endpoints, Fut, HookId, Init, Needs,
-    Plugin, PluginError,
+    Answer, Call, Context, EndpointAnswer, EndpointCall, EndpointRegistration, Endpoints, Fut, HookId, Init,
+    Needs, Plugin, PluginError,
 };
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
@@ -25,7 +25,7 @@ use crate::{
     command::Place,
     endpoints, folder, hooks, keeper,
     manifest::Manifest,
-    running::{Client, Patience, Running, Setup, ping},
+    running::{Client, Patience, Running, Setup, ping, schema},
     status::chain,
     values,
 };
@@ -166,7 +166,10 @@ impl ProcessPlugin {
         if !self.offers.is_empty() {
             if !hooks::of_words(words).is_empty() {
                 let words = words.join(", ");
-                tracing::warn!(words, "an entry with `offers:` and without `hooks:` runs at none of its program's hooks");
+                tracing::warn!(
+                    words,
+                    "an entry with `offers:` and without `hooks:` runs at none of its program's hooks"
+                );
             }
             return Ok(Vec::new());
         }
@@ -227,6 +230,10 @@ impl Plugin for ProcessPlugin {
     /// What it counted is in its process, and the contract has no way to hand it on.
     fn hands_over(&self) -> bool {
         false
+    }
+
+    fn config_schema(&self) -> Fut<'_, Option<Value>> {
+        Box::pin(async move { schema(self.life.client().ok()?).await })
     }
 
     fn health(&self) -> Fut<'_, Result<(), PluginError>> {

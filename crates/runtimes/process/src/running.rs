@@ -17,9 +17,9 @@ use mortise_proto::tyk::{
         HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
     },
     plugin::{
-        CloseSessionRequest, Empty, GetManifestRequest, InitRequest, PingRequest, ShutdownRequest, StdioData,
-        grpc_controller_client::GrpcControllerClient, grpc_stdio_client::GrpcStdioClient,
-        plugin_service_client::PluginServiceClient, stdio_data::Channel,
+        CloseSessionRequest, Empty, GetConfigSchemaRequest, GetManifestRequest, InitRequest, PingRequest,
+        ShutdownRequest, StdioData, grpc_controller_client::GrpcControllerClient,
+        grpc_stdio_client::GrpcStdioClient, plugin_service_client::PluginServiceClient, stdio_data::Channel,
     },
 };
 use tokio::time::{sleep, timeout};
@@ -248,6 +248,14 @@ pub(crate) async fn ping(mut client: Client) -> Result<(), PluginError> {
     let answer = asked.map_err(|_| PluginError::Timeout(PING_PATIENCE))?;
     let answer = answer.map_err(|status| status::error("Ping", &status, PING_PATIENCE))?.into_inner();
     if answer.healthy { Ok(()) } else { Err(PluginError::failed("it says that it is not healthy")) }
+}
+
+/// Asks it for the schema of its configuration; one that has none, or cannot be asked, tells none.
+pub(crate) async fn schema(mut client: Client) -> Option<serde_json::Value> {
+    let asked = timeout(PING_PATIENCE, client.get_config_schema(GetConfigSchemaRequest {})).await;
+    let answer = asked.ok()?.ok()?.into_inner();
+    let schema: serde_json::Value = serde_json::from_str(&answer.schema_json).ok()?;
+    schema.is_object().then_some(schema)
 }
 
 async fn connect(

@@ -109,6 +109,12 @@ fn host_failed(error: &PluginError) -> Status {
     match error {
         PluginError::NoService(_) => Status::unimplemented(error.to_string()),
         PluginError::Unavailable(_) | PluginError::Timeout(_) => Status::unavailable(error.to_string()),
+        PluginError::Failed { code, .. } if code == "KV_FULL" => {
+            Status::resource_exhausted(error.to_string())
+        }
+        PluginError::Failed { code, .. } if code == "KV_REFUSED" => {
+            Status::invalid_argument(error.to_string())
+        }
         _ => Status::internal(error.to_string()),
     }
 }

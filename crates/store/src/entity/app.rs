@@ -93,7 +93,8 @@ impl Entity for App {
     const CHANGE: Option<What> = Some(What::App);
 
     fn columns(&self) -> Vec<(&'static str, Value)> {
-        let texts = [Some(&*self.name), self.description.as_deref(), self.owner.as_deref(), self.user.as_deref()];
+        let texts =
+            [Some(&*self.name), self.description.as_deref(), self.owner.as_deref(), self.user.as_deref()];
         vec![("name", self.name.as_str().into()), ("words", words(texts)), ("active", self.active.into())]
     }
 

@@ -127,7 +127,11 @@ impl Entity for Plugin {
         check_name(Self::WORD, "name", &self.name)?;
         // Numbers are how stored plugins are asked for.
         if self.name.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(unfit(Self::WORD, "name", "is no number: plugins are asked for by name and by number"));
+            return Err(unfit(
+                Self::WORD,
+                "name",
+                "is no number: plugins are asked for by name and by number",
+            ));
         }
         if let Some(slug) = &self.slug {
             check_slug(Self::WORD, slug)?;

@@ -77,7 +77,11 @@ impl Entity for Price {
             check_amount(Self::WORD, field, amount)?;
         }
         if self.begins().is_none() {
-            return Err(unfit(Self::WORD, "valid_from", "is a day (2027-01-31) or a moment (2027-01-31T12:00:00Z)"));
+            return Err(unfit(
+                Self::WORD,
+                "valid_from",
+                "is a day (2027-01-31) or a moment (2027-01-31T12:00:00Z)",
+            ));
         }
         Ok(())
     }

@@ -228,7 +228,9 @@ pub(crate) async fn pages_and_filters_are_those_of_a_list_in_memory(database: Da
                 let description = app.fields.description.clone().unwrap_or_default();
                 let needle = search.to_lowercase();
                 round % 2 != 0
-                    || [&app.fields.name, &description].iter().any(|text| text.to_lowercase().contains(&needle))
+                    || [&app.fields.name, &description]
+                        .iter()
+                        .any(|text| text.to_lowercase().contains(&needle))
             })
             .cloned()
             .collect();

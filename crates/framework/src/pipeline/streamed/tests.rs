@@ -137,10 +137,25 @@ async fn who_may_only_look_delays_nothing_and_is_shown_all_when_it_is_over() {
 
 #[tokio::test]
 async fn whoever_must_see_it_whole_holds_it() {
-    let whole = Native::new(()).on::<LlmOutput>(Needs::block(), |(), _, _| Ok(mortise_plugin_api::Verdict::Pass));
+    let whole =
+        Native::new(()).on::<LlmOutput>(Needs::block(), |(), _, _| Ok(mortise_plugin_api::Verdict::Pass));
     let guards =
         pipelines(vec![(Mode::Enforce, whole.into_plugin()), (Mode::Enforce, replacing("a", "b"))]).await;
     assert!(pair(&guards).streamed(Revision::new(answer(""))).is_held());
+}
+
+#[test]
+fn what_an_edit_repeats_is_not_written_anew() {
+    for (text, with, same) in [
+        ("to: ann", "to: #", 4),
+        ("ann", "#", 0),
+        (r"a\tb", r"a\nb", 1),
+        (r"\u00e9x", r"\u00e8x", 0),
+        ("é1", "é2", 2),
+        ("same", "same", 4),
+    ] {
+        assert_eq!(repeated(text, with), same, "{text} {with}");
+    }
 }
 
 proptest! {

@@ -58,7 +58,8 @@ impl Kind for Llm {
     }
 
     fn narrowed(asked: &Asked<'_>, filter: Filter) -> Result<Filter, Refused> {
-        let filter = asked.parameter("vendor").into_iter().fold(filter, |filter, vendor| filter.vendor(&vendor));
+        let filter =
+            asked.parameter("vendor").into_iter().fold(filter, |filter, vendor| filter.vendor(&vendor));
         // An empty one is asked for too.
         let namespace = asked.query.split('&').filter_map(|pair| pair.split_once('='));
         let namespace = namespace.filter(|(key, _)| *key == "namespace").map(|(_, value)| value).next();

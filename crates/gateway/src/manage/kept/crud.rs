@@ -22,14 +22,16 @@ async fn listed<K: Kind>(asked: &Asked<'_>) -> Result<Paged<K>, Refused> {
     let page = Page::new(at, size);
     let mut filter = Filter::new();
     if let Some(active) = asked.parameter("active") {
-        let active = active.parse().map_err(|_| refused(StatusCode::BAD_REQUEST, "`active` is true or false"))?;
+        let active =
+            active.parse().map_err(|_| refused(StatusCode::BAD_REQUEST, "`active` is true or false"))?;
         filter = filter.active(active);
     }
     if let Some(text) = asked.parameter("search") {
         filter = filter.search(&text);
     }
     let filter = K::narrowed(asked, filter)?;
-    let read = storage(asked)?.read(move |store| async move { K::of(&store).list(&filter, page).await }).await;
+    let read =
+        storage(asked)?.read(move |store| async move { K::of(&store).list(&filter, page).await }).await;
     let (items, total) = match read.map_err(refusing)? {
         Some(listing) => (listing.items, listing.total),
         None => (Vec::new(), 0),
@@ -86,7 +88,10 @@ pub(super) fn patched<K: Kind>(asked: &Asked<'_>, fields: &K) -> Result<K, Refus
     let mut document = serde_json::to_value(fields).unwrap_or_default();
     merge(&mut document, patch);
     serde_path_to_error::deserialize(document).map_err(|error| {
-        refused(StatusCode::UNPROCESSABLE_ENTITY, &format!("the body does not fit: `{}`: {}", error.path(), error.inner()))
+        refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &format!("the body does not fit: `{}`: {}", error.path(), error.inner()),
+        )
     })
 }
 

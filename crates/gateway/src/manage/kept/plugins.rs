@@ -123,7 +123,9 @@ pub(super) async fn health(asked: &Asked<'_>) -> Response<Bytes> {
     };
     let state = instance.state();
     let reason = match &state {
-        State::Ready => asked.managed.framework().check_health_of(&instance).await.map(|reason| reason.to_string()),
+        State::Ready => {
+            asked.managed.framework().check_health_of(&instance).await.map(|reason| reason.to_string())
+        }
         State::Unavailable(reason) | State::Idle(reason) => Some(reason.to_string()),
         other => Some(other.word().to_owned()),
     };
@@ -249,13 +251,20 @@ mod tests {
 
     #[test]
     fn what_was_masked_comes_back_and_what_was_not_is_taken() {
-        let now = json!({ "api_key": "hunter2", "deep": [{ "password": "x", "depth": 1 }], "env": { "A": "b" } });
+        let now =
+            json!({ "api_key": "hunter2", "deep": [{ "password": "x", "depth": 1 }], "env": { "A": "b" } });
         let mut shown = now.clone();
         mask(&mut shown, false);
-        assert_eq!(shown, json!({ "api_key": "***", "deep": [{ "password": "***", "depth": 1 }], "env": { "A": "***" } }));
+        assert_eq!(
+            shown,
+            json!({ "api_key": "***", "deep": [{ "password": "***", "depth": 1 }], "env": { "A": "***" } })
+        );
         shown["deep"][0]["depth"] = json!(2);
         shown["env"]["A"] = json!("c");
         keep_secrets(&mut shown, &now);
-        assert_eq!(shown, json!({ "api_key": "hunter2", "deep": [{ "password": "x", "depth": 2 }], "env": { "A": "c" } }));
+        assert_eq!(
+            shown,
+            json!({ "api_key": "hunter2", "deep": [{ "password": "x", "depth": 2 }], "env": { "A": "c" } })
+        );
     }
 }

@@ -108,7 +108,9 @@ async fn fresh(asked: &Asked<'_>) -> Result<Fresh, Refused> {
         AppOf::Number(number) => number,
         AppOf::Name(name) => {
             let named = Filter::new().name(&name);
-            let found = storage.read(move |store| async move { store.apps().list(&named, Page::new(1, 1)).await }).await;
+            let found = storage
+                .read(move |store| async move { store.apps().list(&named, Page::new(1, 1)).await })
+                .await;
             let found = found.map_err(refusing)?.and_then(|mut listing| listing.items.pop());
             let unknown = || no_such_app(&name);
             found.map(|app| app.id).ok_or_else(unknown)?

@@ -49,7 +49,8 @@ impl Entered {
     pub(super) fn take_out(self) -> anyhow::Result<()> {
         let text = without_entry(&read(&self.file)?, &self.name);
         if self.made && text.trim().is_empty() {
-            return fs::remove_file(&self.file).with_context(|| format!("cannot remove {}", self.file.display()));
+            return fs::remove_file(&self.file)
+                .with_context(|| format!("cannot remove {}", self.file.display()));
         }
         replace(&self.file, &text)
     }

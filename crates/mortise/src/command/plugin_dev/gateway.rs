@@ -7,7 +7,10 @@ use http::Method;
 use mortise_gateway::state_dir::LocalGateway;
 use serde_json::{Map, Value, json};
 
-use super::{Console, group::{Group, Started}};
+use super::{
+    Console,
+    group::{Group, Started},
+};
 use crate::command::remote::{self, Remote};
 
 /// How long the gateway may take to be ready.
@@ -33,7 +36,10 @@ impl Folder {
         use std::os::unix::fs::DirBuilderExt;
         let name = format!("mortise-dev-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
-        std::fs::DirBuilder::new().mode(0o700).create(&path).with_context(|| format!("cannot make {}", path.display()))?;
+        std::fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
     }
 }
@@ -61,7 +67,8 @@ impl Gateway {
         let state = folder.0.join("state");
         let config = json!({ "state_dir": state, "upstreams": { "upstream": upstream }, "plugins": [entry] });
         let (file, ready) = (folder.0.join("mortise.yaml"), folder.0.join("ready"));
-        std::fs::write(&file, config.to_string()).with_context(|| format!("cannot write {}", file.display()))?;
+        std::fs::write(&file, config.to_string())
+            .with_context(|| format!("cannot write {}", file.display()))?;
         let mut command = vec![program.display().to_string(), "serve".to_owned()];
         command.extend(["--config".to_owned(), file.display().to_string()]);
         command.extend(["--port".to_owned(), port.to_string(), "--host".to_owned(), "127.0.0.1".to_owned()]);
@@ -133,7 +140,7 @@ async fn ask(url: &str, tool: &str, arguments: &Value) -> anyhow::Result<Value> 
     let text = String::from_utf8_lossy(answer.body());
     // An event stream, or the message by itself.
     let events = text.lines().filter_map(|line| line.strip_prefix("data:"));
-    let message = events.map(str::trim).filter(|data| !data.is_empty()).last().unwrap_or(&text);
+    let message = events.map(str::trim).rfind(|data| !data.is_empty()).unwrap_or(&text);
     serde_json::from_str(message).with_context(|| format!("{url} answered {}", answer.status()))
 }
 

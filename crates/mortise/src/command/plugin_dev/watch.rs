@@ -86,7 +86,9 @@ fn collect(folder: &Path, seen: &mut Seen) {
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => collect(&entry.path(), seen),
             Ok(_) => {
-                if let Ok(about) = std::fs::metadata(entry.path()).map(|about| (about.modified().ok(), about.len())) {
+                if let Ok(about) =
+                    std::fs::metadata(entry.path()).map(|about| (about.modified().ok(), about.len()))
+                {
                     seen.insert(entry.path(), about);
                 }
             }

@@ -50,7 +50,7 @@ pub(super) struct Probe<'a> {
 
 /// What became of a call.
 enum Answer {
-    Decided(Told),
+    Decided(Box<Told>),
     /// The plugin, or its server, said that it could not.
     Failed(String),
     /// The server is gone, or was silent.
@@ -140,7 +140,7 @@ impl<'a> Probe<'a> {
         let asked = self.link.invoke(Ask { hook, plugin, payload, context: &context });
         match timeout(self.patience, asked).await {
             Ok(Ok(told)) => match told.outcome {
-                Ok(_) => Answer::Decided(told),
+                Ok(_) => Answer::Decided(Box::new(told)),
                 Err(error) => Answer::Failed(error.to_string()),
             },
             Ok(Err(Fault::Refused(PluginError::Timeout(_)))) | Err(_) => {
@@ -157,7 +157,7 @@ impl<'a> Probe<'a> {
         let begun = Instant::now();
         let verdict = match example(spec) {
             Ok(payload) => match self.ask(spec, &self.plugin, &payload, "example").await {
-                Answer::Decided(told) => judged(spec, &payload, told),
+                Answer::Decided(told) => judged(spec, &payload, *told),
                 Answer::Failed(why) | Answer::Silent(why) => (Mark::Bad, why),
             },
             Err(error) => (Mark::Warning, format!("there is no example to send: {error}")),
@@ -211,7 +211,8 @@ impl<'a> Probe<'a> {
         };
         self.note("a call that is given up", begun, verdict);
 
-        let roomy = hooks.iter().filter_map(|name| self.table.get(name)).find(|spec| with_text(spec, "x").is_some());
+        let roomy =
+            hooks.iter().filter_map(|name| self.table.get(name)).find(|spec| with_text(spec, "x").is_some());
         if let Some(roomy) = roomy {
             self.large(roomy).await;
             self.many(roomy).await;
@@ -228,7 +229,7 @@ impl<'a> Probe<'a> {
         let Some(payload) = with_text(spec, &"x".repeat(self.args.large)) else { return };
         let begun = Instant::now();
         let verdict = match self.ask(spec, &self.plugin, &payload, "large").await {
-            Answer::Decided(told) => judged(spec, &payload, told),
+            Answer::Decided(told) => judged(spec, &payload, *told),
             Answer::Failed(why) => (Mark::Warning, format!("refused: {why}")),
             Answer::Silent(why) => (Mark::Bad, why),
         };
@@ -322,7 +323,8 @@ fn judged(spec: &HookSpec, payload: &Revision, told: Told) -> Verdict {
 fn of_another(told: &Told, word: &str) -> bool {
     let changed = told.outcome.as_ref().ok().and_then(|result| result.modified_payload.as_deref());
     let changed = changed.map(|raw| raw.get().to_owned()).unwrap_or_default();
-    let id = told.context.as_ref().map(|context| context.global_context.request_id.clone()).unwrap_or_default();
+    let id =
+        told.context.as_ref().map(|context| context.global_context.request_id.clone()).unwrap_or_default();
     let others = |text: &str| text.contains("-of-many;") && !text.contains(word);
     others(&changed) || others(&id)
 }

@@ -31,7 +31,7 @@ impl Server {
     pub(super) fn of(args: &PluginTestArgs) -> anyhow::Result<Self> {
         let mut server = match (&args.target, args.command.as_slice()) {
             (None, []) => Self::project(Path::new("."))?,
-            (None, command) => Self::command(command.join(" "), command.to_vec()),
+            (None, command) => Self::command(command.join(" "), command),
             (Some(target), _) => match target.split_once(':') {
                 Some((scheme, rest)) if !Path::new(target).is_dir() => Self::url(target, scheme, rest)?,
                 _ => Self::project(Path::new(target))?,
@@ -82,9 +82,9 @@ impl Server {
         })
     }
 
-    fn command(shown: String, command: Vec<String>) -> Self {
-        let env: Map<String, Value> = std::env::vars().map(|(name, value)| (name, value.into())).collect();
-        let mut env = env;
+    fn command(shown: String, command: &[String]) -> Self {
+        let mut env: Map<String, Value> =
+            std::env::vars().map(|(name, value)| (name, value.into())).collect();
         env.insert("PLUGINS_TRANSPORT".to_owned(), "stdio".into());
         Self::new(shown, "mcp", json!({ "proto": "STDIO", "cmd": command, "env": env }))
     }
@@ -97,7 +97,8 @@ impl Server {
                 folder.display()
             );
         }
-        let mut server = Self::command(folder.display().to_string(), project.make("start", &["PLUGINS_TRANSPORT=stdio"]));
+        let mut server =
+            Self::command(folder.display().to_string(), &project.make("start", &["PLUGINS_TRANSPORT=stdio"]));
         server.name = project.name.clone();
         server.folder = Some(project.folder);
         Ok(server)
@@ -142,7 +143,9 @@ impl Server {
             (Some(name), _) => Ok(name.clone()),
             (None, [one]) => Ok(one.clone()),
             (None, []) => bail!("the server does not say which plugins it has: name one by --plugin"),
-            (None, many) => bail!("the server has {} plugins: name one by --plugin: {}", many.len(), many.join(", ")),
+            (None, many) => {
+                bail!("the server has {} plugins: name one by --plugin: {}", many.len(), many.join(", "))
+            }
         }
     }
 }

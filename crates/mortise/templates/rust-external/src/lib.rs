@@ -27,12 +27,16 @@ pub struct Guard {
 impl Guard {
     /// Set up by variables, which `.env.template` lists.
     pub fn from_env() -> Self {
-        let value = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
+        let value =
+            |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
         let tools = value("PLUGIN_BLOCKED_TOOLS", "delete_everything");
         Self {
             word: value("PLUGIN_WORD", "secret"),
             replacement: value("PLUGIN_REPLACEMENT", "******"),
-            blocked_tools: tools.split(',').map(|name| name.trim().to_owned()).collect(),
+            blocked_tools: tools
+                .split(',')
+                .map(|name| name.trim().to_owned())
+                .collect(),
         }
     }
 
@@ -52,7 +56,9 @@ impl Guard {
     ) -> Result<Verdict<ToolPreInvokePayload>, PluginError> {
         if self.blocked_tools.contains(&call.name) {
             let violation = Violation::new("TOOL_BLOCKED", "this tool is not allowed");
-            return Ok(violation.describe(format!("`{}` is switched off here", call.name)).into());
+            return Ok(violation
+                .describe(format!("`{}` is switched off here", call.name))
+                .into());
         }
         Ok(Verdict::Pass)
     }
@@ -68,7 +74,9 @@ impl Guard {
             return Ok(());
         }
         for (at, found) in part.text.match_indices(self.word.as_str()) {
-            verdict.edits.replace(part.id, at..at + found.len(), self.replacement.as_str());
+            verdict
+                .edits
+                .replace(part.id, at..at + found.len(), self.replacement.as_str());
         }
         Ok(())
     }

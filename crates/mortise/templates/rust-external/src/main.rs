@@ -7,11 +7,18 @@ use mortise_sdk::{Plugins, Sections, Settings, Transport};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Standard output belongs to the protocol.
-    tracing_subscriber::fmt().with_writer(stderr).with_ansi(stderr().is_terminal()).init();
+    tracing_subscriber::fmt()
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .init();
     let guard = {{module}}::Guard::from_env();
     let plugins = Plugins::start(vec![guard.served()]).await?;
     let settings = Settings::read(|name| std::env::var(name).ok(), &Sections::default())?;
-    let unsaid = if stdin().is_terminal() { Transport::Http } else { Transport::Stdio };
+    let unsaid = if stdin().is_terminal() {
+        Transport::Http
+    } else {
+        Transport::Stdio
+    };
     mortise_sdk::run(plugins, settings.transport.unwrap_or(unsaid), &settings).await?;
     Ok(())
 }

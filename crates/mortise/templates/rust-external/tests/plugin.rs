@@ -1,8 +1,11 @@
 //! What the plugin answers, as a gateway would ask it.
 
-use {{module}}::{Guard, NAME};
-use mortise_sdk::{Asked, Decision, Plugins, plugin_api::{Wire, wire::WireContext}};
+use mortise_sdk::{
+    Asked, Decision, Plugins,
+    plugin_api::{Wire, wire::WireContext},
+};
 use serde_json::{Value, json};
+use {{module}}::{Guard, NAME};
 
 async fn ask(hook: &str, payload: Value) -> Decision {
     let guard = Guard {
@@ -10,7 +13,9 @@ async fn ask(hook: &str, payload: Value) -> Decision {
         replacement: "******".to_owned(),
         blocked_tools: vec!["rm".to_owned()],
     };
-    let plugins = Plugins::start(vec![guard.served()]).await.expect("it starts");
+    let plugins = Plugins::start(vec![guard.served()])
+        .await
+        .expect("it starts");
     let asked = Asked {
         hook: hook.to_owned(),
         plugin: NAME.to_owned(),
@@ -24,8 +29,13 @@ async fn ask(hook: &str, payload: Value) -> Decision {
 #[tokio::test]
 async fn the_word_is_taken_out_of_answers() {
     let result = json!({ "content": [{ "type": "text", "text": "my secret plan" }] });
-    let decision = ask("tool_post_invoke", json!({ "name": "echo", "result": result })).await;
-    let changed: Value = serde_json::from_slice(&decision.modified_payload.expect("a change")).expect("JSON");
+    let decision = ask(
+        "tool_post_invoke",
+        json!({ "name": "echo", "result": result }),
+    )
+    .await;
+    let changed: Value =
+        serde_json::from_slice(&decision.modified_payload.expect("a change")).expect("JSON");
     assert_eq!(changed["result"]["content"][0]["text"], "my ****** plan");
 }
 

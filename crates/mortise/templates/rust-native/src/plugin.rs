@@ -60,7 +60,9 @@ impl Guard {
     ) -> Result<Verdict<ToolPreInvokePayload>, PluginError> {
         if self.blocked_tools.contains(&call.name) {
             let violation = Violation::new("TOOL_BLOCKED", "this tool is not allowed");
-            return Ok(violation.describe(format!("`{}` is switched off here", call.name)).into());
+            return Ok(violation
+                .describe(format!("`{}` is switched off here", call.name))
+                .into());
         }
         Ok(Verdict::Pass)
     }
@@ -73,7 +75,9 @@ impl Guard {
         _cx: &mut Cx<'_>,
     ) -> Result<(), PluginError> {
         for (at, found) in part.text.match_indices(self.word.as_str()) {
-            verdict.edits.replace(part.id, at..at + found.len(), self.replacement.as_str());
+            verdict
+                .edits
+                .replace(part.id, at..at + found.len(), self.replacement.as_str());
         }
         Ok(())
     }
@@ -89,19 +93,30 @@ mod tests {
     #[tokio::test]
     async fn the_word_is_taken_out_of_answers() {
         let guard = Harness::of(kind());
-        guard.tool_text("echo", "my secret plan").await.assert_texts(["my ****** plan"]);
-        guard.tool_text("echo", "nothing to see").await.assert_passed();
+        guard
+            .tool_text("echo", "my secret plan")
+            .await
+            .assert_texts(["my ****** plan"]);
+        guard
+            .tool_text("echo", "nothing to see")
+            .await
+            .assert_passed();
     }
 
     #[tokio::test]
     async fn listed_tools_are_blocked() {
         let guard = Harness::of(kind()).config(json!({ "blocked_tools": ["rm"] }));
-        guard.tool_pre("rm", json!({})).await.assert_blocked("TOOL_BLOCKED");
+        guard
+            .tool_pre("rm", json!({}))
+            .await
+            .assert_blocked("TOOL_BLOCKED");
         guard.tool_pre("echo", json!({})).await.assert_passed();
     }
 
     #[test]
     fn a_word_that_is_empty_is_refused() {
-        Harness::of(kind()).config(json!({ "word": "" })).assert_config_refused("word");
+        Harness::of(kind())
+            .config(json!({ "word": "" }))
+            .assert_config_refused("word");
     }
 }

@@ -10,10 +10,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // Called with the `config:` of the entry.
     let program = Program::new(About::new("{{name}}", "0.1.0"), |config| {
         let hidden = config.text("hidden").unwrap_or("/internal").to_owned();
-        let plugin = Native::new(hidden).on::<HttpPreRequest>(Needs::block(), |hidden, asked, _| {
-            let refused = is_hidden(hidden, &asked.path).then(nothing_here);
-            Ok::<_, PluginError>(refused.map_or(Verdict::Pass, Into::into))
-        });
+        let plugin =
+            Native::new(hidden).on::<HttpPreRequest>(Needs::block(), |hidden, asked, _| {
+                let refused = is_hidden(hidden, &asked.path).then(nothing_here);
+                Ok::<_, PluginError>(refused.map_or(Verdict::Pass, Into::into))
+            });
         Ok(plugin.into_plugin())
     });
     program.serve().await?;

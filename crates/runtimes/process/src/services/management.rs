@@ -14,10 +14,10 @@ use mortise_plugin_api::PluginError;
 use mortise_proto::tyk::{
     Timestamp,
     microgateway_management::{
-        AppInfo, DeletePluginKvRequest, DeletePluginKvResponse, GetAppRequest, GetAppResponse, GetBudgetStatusRequest,
-        GetBudgetStatusResponse, GetLicenseInfoRequest, GetLicenseInfoResponse, GetLlmRequest,
-        GetLlmResponse, GetModelPriceRequest, GetModelPriceResponse, ListAppsRequest, ListAppsResponse,
-        ListLlMsRequest, ListLlMsResponse, ListModelPricesRequest, ListModelPricesResponse,
+        AppInfo, DeletePluginKvRequest, DeletePluginKvResponse, GetAppRequest, GetAppResponse,
+        GetBudgetStatusRequest, GetBudgetStatusResponse, GetLicenseInfoRequest, GetLicenseInfoResponse,
+        GetLlmRequest, GetLlmResponse, GetModelPriceRequest, GetModelPriceResponse, ListAppsRequest,
+        ListAppsResponse, ListLlMsRequest, ListLlMsResponse, ListModelPricesRequest, ListModelPricesResponse,
         QueueControlPayloadRequest, QueueControlPayloadResponse, ReadPluginKvRequest, ReadPluginKvResponse,
         ValidateCredentialRequest, ValidateCredentialResponse, WritePluginKvRequest, WritePluginKvResponse,
         microgateway_management_service_server::MicrogatewayManagementService,
@@ -106,7 +106,8 @@ impl Management {
 /// An app as plugins know it: by the number that its calls carry.
 fn app_info(app: &Map<String, Value>) -> AppInfo {
     let text = |key: &str| app.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let number = |key: &str| app.get(key).and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok());
+    let number =
+        |key: &str| app.get(key).and_then(Value::as_i64).and_then(|number| i32::try_from(number).ok());
     let moment = |key: &str| moment(&text(key));
     AppInfo {
         id: about::number(&text("name")),
