@@ -120,6 +120,8 @@ const ROOMS: &[Room] = &[
             "mortise-plugin-api",
             "mortise-proto",
             "mortise-runtime-external",
+            "mortise-runtime-process",
+            "mortise-sdk",
             "mortise-testkit",
         ],
         why: "measures the whole product, and nothing uses it",
@@ -294,13 +296,14 @@ const OWNED: &[Owned] = &[
     Owned {
         name: "hyper",
         owners: &[
+            "mortise-benches",
             "mortise-mcp-transport",
             "mortise-gateway",
             "mortise-runtime-process",
             "mortise-sdk",
             "mortise-testkit",
         ],
-        why: "HTTP has one client and one server; gRPC to a plugin and from one has its own, and so has what the SDK serves",
+        why: "HTTP has one client and one server; gRPC to a plugin and from one has its own, and so has what the SDK serves; what is measured is measured beside it bare",
     },
 ];
 

@@ -24,11 +24,12 @@ use tokio::{
 
 use super::{HOOK, PLUGIN, payload};
 
+type Post = Request<Full<Bytes>>;
 type Client = cpex::plugin_service_client::PluginServiceClient<tonic::transport::Channel>;
 
 /// A bare exchange over one transport.
 pub(super) enum Bare {
-    Http { sender: http1::SendRequest<Full<Bytes>>, request: Request<Full<Bytes>> },
+    Http(Box<(http1::SendRequest<Full<Bytes>>, Post)>),
     Grpc(Box<(Client, cpex::InvokeHookRequest)>),
     Unix { stream: UnixStream, frame: Vec<u8> },
 }
@@ -75,7 +76,7 @@ impl Bare {
                 let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
                 // Ends with the sender.
                 tokio::spawn(connection);
-                Self::Http { sender, request }
+                Self::Http(Box::new((sender, request)))
             }
             "grpc" => {
                 let endpoint =
@@ -94,7 +95,8 @@ impl Bare {
 
     pub(super) async fn exchange(&mut self) -> anyhow::Result<()> {
         match self {
-            Self::Http { sender, request } => {
+            Self::Http(http) => {
+                let (sender, request) = &mut **http;
                 sender.ready().await?;
                 let answer = sender.send_request(request.clone()).await?;
                 ensure!(answer.status().is_success(), "a bare post was answered with {}", answer.status());

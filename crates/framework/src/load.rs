@@ -332,7 +332,7 @@ impl Framework {
         let settings = pipeline::Settings { enabled: plan.enabled, ..plan.settings.clone() };
         let (members, listed) = served::laid_under(members, listed, &hooks);
         let may_have = |entry: &PluginEntry| self.may_have_endpoints(entry);
-        let mounts = plan.enabled.then(|| endpoints::mount(&listed, may_have)).unwrap_or_default();
+        let mounts = if plan.enabled { endpoints::mount(&listed, may_have) } else { Default::default() };
         let mut compiled = pipeline::compile(hooks, &members, listed, settings, background);
         compiled.bindings.clone_from(&plan.bindings);
         compiled.mounts = mounts;

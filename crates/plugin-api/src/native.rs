@@ -353,7 +353,7 @@ impl<P: Send + Sync + 'static> Plugin for Native<P> {
     }
 
     fn endpoints(self: Arc<Self>) -> Option<Arc<dyn Endpoints>> {
-        self.served.is_some().then(|| self as Arc<dyn Endpoints>)
+        self.served.is_some().then_some(self as Arc<dyn Endpoints>)
     }
 
     fn hands_over(&self) -> bool {

@@ -242,12 +242,10 @@ fn whoami(call: &EndpointCall) -> Result<EndpointResponse, PluginError> {
     answer(200, &json!({ "app": name, "metadata": app.map(|app| &app.metadata), "scopes": scopes }))
 }
 
-fn stream(mut out: EndpointSink) -> impl Future<Output = Result<(), PluginError>> + Send {
-    async move {
-        out.head(201, [("content-type", "text/event-stream")].into_iter().collect()).await?;
-        for at in 0..3 {
-            out.body(format!("data: {at}\n\n")).await?;
-        }
-        Ok(())
+async fn stream(mut out: EndpointSink) -> Result<(), PluginError> {
+    out.head(201, [("content-type", "text/event-stream")].into_iter().collect()).await?;
+    for at in 0..3 {
+        out.body(format!("data: {at}\n\n")).await?;
     }
+    Ok(())
 }

@@ -248,11 +248,9 @@ fn passes(member: &Member) -> Vec<(TokenDigest, Pass)> {
     let facts = Arc::new(GrantedApp::stored(app));
     let active = member.tokens.iter().filter(|token| token.fields.active);
     let passes = active.filter_map(|token| {
-        let expires = match &token.fields.expires {
-            // An end that cannot be read is one that has come.
-            Some(end) => Some(end.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond)),
-            None => None,
-        };
+        // An end that cannot be read is one that has come.
+        let read = |end: &String| end.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond);
+        let expires = token.fields.expires.as_ref().map(read);
         let grant = Grant {
             caller: Arc::new(caller(&app.fields, &token.fields.scopes)),
             servers: servers.clone(),

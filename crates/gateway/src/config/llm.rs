@@ -187,10 +187,11 @@ impl fmt::Debug for Llm {
 pub(super) fn settle<'n>(
     name: &str,
     raw: &LlmConfig,
-    names: impl Iterator<Item = &'n String> + Clone,
+    names: impl Iterator<Item = &'n String>,
     found: &mut Findings<'_>,
 ) -> Option<Llm> {
     let path = key("llms", name);
+    let names: Vec<&String> = names.collect();
     let before = found.errors.len();
     let vendor = vendor(&path, raw, found);
     let endpoint = endpoint(&path, raw, vendor, found);
@@ -199,7 +200,7 @@ pub(super) fn settle<'n>(
         if other == name {
             found.error(&at, "an LLM cannot stand in for itself");
         } else {
-            known("LLM", other, names.clone(), &at, found);
+            known("LLM", other, names.iter().copied(), &at, found);
         }
     }
     for (index, pattern) in raw.models.iter().flatten().enumerate() {

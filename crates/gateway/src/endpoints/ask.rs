@@ -207,7 +207,7 @@ fn first_values(headers: &HeaderMap) -> Headers {
 
 fn host(parts: &Parts) -> String {
     let named = parts.headers.get(HOST).and_then(|value| value.to_str().ok());
-    named.or_else(|| parts.uri.authority().map(|authority| authority.as_str())).unwrap_or_default().to_owned()
+    named.or_else(|| parts.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default().to_owned()
 }
 
 fn address(client: &SocketAddr) -> String {

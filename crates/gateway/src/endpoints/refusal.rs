@@ -71,7 +71,7 @@ pub(super) fn unavailable(mount: &Mount, why: Option<&PluginError>) -> Response<
     match why {
         Some(error) => tracing::warn!(plugin, %error, "endpoint cannot be served"),
         None => {
-            tracing::warn!(plugin, error = %mount.instance().why_unavailable(), "endpoint cannot be served")
+            tracing::warn!(plugin, error = %mount.instance().why_unavailable(), "endpoint cannot be served");
         }
     }
     refused(StatusCode::SERVICE_UNAVAILABLE, "the plugin of this endpoint is not available")

@@ -234,9 +234,9 @@ impl Account {
                 let is_stream =
                     whole.starts_with(b"data:") || whole.starts_with(b"event:") || whole.starts_with(b":");
                 if is_stream {
-                    events(&whole, &mut meter)
+                    events(&whole, &mut meter);
                 } else {
-                    meter.body(&whole)
+                    meter.body(&whole);
                 }
                 self.answer = Answer::Whole { bytes: whole.len(), limit: 0, pieces: vec![whole] };
             }

@@ -249,9 +249,9 @@ async fn exchange(
     match answer {
         Ok(Ok(response)) => {
             if response.status().is_server_error() {
-                llm.health.failed()
+                llm.health.failed();
             } else {
-                llm.health.answered()
+                llm.health.answered();
             }
             Ok(response)
         }

@@ -148,11 +148,11 @@ impl Guard {
                     return Over::Blocked(by);
                 }
             }
-            if over.is_some() || broken {
-                if let Err(by) = self.flush(|_| true, &mut bytes).await {
-                    self.out(pieces, bytes.freeze()).await;
-                    return Over::Blocked(by);
-                }
+            if (over.is_some() || broken)
+                && let Err(by) = self.flush(|_| true, &mut bytes).await
+            {
+                self.out(pieces, bytes.freeze()).await;
+                return Over::Blocked(by);
             }
             self.out(pieces, bytes.freeze()).await;
             if broken {

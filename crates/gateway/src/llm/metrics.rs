@@ -71,6 +71,9 @@ impl LlmMetrics {
     }
 }
 
+/// One of an LLM's histograms.
+type Of = fn(&LlmMetrics) -> &Histogram;
+
 /// Shows the measurements of these LLMs.
 pub(crate) fn encode(
     llms: &[Arc<Llm>],
@@ -84,7 +87,7 @@ pub(crate) fn encode(
             metric.encode_family(&labels)?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
         }
     }
-    let durations: [(_, fn(&LlmMetrics) -> &Histogram); 2] =
+    let durations: [(_, Of); 2] =
         [(&names::LLM_DURATION, |m| &m.duration), (&names::LLM_FIRST_BYTE, |m| &m.first)];
     for (name, of) in durations {
         let mut metric = descriptor(encoder, name)?;

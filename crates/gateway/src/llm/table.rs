@@ -223,8 +223,11 @@ impl Llm {
     }
 }
 
+/// A header.
+type Field = (HeaderName, HeaderValue);
+
 /// The header that carries the key, or what signs with it.
-fn key(settings: &config::Llm) -> Result<(Option<(HeaderName, HeaderValue)>, Option<Sign>), LlmError> {
+fn key(settings: &config::Llm) -> Result<(Option<Field>, Option<Sign>), LlmError> {
     let Some(key) = &settings.api_key else { return Ok((None, None)) };
     let key = key.expose();
     if key.is_empty() {

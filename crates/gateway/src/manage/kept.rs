@@ -133,6 +133,7 @@ fn told(error: &StorageError) -> Response<Bytes> {
     detail(status, &Chain(error).to_string())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what a failure is mapped by")]
 fn refusing(error: StorageError) -> Refused {
     Box::new(told(&error))
 }

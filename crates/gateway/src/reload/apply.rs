@@ -152,6 +152,8 @@ impl Reloader {
     /// Settings that are not what the process was started with and cannot change while it runs.
     fn waiting(&self, settled: &Settled) -> Vec<String> {
         let (was, is) = (&self.listen, &settled.listen);
+        // Without a word of it, it is where the state folder is.
+        let kept = self.parts.storage.settings();
         let settings = [
             ("listen.address", was.address != is.address),
             ("listen.tls", was.tls != is.tls),
@@ -160,7 +162,7 @@ impl Reloader {
             ("listen.drain_timeout", was.drain_timeout != is.drain_timeout),
             ("telemetry", self.telemetry != settled.telemetry),
             ("state_dir", self.state_dir != settled.state_dir),
-            ("storage", *self.parts.storage.settings() != settled.storage),
+            ("storage", kept != &settled.storage && (kept.given || settled.storage.given)),
         ];
         settings.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
     }

@@ -294,7 +294,7 @@ impl Call<'_> {
     fn remove(&mut self, source: &SourceArgs, path: &str, which: &str) -> anyhow::Result<Exit> {
         match self.send(source, Method::DELETE, path, None)? {
             Answer::Done(_) if source.format == Format::Json => {
-                self.output.json(&json!({ "removed": which }))
+                self.output.json(&json!({ "removed": which }));
             }
             Answer::Done(_) => self.output.say(format!("{} {which} is removed", self.section.what)),
             Answer::Told(exit) => return Ok(exit),

@@ -224,7 +224,7 @@ impl Plugin for ProcessPlugin {
 
     fn endpoints(self: Arc<Self>) -> Option<Arc<dyn Endpoints>> {
         let has = self.offers.contains(&OfferName::CustomEndpoint) || !self.life.registrations().is_empty();
-        has.then(|| self as Arc<dyn Endpoints>)
+        has.then_some(self as Arc<dyn Endpoints>)
     }
 
     /// What it counted is in its process, and the contract has no way to hand it on.

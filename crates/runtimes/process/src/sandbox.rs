@@ -234,11 +234,11 @@ mod tests {
         let mut sandbox = Sandbox::new(keys, places).unwrap();
         let mut command = std::process::Command::new("/bin/sh");
         command.args(["-c", script]);
-        let mut enter = move || sandbox.take().map_or(Ok(()), Sandbox::enter);
+        let enter = move || sandbox.take().map_or(Ok(()), Sandbox::enter);
         // SAFETY: as where plugins are started: `enter` makes system calls only.
         #[expect(unsafe_code, reason = "nothing but code in the child can ask this of the kernel")]
         unsafe {
-            command.pre_exec(move || enter());
+            command.pre_exec(enter);
         }
         command.output().unwrap().status.success()
     }

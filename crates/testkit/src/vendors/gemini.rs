@@ -41,7 +41,7 @@ fn usage(said: &Said) -> Value {
     })
 }
 
-fn chunk(said: &Said, parts: Value, finish: Option<&str>) -> Value {
+fn chunk(said: &Said, parts: &Value, finish: Option<&str>) -> Value {
     let mut candidate = json!({ "content": { "role": "model", "parts": parts }, "index": 0 });
     if let Some(finish) = finish {
         candidate["finishReason"] = finish.into();
@@ -67,7 +67,7 @@ pub(super) fn answer(said: &Said) -> Value {
         parts.push(json!({ "text": said.text() }));
     }
     parts.extend(call(said));
-    chunk(said, parts.into(), Some(if said.cut { "MAX_TOKENS" } else { "STOP" }))
+    chunk(said, &parts.into(), Some(if said.cut { "MAX_TOKENS" } else { "STOP" }))
 }
 
 pub(super) fn events(said: &Said, array: bool) -> Vec<Bytes> {
@@ -80,7 +80,7 @@ pub(super) fn events(said: &Said, array: bool) -> Vec<Bytes> {
     let chunks = parts
         .into_iter()
         .enumerate()
-        .map(|(n, part)| chunk(said, json!([part]), (n == last).then_some(reason)));
+        .map(|(n, part)| chunk(said, &json!([part]), (n == last).then_some(reason)));
     let chunks: Vec<String> = chunks.map(|chunk| chunk.to_string()).collect();
     if !array {
         return chunks.iter().map(|chunk| Frame::sse(None, chunk.as_bytes())).collect();

@@ -228,7 +228,7 @@ fn streamed(shared: &Arc<Shared>, wanted: &Wanted, events: Vec<Bytes>, fault: &F
                     return Some((Err(io::Error::other("the rest is not sent")), (steps, left)));
                 }
                 None => {
-                    left.0 = None;
+                    let _over = left.0.take();
                     return None;
                 }
             }

@@ -37,6 +37,7 @@ impl Modifier {
     }
 
     /// Is shown every text of an answer, whatever its shape.
+    #[expect(clippy::needless_pass_by_value, reason = "the shape that handlers of texts have")]
     fn text(&self, part: TextPart<'_>, verdict: &mut TextVerdict, _: &mut Cx<'_>) -> Result<(), PluginError> {
         for (word, instead) in &self.0.replace {
             for (at, found) in part.text.match_indices(word.as_str()) {
