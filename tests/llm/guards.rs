@@ -54,6 +54,32 @@ async fn one_filter_masks_tool_arguments_tool_results_prompts_and_streams() {
 }
 
 #[tokio::test]
+async fn what_was_masked_is_not_said_once_more_by_the_probabilities_of_its_tokens() {
+    let mut said = completion(SECRET);
+    said["choices"][0]["logprobs"] =
+        json!({ "content": [{ "token": "ann.lee@example.com", "logprob": -0.1 }] });
+    let vendor = Vendor::start([Answer::Json(200, said)]).await;
+    let stand = setup(&vendor, json!({})).entry(pii()).start().await;
+    let answer = post(&chat_at(&stand), &question("hi", false)).await;
+    assert_eq!(answer.json()["choices"][0]["message"]["content"], MASKED);
+    assert!(!answer.text().contains("ann.lee"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn arguments_of_a_tool_are_masked_where_they_are_an_object() {
+    let used =
+        json!({ "type": "tool_use", "id": "t", "name": "mail", "input": { "to": ["ann.lee@example.com"] } });
+    let said = json!({ "id": "m", "type": "message", "role": "assistant", "model": "claude", "content": [used.clone()] });
+    let vendor = Vendor::start([Answer::Json(200, said)]).await;
+    let stand = setup(&vendor, json!({ "vendor": "anthropic" })).entry(pii()).start().await;
+    let asked = json!({ "model": "claude", "max_tokens": 9, "messages": [
+        { "role": "user", "content": "mail her" }, { "role": "assistant", "content": [used] } ] });
+    let answer = post(&stand.client().at("/llm/call/gpt/v1/messages"), &asked).await;
+    assert_eq!(answer.json()["content"][0]["input"]["to"][0], "[REDACTED]");
+    assert_eq!(vendor.last().json()["messages"][1]["content"][0]["input"]["to"][0], "[REDACTED]");
+}
+
+#[tokio::test]
 async fn stream_is_masked_wherever_the_bytes_of_its_events_are_cut() {
     let vendor = Vendor::start([chat("")]).await;
     let stand = setup(&vendor, json!({})).entry(pii()).start().await;

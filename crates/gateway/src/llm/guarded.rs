@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use mortise_framework::{Outcome, Pair};
-use mortise_llm::{fault::FaultKind, stream::Framing};
+use mortise_llm::{fault::FaultKind, stream::Framing, text::without_logprobs};
 use mortise_mcp_transport::{http::pool::PooledBody, server::answer::AnswerBody};
 use mortise_plugin_api::{
     End, Headers, Json, Payload, Revision, hooks::llm::LlmInputPayload, hooks::llm::LlmOutputPayload,
@@ -80,7 +80,10 @@ impl Answered {
                 self.headers.remove(name);
             }
         }
-        Some(changed.body.text().clone())
+        let (body, same) = (changed.body.text(), changed.body.text() == before.body.text());
+        // Probabilities of tokens would say the text that was replaced once more.
+        let cleaned = if same { None } else { without_logprobs(body) };
+        Some(cleaned.unwrap_or_else(|| body.clone()))
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Select {
     Resource,
     /// The body of an LLM request or answer.
     Llm,
+    /// What stands under `input` in such a body: a text, a list of messages, or the arguments of a tool.
+    LlmInput,
     /// A string standing here is text; objects and arrays are looked into by the rule within.
     TextOr(Within),
 }
@@ -47,6 +49,7 @@ impl Select {
     fn member(self, key: &str) -> Self {
         match self {
             Self::Nothing | Self::All => self,
+            Self::LlmInput => Self::All,
             Self::Result | Self::TextOr(Within::Result) => match key {
                 "text" | "description" | "title" => Self::TextOr(Within::Result),
                 "content" | "contents" | "messages" | "result" => Self::TextOr(Within::Result),
@@ -61,14 +64,33 @@ impl Select {
             },
             Self::Llm | Self::TextOr(Within::Llm) => match key {
                 "arguments" | "args" | "input_text" => Self::All,
-                "content" | "text" | "input" | "prompt" | "system" | "instructions" | "output"
-                | "output_text" | "refusal" | "reasoning" | "reasoning_content" | "thinking" | "alt" => {
-                    Self::TextOr(Within::Llm)
-                }
-                "messages" | "choices" | "message" | "delta" | "parts" | "contents" | "candidates"
-                | "system_instruction" | "systemInstruction" | "tool_calls" | "function" | "functionCall"
-                | "functionResponse" | "function_call" | "summary" => Self::Llm,
-                "response" => Self::All,
+                "input" => Self::LlmInput,
+                "content" | "text" | "prompt" | "system" | "instructions" | "output" | "output_text"
+                | "refusal" | "reasoning" | "reasoning_content" | "summary" | "thinking" | "alt" | "code"
+                | "inputText" | "partial_json" | "transcript" => Self::TextOr(Within::Llm),
+                "messages"
+                | "choices"
+                | "message"
+                | "delta"
+                | "parts"
+                | "contents"
+                | "candidates"
+                | "system_instruction"
+                | "systemInstruction"
+                | "tool_calls"
+                | "function"
+                | "functionCall"
+                | "functionResponse"
+                | "function_call"
+                | "toolUse"
+                | "toolResult"
+                | "reasoningContent"
+                | "reasoningText"
+                | "reasoning_details"
+                | "requests"
+                | "executableCode"
+                | "codeExecutionResult" => Self::Llm,
+                "response" | "json" => Self::All,
                 _ => Self::Nothing,
             },
         }
@@ -88,11 +110,14 @@ impl Select {
     /// The rule for the items of an array that stands here. Items inherit, so `["a", "b"]` where text could stand
     /// is text.
     const fn item(self) -> Self {
-        self
+        match self {
+            Self::LlmInput => Self::TextOr(Within::Llm),
+            other => other,
+        }
     }
 
     const fn shows(self) -> bool {
-        matches!(self, Self::All | Self::TextOr(_))
+        matches!(self, Self::All | Self::LlmInput | Self::TextOr(_))
     }
 }
 

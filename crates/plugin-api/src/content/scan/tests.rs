@@ -50,6 +50,29 @@ fn llm_bodies_show_messages_and_tool_arguments() {
 }
 
 #[test]
+fn arguments_of_tools_show_their_text_in_every_vendors_shape() {
+    let anthropic = r#"{"content":[{"type":"tool_use","id":"1","name":"f","input":{"to":"ann","deep":[{"n":1,"x":"bob"}]}},
+        {"type":"text","text":"t"}]}"#;
+    assert_eq!(texts(anthropic, Select::Llm), ["ann", "bob", "t"]);
+    let bedrock = r#"{"output":{"message":{"content":[{"toolUse":{"toolUseId":"1","name":"f","input":{"to":"ann"}}},
+        {"toolResult":{"toolUseId":"1","content":[{"json":{"a":"b"}},{"text":"t"}]}},
+        {"reasoningContent":{"reasoningText":{"text":"why","signature":"s"}}}]}}}"#;
+    assert_eq!(texts(bedrock, Select::Llm), ["ann", "b", "t", "why"]);
+    let gemini = r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":{"to":"ann"}}},
+        {"executableCode":{"language":"PYTHON","code":"x = 1"}}]}}]}"#;
+    assert_eq!(texts(gemini, Select::Llm), ["ann", "x = 1"]);
+}
+
+#[test]
+fn input_of_a_request_is_a_text_a_list_of_texts_or_one_of_messages() {
+    assert_eq!(texts(r#"{"model":"m","input":"a"}"#, Select::Llm), ["a"]);
+    assert_eq!(texts(r#"{"input":["a","b"],"model":"m"}"#, Select::Llm), ["a", "b"]);
+    let items = r#"{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},
+        {"type":"reasoning","id":"r","summary":[{"type":"summary_text","text":"b"}]},"c"]}"#;
+    assert_eq!(texts(items, Select::Llm), ["a", "b", "c"]);
+}
+
+#[test]
 fn escapes_in_names_and_values_do_not_hide_text() {
     assert_eq!(texts(r#"{"te\u0078t":"a\n\"b\" \u00e9 \ud83d\ude00"}"#, Select::Result), ["a\n\"b\" é 😀"]);
     assert_eq!(texts(r#"["\ud800 x","\q y"]"#, Select::All), ["\u{fffd} x", "\u{fffd} y"]);
@@ -175,7 +198,7 @@ proptest! {
 
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        for root in [Select::All, Select::Result, Select::Resource, Select::Llm] {
+        for root in [Select::All, Select::Result, Select::Resource, Select::Llm, Select::LlmInput] {
             let n = count(&bytes, root);
             let _ = path(&bytes, root, n / 2);
         }
