@@ -1,6 +1,6 @@
 //! Conversions between the vendors' shapes of a conversation: requests, answers and streams.
 //!
-//! Each shape is read into one model of a conversation ([`model`]) and written from it, so that four shapes make
+//! Each shape is read into one model of a conversation (`model`) and written from it, so that four shapes make
 //! sixteen directions with four readers and four writers; OpenAI's completions and responses are two more that clients
 //! may speak and no vendor is spoken to in. What the target has no place for is an error where the
 //! answer would mean something else without it (an image by address, audio), and is left out and named in
