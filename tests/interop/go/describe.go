@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"mortise.test/plugin/wire/configpb"
+	"mortise.test/sdk/proto/configpb"
 )
 
 // What the program says of itself before it is initialised.

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"mortise.test/plugin/wire/pluginpb"
+	pluginpb "mortise.test/sdk/proto"
 )
 
 // Endpoints of its own, where its arguments ask for them. What one does is the first segment of its path.

@@ -9,8 +9,8 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	"mortise.test/plugin/wire/eventspb"
-	"mortise.test/plugin/wire/managementpb"
+	"mortise.test/sdk/proto/eventspb"
+	"mortise.test/sdk/proto/managementpb"
 )
 
 // The way back to the gateway: dialled when it is first needed, as authors' kit does.

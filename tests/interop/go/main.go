@@ -2,8 +2,6 @@
 // authenticates, changes, keeps values at its gateway, prints, is slow, hangs, and dies.
 //
 // What it does to a request is told by the request's headers, what it does when it starts by its arguments.
-//
-//go:generate go run ./generate
 package main
 
 import (
@@ -18,8 +16,8 @@ import (
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 
-	"mortise.test/plugin/wire/configpb"
-	"mortise.test/plugin/wire/pluginpb"
+	pluginpb "mortise.test/sdk/proto"
+	"mortise.test/sdk/proto/configpb"
 )
 
 var (

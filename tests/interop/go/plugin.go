@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"mortise.test/plugin/wire/pluginpb"
+	pluginpb "mortise.test/sdk/proto"
 )
 
 type plugin struct {
