@@ -41,9 +41,6 @@ impl EndpointMetrics {
     /// Writes them for a scrape.
     pub(crate) fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        if all.is_empty() {
-            return Ok(());
-        }
         let mut metric = descriptor(encoder, &names::ENDPOINT_REQUESTS)?;
         for (plugin, counted) in &*all {
             for (status, count) in STATUSES.iter().zip(counted.statuses.totals()) {
