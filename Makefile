@@ -45,11 +45,10 @@ run: setup-rust
 	@scripts/try.sh $(PORT)
 	@PATH="$(BINARIES):$$PATH" exec "$(BINARIES)/mortise" serve --config $(CONFIG) --port $(PORT)
 
-## test: all tests: Rust's, then the official MCP clients and servers of other languages through the gateway
+## test: all tests, whatever fails: Rust's, then the official MCP clients and servers of other languages through the gateway
 .PHONY: test
 test: setup
-	@$(MAKE) test-rust
-	@$(MAKE) test-interop
+	@failed=0; for part in test-rust test-interop; do $(MAKE) $$part || failed=1; done; exit $$failed
 
 ## test-rust: unit, property and integration tests of the workspace (CARGO_TEST='-p mortise-mcp')
 .PHONY: test-rust
