@@ -45,10 +45,12 @@ run: setup-rust
 	@scripts/try.sh $(PORT)
 	@PATH="$(BINARIES):$$PATH" exec "$(BINARIES)/mortise" serve --config $(CONFIG) --port $(PORT)
 
+# The tests of Rust have built the programs; alone, with fewer features asked of crates, they would be built anew.
 ## test: all tests, whatever fails: Rust's, then the official MCP clients and servers of other languages through the gateway
 .PHONY: test
 test: setup
-	@failed=0; for part in test-rust test-interop; do $(MAKE) $$part || failed=1; done; exit $$failed
+	@failed=0; $(MAKE) test-rust || failed=1; \
+	$(MAKE) test-interop MORTISE_BIN="$(BUILT)/debug/mortise" || failed=1; exit $$failed
 
 ## test-rust: unit, property and integration tests of the workspace (CARGO_TEST='-p mortise-mcp')
 .PHONY: test-rust
