@@ -81,34 +81,34 @@ def project(request, tmp_path_factory) -> Path:
     return made(tmp_path_factory.mktemp("loop"), request.param)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1300)
 def test_a_plugin_from_a_template_passes_its_own_tests(project):
-    run("make", "test", folder=project, seconds=580)
+    run("make", "test", folder=project, seconds=1200)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1300)
 def test_a_plugin_from_a_template_keeps_the_contract(project):
-    told = run(str(binary()), "plugin", "test", ".", "--format", "json", folder=project, seconds=580)
+    told = run(str(binary()), "plugin", "test", ".", "--format", "json", folder=project, seconds=1200)
     told = json.loads(told[told.index("{") :])
     assert told["ok"] and told["warnings"] == 0, told
     assert any("900000 bytes" in check["check"] for check in told["checks"])
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1300)
 def test_a_plugin_from_a_template_changes_a_call(project):
-    told = run(str(binary()), "plugin", "dev", "--port", "0", *CALL, "--once", folder=project, seconds=580)
+    told = run(str(binary()), "plugin", "dev", "--port", "0", *CALL, "--once", folder=project, seconds=1200)
     assert "echo: my ****** plan" in told, told
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(2200)
 def test_a_native_plugin_from_a_template_is_a_gateway(tmp_path):
     project = made(tmp_path, "rust-native")
-    run("make", "test", folder=project, seconds=880)
-    told = run(str(binary()), "plugin", "dev", "--port", "0", *CALL, "--once", folder=project, seconds=300)
+    run("make", "test", folder=project, seconds=1200)
+    told = run(str(binary()), "plugin", "dev", "--port", "0", *CALL, "--once", folder=project, seconds=900)
     assert "echo: my ****** plan" in told, told
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1300)
 @pytest.mark.parametrize("template", ["go-process", "python-process", "rust-process"])
 def test_a_program_from_a_template_is_started_by_the_gateway(template, tmp_path):
     project = made(tmp_path, template)
@@ -116,14 +116,14 @@ def test_a_program_from_a_template_is_started_by_the_gateway(template, tmp_path)
     env["PATH"] = f"{env['PATH']}:{REPOSITORY / '.tools' / 'go' / 'bin'}"
     if template.startswith("python"):
         env["PYTHON"] = str(REPOSITORY / ".venv" / "sdk" / "bin" / "python")
-    tested = subprocess.run(["make", "test"], cwd=project, env=env, capture_output=True, text=True, timeout=580)
+    tested = subprocess.run(["make", "test"], cwd=project, env=env, capture_output=True, text=True, timeout=1200)
     assert tested.returncode == 0, tested.stdout[-3000:] + tested.stderr[-3000:]
     log = tmp_path / "dev.log"
     with log.open("wb") as output:
         command = [str(binary()), "plugin", "dev", "--port", "0", *CALL]
         dev = subprocess.Popen(command, cwd=project, env=env, stdout=output, stderr=subprocess.STDOUT)
     try:
-        wait_for(lambda: "echo: my secret plan" in log.read_text(), log, seconds=300)
+        wait_for(lambda: "echo: my secret plan" in log.read_text(), log, seconds=900)
         url = re.search(r"the gateway is at (\S+)/mcp", log.read_text())[1]
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(f"{url}/internal/x", timeout=10)
