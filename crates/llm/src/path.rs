@@ -42,13 +42,12 @@ impl<'a> Call<'a> {
 /// Tells the operation by the path, without query. Never fails: what is not known is [`Shape::Other`].
 #[must_use]
 pub fn classify(path: &str) -> Call<'_> {
-    let path_end = path.trim_end_matches('/').len();
-    let path = &path[..path_end];
-    let (rest, last) = path.rsplit_once('/').unwrap_or(("", path));
-    let before = rest.rsplit('/').next().unwrap_or_default();
-    if let Some((model, verb)) = last.rsplit_once(':') {
-        let start = path_end - last.len();
-        return verb_call(path, start..start + model.len(), verb);
+    let path = path.trim_end_matches('/');
+    let (rest, last) = split_last(path);
+    let before = split_last(rest).1;
+    if let Some(colon) = last.bytes().rposition(|byte| byte == b':') {
+        let start = path.len() - last.len();
+        return verb_call(path, start..start + colon, &last[colon + 1..]);
     }
     if let Some(call) = bedrock(path, last, rest, before) {
         return call;
@@ -88,7 +87,7 @@ fn verb_call<'a>(path: &'a str, model: Range<usize>, verb: &str) -> Call<'a> {
 /// Bedrock's `model/ID/operation`.
 fn bedrock<'a>(path: &'a str, last: &str, rest: &str, model: &str) -> Option<Call<'a>> {
     let above = rest.strip_suffix(model)?.strip_suffix('/')?;
-    if above.rsplit('/').next() != Some("model") {
+    if split_last(above).1 != "model" {
         return None;
     }
     let (shape, streams) = match last {
@@ -107,9 +106,26 @@ fn bedrock<'a>(path: &'a str, last: &str, rest: &str, model: &str) -> Option<Cal
 
 /// The name in Azure's `/deployments/NAME/`.
 fn deployment(path: &str) -> Option<Range<usize>> {
-    let start = path.find("/deployments/")? + "/deployments/".len();
-    let len = path[start..].find('/')?;
-    Some(start..start + len)
+    let mut at = 0;
+    let mut named = false;
+    for segment in path.as_bytes().split(|byte| *byte == b'/') {
+        let end = at + segment.len();
+        if named {
+            return (end < path.len()).then_some(at..end);
+        }
+        // Nothing stands before the first slash that could be one.
+        named = at > 0 && segment == b"deployments";
+        at = end + 1;
+    }
+    None
+}
+
+/// What stands before the last slash, and behind it. By bytes, as every request asks this several times.
+fn split_last(path: &str) -> (&str, &str) {
+    match path.bytes().rposition(|byte| byte == b'/') {
+        Some(slash) => (&path[..slash], &path[slash + 1..]),
+        None => ("", path),
+    }
 }
 
 /// Undoes percent-encoding; text that is no UTF-8 afterwards stays as it is.

@@ -13,6 +13,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Value, value::RawValue};
 
+use crate::content::scan::Places;
+
 /// Why a text is no JSON Mortise can hold as a tree: its syntax, or nesting beyond 128 levels.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not usable as JSON: {0}")]
@@ -23,6 +25,7 @@ pub struct JsonError(Arc<str>);
 pub struct Json {
     text: OnceLock<Bytes>,
     tree: OnceLock<Result<Arc<Value>, JsonError>>,
+    places: OnceLock<Places>,
 }
 
 impl Json {
@@ -40,7 +43,7 @@ impl Json {
     ///
     /// Text that is not JSON after all is no danger: [`Json::value`] reports it, the content view shows what it can.
     pub fn assume_valid(text: impl Into<Bytes>) -> Self {
-        Self { text: OnceLock::from(text.into()), tree: OnceLock::new() }
+        Self { text: OnceLock::from(text.into()), tree: OnceLock::new(), places: OnceLock::new() }
     }
 
     /// JSON `null`.
@@ -81,6 +84,11 @@ impl Json {
         }
     }
 
+    /// Where the values stand that are text for people; kept by the first plugin that looked at all of them.
+    pub(crate) fn places(&self) -> &OnceLock<Places> {
+        &self.places
+    }
+
     /// Length of the text in bytes.
     pub fn size(&self) -> usize {
         self.text().len()
@@ -100,7 +108,7 @@ impl Default for Json {
 
 impl From<Value> for Json {
     fn from(value: Value) -> Self {
-        Self { text: OnceLock::new(), tree: OnceLock::from(Ok(Arc::new(value))) }
+        Self { text: OnceLock::new(), tree: OnceLock::from(Ok(Arc::new(value))), places: OnceLock::new() }
     }
 }
 

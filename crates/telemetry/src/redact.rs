@@ -23,8 +23,15 @@ const SECRET_WORDS: [&str; 12] = [
 
 /// Whether a header, key or query parameter of this name holds a secret.
 pub fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    SECRET_WORDS.iter().any(|word| name.contains(word))
+    // Asked of every header of a request: without a copy, and no word is looked at where it cannot begin.
+    let name = name.as_bytes();
+    (0..name.len()).any(|at| {
+        let rest = &name[at..];
+        matches!(rest[0] | 0x20, b'a' | b'c' | b'p' | b's' | b't')
+            && SECRET_WORDS.iter().any(|word| {
+                rest.get(..word.len()).is_some_and(|part| part.eq_ignore_ascii_case(word.as_bytes()))
+            })
+    })
 }
 
 /// A URL as it may be logged: no user information, secret query values hidden.
@@ -60,6 +67,19 @@ pub fn url(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_secrets_are_told_wherever_the_word_stands() {
+        for word in SECRET_WORDS {
+            for name in [word.to_owned(), word.to_uppercase(), format!("x-{word}"), format!("{word}_2")] {
+                assert!(is_secret_name(&name), "{name}");
+            }
+            assert!(!is_secret_name(&word[1..]) || SECRET_WORDS.iter().any(|other| word[1..].contains(other)));
+        }
+        for name in ["", "content-type", "accept", "user-agent", "to", "apikez", "@uthorization"] {
+            assert!(!is_secret_name(name), "{name}");
+        }
+    }
 
     #[test]
     fn urls_lose_their_secrets() {

@@ -58,7 +58,7 @@ fn message(body: &Bytes, text: &[u8]) -> Result<Message, EnvelopeError> {
         };
         return Err(EnvelopeError::new(kind));
     }
-    let members = match std::str::from_utf8(text).map(Members::read) {
+    let members = match simdutf8::basic::from_utf8(text).map(Members::read) {
         Ok(Ok(members)) => members,
         _ => return Err(EnvelopeError::new(fault(text))),
     };

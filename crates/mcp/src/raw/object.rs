@@ -45,7 +45,7 @@ impl<'a> Object<'a> {
         }
         let mut object = Self { text, members: SmallVec::new() };
         let mut fits = true;
-        let read = std::str::from_utf8(text).map_err(|_| NotJson).and_then(|text| {
+        let read = simdutf8::basic::from_utf8(text).map_err(|_| NotJson).and_then(|text| {
             members(text, |name, value| {
                 fits = object.members.len() < MAX_MEMBERS;
                 if fits {

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
@@ -242,12 +243,15 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Goes to the next quote, backslash or control character, eight bytes at a time.
+    /// Goes to the next quote, backslash or control character: names and many values are short, so eight bytes at a
+    /// time at first.
     fn plain(&mut self) {
+        const NEAR: usize = 4;
         const ONES: u64 = u64::MAX / 255;
         const HIGH: u64 = ONES << 7;
         let bytes = self.bytes();
-        while let Some(chunk) = bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+        for _ in 0..NEAR {
+            let Some(chunk) = bytes.get(self.at..).and_then(<[u8]>::first_chunk::<8>) else { break };
             let chunk = u64::from_le_bytes(*chunk);
             // The lowest marked byte is a true one; a borrow can mark others only above it.
             let zero = |bytes: u64| bytes.wrapping_sub(ONES) & !bytes;
@@ -261,9 +265,12 @@ impl<'a> Scan<'a> {
             }
             self.at += 8;
         }
-        while self.peek().is_some_and(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
-            self.at += 1;
-        }
+        let rest = &bytes[self.at..];
+        let end = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let is_control = |byte: &u8| *byte < 0x20;
+        // Asked of all bytes at once; where one is, is looked for only where there is one.
+        let any = rest[..end].iter().fold(false, |any, byte| any | is_control(byte));
+        self.at += if any { rest.iter().position(|byte| is_control(byte)).unwrap_or(end) } else { end };
     }
 
     fn escape(&mut self) -> Result<(), NotJson> {

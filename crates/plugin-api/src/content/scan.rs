@@ -9,6 +9,8 @@ use std::{borrow::Cow, ops::ControlFlow};
 use memchr::memchr2;
 use smallvec::SmallVec;
 
+use crate::Json;
+
 mod splice;
 
 pub use splice::splice;
@@ -31,6 +33,10 @@ pub enum Select {
     Llm,
     /// What stands under `input` in such a body: a text, a list of messages, or the arguments of a tool.
     LlmInput,
+    /// What stands under `source` in such a body: where a document is. Its `data` is text where it says so, else binary.
+    Source,
+    /// The same where it says that it is text.
+    TextSource,
     /// A string standing here is text; objects and arrays are looked into by the rule within.
     TextOr(Within),
 }
@@ -50,6 +56,11 @@ impl Select {
         match self {
             Self::Nothing | Self::All => self,
             Self::LlmInput => Self::All,
+            Self::Source | Self::TextSource => match key {
+                "text" | "content" => Self::TextOr(Within::Llm),
+                "data" if self == Self::TextSource => Self::TextOr(Within::Llm),
+                _ => Self::Nothing,
+            },
             Self::Result | Self::TextOr(Within::Result) => match key {
                 "text" | "description" | "title" => Self::TextOr(Within::Result),
                 "content" | "contents" | "messages" | "result" => Self::TextOr(Within::Result),
@@ -65,9 +76,12 @@ impl Select {
             Self::Llm | Self::TextOr(Within::Llm) => match key {
                 "arguments" | "args" | "input_text" => Self::All,
                 "input" => Self::LlmInput,
+                "source" => Self::Source,
                 "content" | "text" | "prompt" | "system" | "instructions" | "output" | "output_text"
                 | "refusal" | "reasoning" | "reasoning_content" | "summary" | "thinking" | "alt" | "code"
-                | "inputText" | "partial_json" | "transcript" => Self::TextOr(Within::Llm),
+                | "inputText" | "partial_json" | "transcript" | "title" | "context" => {
+                    Self::TextOr(Within::Llm)
+                }
                 "messages"
                 | "choices"
                 | "message"
@@ -88,6 +102,7 @@ impl Select {
                 | "reasoningText"
                 | "reasoning_details"
                 | "requests"
+                | "document"
                 | "executableCode"
                 | "codeExecutionResult" => Self::Llm,
                 "response" | "json" => Self::All,
@@ -136,44 +151,33 @@ pub struct Found<'a> {
     pub key: Cow<'a, str>,
 }
 
-/// JSON text, and whether it is valid text as a whole. It nearly always is; then no piece of it is checked again.
-#[derive(Clone, Copy)]
-struct Source<'a> {
-    json: &'a [u8],
-    text: Option<&'a str>,
-}
-
-impl<'a> Source<'a> {
-    fn new(json: &'a [u8]) -> Self {
-        Self { json, text: std::str::from_utf8(json).ok() }
-    }
-
-    /// Bytes as they are written.
-    fn piece(&self, at: Span) -> Cow<'a, str> {
-        let range = at.start..at.end;
-        match self.text.and_then(|text| text.get(range.clone())) {
-            Some(piece) => Cow::Borrowed(piece),
-            None => String::from_utf8_lossy(&self.json[range]),
-        }
-    }
-
-    /// The value of a string.
-    fn value(&self, spot: &Spot) -> Cow<'a, str> {
-        if spot.escaped {
-            unescape(&self.json[spot.inner.start..spot.inner.end])
-        } else {
-            self.piece(spot.inner)
-        }
-    }
-}
-
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Span {
     start: usize,
     end: usize,
 }
 
+impl Span {
+    /// Bytes as they are written.
+    fn of(self, json: &[u8]) -> Cow<'_, str> {
+        let bytes = &json[self.start..self.end];
+        simdutf8::basic::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+    }
+}
+
+/// Where the values stand that a rule picks, all of them. Of one document that several plugins look at in turn, the
+/// first finds them for all.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    root: Select,
+    spots: Box<[Spot]>,
+}
+
+/// So many places are kept at most: what holds more is large, and costs more elsewhere.
+const FEW: usize = 8;
+
 /// Where a string value stands.
+#[derive(Clone, Copy, Debug)]
 struct Spot {
     number: u32,
     /// Between its quotation marks.
@@ -185,6 +189,16 @@ struct Spot {
 impl Spot {
     const fn start(&self) -> usize {
         self.inner.start - 1
+    }
+
+    /// What stands there.
+    fn found<'a>(&self, json: &'a [u8]) -> Found<'a> {
+        let text = if self.escaped {
+            unescape(&json[self.inner.start..self.inner.end])
+        } else {
+            self.inner.of(json)
+        };
+        Found { number: self.number, start: self.start(), end: self.end(json), text, key: self.key.of(json) }
     }
 
     /// Byte after its closing quotation mark, which may be missing at the end of the text.
@@ -203,14 +217,36 @@ struct Frame {
 
 /// Shows every text value of `json` that `root` picks, until `visit` breaks.
 pub fn strings<'a>(json: &'a [u8], root: Select, mut visit: impl FnMut(Found<'a>) -> ControlFlow<()>) {
+    if root != Select::Nothing {
+        walk(json, root, |spot, _| visit(spot.found(json)));
+    }
+}
+
+/// The same, looking only once where the values stand in a document of few.
+pub(crate) fn strings_of(json: &Json, root: Select, mut visit: impl FnMut(Found<'_>) -> ControlFlow<()>) {
     if root == Select::Nothing {
         return;
     }
-    let source = Source::new(json);
-    walk(json, root, |spot, _| {
-        let (text, key) = (source.value(spot), source.piece(spot.key));
-        visit(Found { number: spot.number, start: spot.start(), end: spot.end(json), text, key })
+    let text = json.text();
+    if let Some(places) = json.places().get().filter(|places| places.root == root) {
+        let _ = places.spots.iter().try_for_each(|spot| visit(spot.found(text)));
+        return;
+    }
+    let mut spots: SmallVec<[Spot; FEW]> = SmallVec::new();
+    let mut all = true;
+    walk(text, root, |spot, _| {
+        all = spots.len() < FEW;
+        if all {
+            spots.push(*spot);
+        }
+        let flow = visit(spot.found(text));
+        all &= flow.is_continue();
+        flow
     });
+    if all {
+        // Another may have been there first, with the same.
+        let _ = json.places().set(Places { root, spots: spots.into_vec().into() });
+    }
 }
 
 /// Walks over the whole text and shows where its values stand, with the frames from the root down.
@@ -244,6 +280,9 @@ fn walk(json: &[u8], root: Select, mut visit: impl FnMut(&Spot, &[Frame]) -> Con
             }
             b'{' | b'[' => {
                 let object = byte == b'{';
+                if object && select == Select::Source && (stack.len() >= DEEP || says_text(json, at)) {
+                    select = Select::TextSource;
+                }
                 let key = if object { Span::default() } else { key };
                 stack.push(Frame { object, select, key, index: 0 });
                 expect_key = object;
@@ -271,6 +310,46 @@ fn walk(json: &[u8], root: Select, mut visit: impl FnMut(&Spot, &[Frame]) -> Con
         }
         at += 1;
     }
+}
+
+/// From so many levels on a document counts as text without looking: looking ahead again and again at what is nested
+/// without end would take its time, and a guard rather sees too much.
+const DEEP: usize = 32;
+
+/// Whether one of the members of the object that begins at `open` is `"type": "text"`.
+fn says_text(json: &[u8], open: usize) -> bool {
+    let is = |inner: Span, escaped: bool, word: &str| {
+        let raw = &json[inner.start..inner.end];
+        if escaped { unescape(raw) == word } else { raw == word.as_bytes() }
+    };
+    let (mut at, mut depth, mut in_type) = (open + 1, 1_usize, false);
+    while let Some(&byte) = json.get(at) {
+        match byte {
+            b'"' => {
+                let (end, escaped) = string_end(json, at + 1);
+                let inner = Span { start: at + 1, end };
+                at = end;
+                if depth == 1 {
+                    let after = json.get(end + 1..).unwrap_or_default().trim_ascii_start();
+                    if after.first() == Some(&b':') {
+                        in_type = is(inner, escaped, "type");
+                    } else if in_type && is(inner, escaped, "text") {
+                        return true;
+                    }
+                }
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth -= 1;
+                if depth == 0 {
+                    return false;
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    false
 }
 
 /// The index of the quotation mark that ends a string begun before `from`, or the end of the input, and whether

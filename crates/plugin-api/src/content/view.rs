@@ -60,7 +60,7 @@ pub(crate) fn show(carriers: &[Carrier<'_>], visit: &mut dyn FnMut(TextPart<'_>)
             }
             Carrier::Json(_, json, select) => {
                 let first = base;
-                scan::strings(json.text(), *select, |found| {
+                scan::strings_of(json, *select, |found| {
                     base = first + found.number + 1;
                     let id = TextId(first + found.number);
                     let flow = visit(TextPart { id, text: found.text, key: found.key, context: 0 });

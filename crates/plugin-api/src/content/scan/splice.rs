@@ -7,7 +7,7 @@ use std::{borrow::Cow, ops::ControlFlow};
 
 use bytes::Bytes;
 
-use super::{Select, Source, walk};
+use super::{Select, walk};
 use crate::content::edits::{Edit, EditError, Edits, TextId, apply, pieces};
 
 /// The same JSON with some text values replaced and every other byte kept; `None` where no edit is for one of them.
@@ -21,7 +21,6 @@ pub fn splice(
     edits: &Edits,
     base: u32,
 ) -> Result<(Option<Bytes>, u32), EditError> {
-    let source = Source::new(json);
     let mut rest = edits.from(TextId(base));
     let mut out = Vec::new();
     let (mut done, mut count, mut failed) = (0, 0, None);
@@ -39,7 +38,7 @@ pub fn splice(
         }
         out.extend_from_slice(&json[done..spot.start()]);
         done = spot.end(json);
-        let text = source.value(spot);
+        let text = spot.found(json).text;
         let plain = matches!(text, Cow::Borrowed(_));
         match write_edited(&text, plain, mine, &mut out) {
             Ok(()) => ControlFlow::Continue(()),

@@ -64,6 +64,24 @@ fn arguments_of_tools_show_their_text_in_every_vendors_shape() {
 }
 
 #[test]
+fn documents_show_their_text_and_never_what_is_binary() {
+    let anthropic = r#"{"messages":[{"role":"user","content":[
+        {"type":"document","title":"t","context":"c","source":{"type":"text","media_type":"text/plain","data":"a"}},
+        {"type":"document","source":{"data":"b","type":"t\u0065xt"}},
+        {"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"JVBE"}},
+        {"type":"document","source":{"type":"content","content":[{"type":"text","text":"d"},
+            {"type":"image","source":{"type":"base64","data":"iVBO"}}]}},
+        {"type":"image","source":{"type":"url","url":"https://x"}},
+        {"type":"search_result","source":"https://x","title":"e","content":[{"type":"text","text":"f"}]}]}]}"#;
+    assert_eq!(texts(anthropic, Select::Llm), ["t", "c", "a", "b", "d", "e", "f"]);
+    let bedrock = r#"{"messages":[{"content":[{"document":{"format":"txt","name":"n","source":{"text":"a"}}},
+        {"document":{"format":"pdf","name":"n","source":{"bytes":"JVBE"}}}]}]}"#;
+    assert_eq!(texts(bedrock, Select::Llm), ["a"]);
+    let deep = r#"{"source":{"content":"#.repeat(2_000) + r#"{"source":{"data":"x"}}"#;
+    assert_eq!(texts(&deep, Select::Llm), ["x"]);
+}
+
+#[test]
 fn input_of_a_request_is_a_text_a_list_of_texts_or_one_of_messages() {
     assert_eq!(texts(r#"{"model":"m","input":"a"}"#, Select::Llm), ["a"]);
     assert_eq!(texts(r#"{"input":["a","b"],"model":"m"}"#, Select::Llm), ["a", "b"]);
@@ -196,9 +214,35 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Value>(&out).unwrap(), json!(expected));
     }
 
+    /// The first look keeps where values stand, unless it broke off or they are many; later looks show the same.
+    #[test]
+    fn a_second_look_shows_what_the_first_did(
+        texts in prop::collection::vec(".{0,12}", 0..12),
+        broken in 0usize..12,
+    ) {
+        let json = Json::assume_valid(json!({ "a": { "key": texts } }).to_string());
+        let look = |root, upto: usize| {
+            let mut shown = Vec::new();
+            strings_of(&json, root, |found| {
+                shown.push((found.number, found.start, found.end, found.text.into_owned(), found.key.into_owned()));
+                if shown.len() > upto { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            shown
+        };
+        let begun = look(Select::All, broken);
+        let first = look(Select::All, usize::MAX);
+        prop_assert_eq!(json.places().get().is_some(), texts.len() <= FEW);
+        prop_assert_eq!(&begun[..], &first[..begun.len()]);
+        prop_assert_eq!(&look(Select::All, usize::MAX), &first);
+        prop_assert_eq!(look(Select::All, broken), begun);
+        prop_assert_eq!(look(Select::Result, usize::MAX), vec![]);
+        let values: Vec<&String> = first.iter().map(|(_, _, _, text, _)| text).collect();
+        prop_assert_eq!(values, texts.iter().collect::<Vec<_>>());
+    }
+
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        for root in [Select::All, Select::Result, Select::Resource, Select::Llm, Select::LlmInput] {
+        for root in [Select::All, Select::Result, Select::Resource, Select::Llm, Select::LlmInput, Select::Source] {
             let n = count(&bytes, root);
             let _ = path(&bytes, root, n / 2);
         }
