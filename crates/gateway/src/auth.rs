@@ -8,6 +8,7 @@
 
 mod forwarded;
 mod origin;
+mod reach;
 mod roster;
 mod spread;
 
@@ -33,6 +34,8 @@ use crate::config::{App, TokenDigest};
 
 pub use forwarded::client_address;
 pub use origin::{OriginCheck, OriginRefused, normal_origin, share};
+pub use reach::{Reach, TOOLS};
+use roster::Pass;
 pub use roster::{Roster, caller as stored_caller};
 
 /// Longest token that is looked at, in bytes.
@@ -51,6 +54,8 @@ struct Configured {
     tokens: HashMap<TokenDigest, Known>,
     /// What apps may reach, for callers that a plugin says belong to one.
     servers: HashMap<String, Option<Arc<BTreeSet<String>>>>,
+    /// What they may use of tools and data sources, where that is not everything.
+    reaches: HashMap<String, Reach>,
     /// Those of apps that have no token yet.
     silent: Vec<Arc<Caller>>,
     facts: Vec<Arc<GrantedApp>>,
@@ -61,6 +66,21 @@ struct Known {
     expires: Option<Timestamp>,
 }
 
+/// A token that is known, of the configuration or of storage.
+struct Found<'a> {
+    grant: &'a Arc<Grant>,
+    /// Its end in milliseconds since 1970.
+    expires: Option<i64>,
+    /// What is kept of it, of one that is stored.
+    pass: Option<&'a Pass>,
+}
+
+impl Found<'_> {
+    fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|end| end <= now.as_millisecond())
+    }
+}
+
 /// What a caller was let in as.
 #[derive(Debug)]
 pub struct Grant {
@@ -68,6 +88,8 @@ pub struct Grant {
     pub caller: Arc<Caller>,
     servers: Option<Arc<BTreeSet<String>>>,
     llms: Option<Arc<BTreeSet<String>>>,
+    /// Tools and data sources it may use.
+    pub reach: Reach,
     /// The app whose token came; `None` for the anonymous caller.
     pub app: Option<Arc<GrantedApp>>,
 }
@@ -87,8 +109,10 @@ pub struct GrantedApp {
     pub monthly_budget: Option<f64>,
     /// Day of the month on which that begins anew, 1 to 28.
     pub budget_reset_day: u8,
-    /// Requests per minute.
+    /// LLM calls per minute.
     pub rate_limit: Option<u64>,
+    /// Tokens of LLM calls per minute.
+    pub token_limit: Option<u64>,
     /// Whether it may call at all.
     pub active: bool,
     /// Free data.
@@ -107,8 +131,9 @@ impl GrantedApp {
             name: app.name.clone(),
             owner: app.user.clone(),
             monthly_budget: app.monthly_budget,
-            budget_reset_day: 1,
+            budget_reset_day: app.budget_reset_day,
             rate_limit: app.rate_limit,
+            token_limit: app.token_limit,
             active: true,
             metadata: app.metadata.clone(),
             ..Self::default()
@@ -126,6 +151,7 @@ impl GrantedApp {
             monthly_budget: app.fields.monthly_budget,
             budget_reset_day: app.fields.budget_reset_day,
             rate_limit: app.fields.rate_limit,
+            token_limit: app.fields.token_limit,
             active: app.fields.active,
             metadata: app.fields.metadata.clone(),
             created: app.created.clone(),
@@ -138,6 +164,9 @@ impl Grant {
     /// Whether the caller may use a virtual server, or (`None`) everything the gateway has at `/mcp`.
     #[must_use]
     pub fn may_use_server(&self, id: Option<&str>) -> bool {
+        if let Some(tool) = id.and_then(|id| id.strip_prefix(TOOLS)) {
+            return self.reach.may_use_tool(tool);
+        }
         match (&self.servers, id) {
             (None, _) => true,
             (Some(listed), Some(id)) => listed.contains(id),
@@ -149,6 +178,18 @@ impl Grant {
     #[must_use]
     pub fn llms(&self) -> Option<&Arc<BTreeSet<String>>> {
         self.llms.as_ref()
+    }
+
+    /// The same with every LLM: for what a caller has an LLM do without naming it.
+    #[must_use]
+    pub fn with_every_llm(&self) -> Self {
+        Self {
+            caller: self.caller.clone(),
+            servers: self.servers.clone(),
+            llms: None,
+            reach: self.reach.clone(),
+            app: self.app.clone(),
+        }
     }
 
     /// Whether the caller may use an LLM.
@@ -240,29 +281,29 @@ impl Authenticator {
     /// # Errors
     /// When it is not known or has ended.
     pub fn grant_token(&self, token: &[u8]) -> Result<&Arc<Grant>, Unauthorized> {
+        let found = self.find(token).ok_or(Unauthorized::Unknown)?;
+        let now = Timestamp::now();
+        if found.has_ended(now) {
+            return Err(Unauthorized::Expired);
+        }
+        if let Some(pass) = found.pass {
+            pass.note(now);
+        }
+        Ok(found.grant)
+    }
+
+    /// The token with this text, whether it has ended or not.
+    fn find(&self, token: &[u8]) -> Option<Found<'_>> {
         if token.len() > MAX_TOKEN {
-            return Err(Unauthorized::Unknown);
+            return None;
         }
         let digest = TokenDigest::of(token);
         if let Some((key, known)) = self.configured.tokens.get_key_value(&digest) {
-            if !same(*key, digest) {
-                return Err(Unauthorized::Unknown);
-            }
-            return match known.expires {
-                Some(end) if end <= Timestamp::now() => Err(Unauthorized::Expired),
-                _ => Ok(&known.grant),
-            };
+            let expires = known.expires.map(Timestamp::as_millisecond);
+            return same(*key, digest).then_some(Found { grant: &known.grant, expires, pass: None });
         }
-        let (key, pass) = self.stored.find(digest).ok_or(Unauthorized::Unknown)?;
-        if !same(key, digest) {
-            return Err(Unauthorized::Unknown);
-        }
-        let now = Timestamp::now();
-        if pass.expires.is_some_and(|end| end <= now.as_millisecond()) {
-            return Err(Unauthorized::Expired);
-        }
-        pass.note(now);
-        Ok(&pass.grant)
+        let (_, pass) = self.stored.find(digest).filter(|(key, _)| same(*key, digest))?;
+        Some(Found { grant: &pass.grant, expires: pass.expires, pass: Some(pass) })
     }
 
     /// Whether a caller that a plugin authenticated may use a virtual server, or (`None`) everything at `/mcp`: what its
@@ -270,10 +311,24 @@ impl Authenticator {
     #[must_use]
     pub fn may_use_server(&self, caller: &Caller, id: Option<&str>) -> bool {
         let Some(app) = caller.app.as_deref() else { return true };
+        if let Some(tool) = id.and_then(|id| id.strip_prefix(TOOLS)) {
+            return self.reach(caller).may_use_tool(tool);
+        }
         let may = |listed: &BTreeSet<String>| id.is_some_and(|id| listed.contains(id));
         match self.configured.servers.get(app) {
             Some(listed) => listed.as_ref().is_none_or(|listed| may(listed)),
             None => self.stored.may_use_server(app, id),
+        }
+    }
+
+    /// Tools and data sources that a caller's app may use; everything, where it belongs to none that is known.
+    #[must_use]
+    pub fn reach(&self, caller: &Caller) -> Reach {
+        let Some(app) = caller.app.as_deref() else { return Reach::default() };
+        match self.configured.reaches.get(app) {
+            Some(reach) => reach.clone(),
+            None if self.configured.servers.contains_key(app) => Reach::default(),
+            None => self.stored.reach(app),
         }
     }
 
@@ -302,23 +357,10 @@ impl Authenticator {
     /// What a token is good for, if it lets anybody in now. Counts as no use of it.
     #[must_use]
     pub fn credential(&self, token: &[u8]) -> Option<Credential> {
-        let digest = TokenDigest::of(token);
-        let now = Timestamp::now();
-        let (grant, expires, number) = match self.configured.tokens.get_key_value(&digest) {
-            Some((key, known)) if same(*key, digest) => {
-                (&known.grant, known.expires.map(Timestamp::as_millisecond), 0)
-            }
-            Some(_) => return None,
-            None => {
-                let (_, pass) = self.stored.find(digest).filter(|(key, _)| same(*key, digest))?;
-                (&pass.grant, pass.expires, u32::try_from(pass.number()).unwrap_or(0))
-            }
-        };
-        if expires.is_some_and(|end| end <= now.as_millisecond()) {
-            return None;
-        }
-        let app = grant.caller.app.as_deref()?.to_owned();
-        Some(Credential { app, number, expires: expires.map(|end| end.div_euclid(1_000)) })
+        let found = self.find(token).filter(|found| !found.has_ended(Timestamp::now()))?;
+        let app = found.grant.caller.app.as_deref()?.to_owned();
+        let number = found.pass.map_or(0, |pass| u32::try_from(pass.number()).unwrap_or(0));
+        Some(Credential { app, number, expires: found.expires.map(|end| end.div_euclid(1_000)) })
     }
 
     /// Everybody who is known to call, also those who have no token yet.
@@ -357,11 +399,13 @@ impl std::fmt::Debug for Authenticator {
 impl Configured {
     fn new(apps: Option<&[App]>) -> Self {
         let Some(apps) = apps else {
-            let grant = Grant { caller: Arc::default(), servers: None, llms: None, app: None };
+            let reach = Reach::default();
+            let grant = Grant { caller: Arc::default(), servers: None, llms: None, reach, app: None };
             return Self {
                 anonymous: Some(Arc::new(grant)),
                 tokens: HashMap::new(),
                 servers: HashMap::new(),
+                reaches: HashMap::new(),
                 silent: Vec::new(),
                 facts: Vec::new(),
             };
@@ -369,6 +413,7 @@ impl Configured {
         let mut known = Vec::with_capacity(apps.len());
         let mut tokens = HashMap::with_capacity(apps.iter().map(|app| app.tokens.len()).sum());
         let mut reach = HashMap::with_capacity(apps.len());
+        let mut reaches = HashMap::new();
         let mut silent = Vec::new();
         for app in apps {
             if app.tokens.is_empty() {
@@ -376,15 +421,20 @@ impl Configured {
             }
             let (servers, llms) = (app.servers.clone().map(Arc::new), app.llms.clone().map(Arc::new));
             reach.insert(app.name.clone(), servers.clone());
+            let may_use = Reach::new(app.tools.as_ref(), app.datasources.as_ref());
+            if !may_use.is_all() {
+                reaches.insert(app.name.clone(), may_use.clone());
+            }
             let facts = Arc::new(GrantedApp::configured(app));
             known.push(facts.clone());
             for token in &app.tokens {
                 let (caller, app) = (Arc::new(caller(app, &token.scopes)), Some(facts.clone()));
-                let grant = Arc::new(Grant { caller, servers: servers.clone(), llms: llms.clone(), app });
+                let (servers, llms, reach) = (servers.clone(), llms.clone(), may_use.clone());
+                let grant = Arc::new(Grant { caller, servers, llms, reach, app });
                 tokens.insert(token.digest, Known { grant, expires: token.expires });
             }
         }
-        Self { anonymous: None, tokens, servers: reach, silent, facts: known }
+        Self { anonymous: None, tokens, servers: reach, reaches, silent, facts: known }
     }
 }
 

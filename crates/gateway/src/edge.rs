@@ -15,7 +15,8 @@ use std::{
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts,
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header::CONTENT_TYPE,
+    request::Parts,
 };
 use hyper::body::Incoming;
 use mortise_framework::{Contexts, Framework, stats::PluginCollector};
@@ -23,14 +24,14 @@ use mortise_mcp_transport::server::{
     answer::{self, AnswerBody},
     listen::Peer,
 };
-use mortise_plugin_api::{Hook, Request as PluginRequest, hooks::HttpPostRequest};
+use mortise_plugin_api::Request as PluginRequest;
 
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::{
-    auth::{OriginCheck, Unauthorized, client_address, share},
-    endpoints,
+    auth::{Grant, OriginCheck, client_address, share},
+    datasource, endpoints,
     llm::LlmSurface,
     manage::{self, Admins, Managed},
     mcp::{Audience, Post, Surface},
@@ -39,11 +40,12 @@ use crate::{
     snapshot::{Snapshot, Snapshots},
     spans::TraceContext,
     storage::Storage,
+    tools,
     trace::Calls,
     upstreams,
 };
 pub(crate) use guard::status_of_violation;
-use guard::{Asked, Guard};
+use guard::{Guard, Known, Leaving, Unidentified};
 use route::Route;
 
 /// Header that carries the id of a request, both ways.
@@ -174,6 +176,17 @@ impl Edge {
                 let shared = endpoints::Shared { calls, metrics, admins: &self.admins };
                 Box::pin(endpoints::serve(shared, snapshot, request, peer, id)).await
             }
+            Route::Tool(slug) => {
+                let (slug, surface) = (slug.to_owned(), &self.surface);
+                Box::pin(tools::serve(surface, snapshot, request, peer, id, &slug)).await
+            }
+            Route::Datasource(slug, rest) => {
+                let (slug, rest) = (slug.to_owned(), rest.to_owned());
+                let (surface, llm, admins) = (&self.surface, &self.llm, &self.admins);
+                let shared = datasource::Shared { surface, llm, storage: self.reloader.storage(), admins };
+                let place = (slug.as_str(), rest.as_str());
+                Box::pin(datasource::serve(shared, snapshot, request, peer, id, place)).await
+            }
             Route::Llm => self.llm(snapshot, request, peer, id).await,
             Route::Manage => {
                 let (parts, body) = request.into_parts();
@@ -192,11 +205,8 @@ impl Edge {
         peer: &Peer,
         id: &Arc<str>,
     ) -> Response<AnswerBody> {
-        let mut about = PluginRequest::new(id.clone());
+        let mut about = about(&snapshot, request.headers(), peer, id);
         about.server_id.clone_from(&server);
-        about.client =
-            Some(client_address(peer.address, request.headers(), &snapshot.access.trusted_proxies));
-        about.content_type = content_type(&request);
         if snapshot.pipelines.ask_for_paths() || self.surface.calls.recordings().any() {
             about.path = Some(request.uri().path().into());
         }
@@ -218,8 +228,7 @@ impl Edge {
             }
             return *refused;
         }
-        let leaving = snapshot.pipelines.chain(HttpPostRequest::ID).is_some();
-        let leaving = leaving.then(|| (snapshot.clone(), guard.notes(), Asked::of(&parts), about.clone()));
+        let leaving = Leaving::of(&guard, &parts, &about);
         // Boxed, as it is handed on through several futures, each of which would hold a copy.
         let post = Box::new(Post {
             audience: Audience { server, request: about },
@@ -241,8 +250,8 @@ impl Edge {
                 response
             }
         };
-        if let Some((snapshot, contexts, asked, about)) = leaving {
-            Box::pin(guard::leaving(&snapshot.pipelines, contexts, asked, &about, &mut response)).await;
+        if let Some(leaving) = leaving {
+            Box::pin(leaving.run(&mut response)).await;
         }
         response
     }
@@ -319,19 +328,17 @@ async fn admit(
 ) -> Result<(), Box<Response<AnswerBody>>> {
     let authenticator = &snapshot.access.authenticator;
     guard.before(parts, about).await?;
-    match guard.who(&parts.headers, about).await? {
-        Some(caller) => {
+    match guard.identify(authenticator, &parts.headers, about).await {
+        Ok(Known::Plugin(caller)) => {
             if !authenticator.may_use_server(&caller, about.server_id.as_deref()) {
                 return Err(forbidden());
             }
             check_server(snapshot, about)?;
-            about.caller = Arc::new(caller);
+            about.caller = caller;
         }
-        // Where plugins authenticate and nobody else does, a caller none of them knows is nobody.
-        None if guard.authenticates() && authenticator.is_open() => {
-            return Err(Box::new(whole(Unauthorized::Missing.response())));
-        }
-        None => admit_by_token(snapshot, parts, about)?,
+        Ok(Known::Grant(grant)) => enter(snapshot, grant, about)?,
+        Err(Unidentified::Refused(response)) => return Err(response),
+        Err(Unidentified::Unauthorized(why)) => return Err(Box::new(whole(why.response()))),
     }
     about.caller = guard.after(about.caller.clone(), &parts.headers, about).await?;
     Ok(())
@@ -344,7 +351,15 @@ fn admit_by_token(
     about: &mut PluginRequest,
 ) -> Result<(), Box<Response<AnswerBody>>> {
     let grant = snapshot.access.authenticator.grant(&parts.headers);
-    let grant = grant.map_err(|unauthorized| Box::new(whole(unauthorized.response())))?;
+    enter(snapshot, grant.map_err(|unauthorized| Box::new(whole(unauthorized.response())))?, about)
+}
+
+/// Lets a caller in whom the gateway knows.
+fn enter(
+    snapshot: &Snapshot,
+    grant: &Grant,
+    about: &mut PluginRequest,
+) -> Result<(), Box<Response<AnswerBody>>> {
     if !grant.may_use_server(about.server_id.as_deref()) {
         return Err(forbidden());
     }
@@ -361,19 +376,24 @@ fn check_server(snapshot: &Snapshot, about: &PluginRequest) -> Result<(), Box<Re
     }
 }
 
-fn content_type(request: &Request<Incoming>) -> Option<Arc<str>> {
+/// A request as plugins at hooks know it, before anybody was asked who makes it.
+pub(crate) fn about(snapshot: &Snapshot, headers: &HeaderMap, peer: &Peer, id: &Arc<str>) -> PluginRequest {
+    let mut about = PluginRequest::new(id.clone());
+    about.client = Some(client_address(peer.address, headers, &snapshot.access.trusted_proxies));
+    about.content_type = content_type(headers);
+    about
+}
+
+fn content_type(headers: &HeaderMap) -> Option<Arc<str>> {
     thread_local! {
         // What nearly every request carries, kept once for each thread.
         static JSON: Arc<str> = Arc::from("application/json");
     }
-    if request.headers().get(CONTENT_TYPE).is_some_and(|value| value == "application/json") {
+    let written = headers.get(CONTENT_TYPE)?;
+    if written == "application/json" {
         return JSON.try_with(Arc::clone).ok();
     }
-    text(request, CONTENT_TYPE)
-}
-
-fn text(request: &Request<Incoming>, name: HeaderName) -> Option<Arc<str>> {
-    request.headers().get(name)?.to_str().ok().map(Arc::from)
+    written.to_str().ok().map(Arc::from)
 }
 
 fn whole(response: Response<Bytes>) -> Response<AnswerBody> {

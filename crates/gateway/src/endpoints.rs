@@ -23,15 +23,17 @@ mod tests;
 
 use std::{sync::Arc, time::Instant};
 
-use http::{Request, Response, StatusCode, header::CONTENT_TYPE, request::Parts};
+use http::{Request, Response, StatusCode, request::Parts};
 use hyper::body::Incoming;
 use mortise_framework::{Contexts, endpoints::Mount};
 use mortise_mcp_transport::server::{answer::AnswerBody, listen::Peer};
-use mortise_plugin_api::{EndpointMethod, Hook, Request as PluginRequest, hooks::HttpPostRequest};
+use mortise_plugin_api::EndpointMethod;
 
 use crate::{
-    auth::client_address,
-    edge::guard::{self, Asked, Guard},
+    edge::{
+        about,
+        guard::{Guard, Leaving},
+    },
     manage::Admins,
     snapshot::Snapshot,
     spans::TraceContext,
@@ -83,7 +85,9 @@ pub(crate) async fn serve(
         }
     };
     let Some((route, registration)) = found.registration() else { return refusal::no_route(&parts, &target) };
-    let mut about = about(&snapshot, &parts, peer, id);
+    let mut about = about(&snapshot, &parts.headers, peer, id);
+    // Without what follows the question mark, which may hold a token.
+    about.path = Some(parts.uri.path().into());
     let context = TraceContext::begin(&parts.headers, shared.calls.spans());
     about.traceparent = context.as_ref().map(|context| context.shown());
     let mut contexts = Contexts::of(&snapshot.pipelines);
@@ -106,14 +110,13 @@ pub(crate) async fn serve(
         followed.about(&format!("{method} {}", target.path));
         followed
     });
-    let leaving = snapshot.pipelines.chain(HttpPostRequest::ID).is_some();
-    let leaving = leaving.then(|| (guard.notes(), Asked::of(&parts), about.clone()));
+    let leaving = Leaving::of(&guard, &parts, &about);
     drop(guard);
     let kept = Kept::new(snapshot.clone(), followed, about, counted, began);
     let asking = ask::Asking { mount, registration, route, method, target, identity, parts, kept };
     let mut response = asking.answer(body).await;
-    if let Some((contexts, asked, about)) = leaving {
-        guard::leaving(&snapshot.pipelines, contexts, asked, &about, &mut response).await;
+    if let Some(leaving) = leaving {
+        leaving.run(&mut response).await;
     }
     response
 }
@@ -143,16 +146,6 @@ fn find(
             Err(Box::new(refusal::no_route(parts, target)))
         }
     }
-}
-
-/// The request as plugins at hooks know it.
-fn about(snapshot: &Snapshot, parts: &Parts, peer: &Peer, id: &Arc<str>) -> PluginRequest {
-    let mut about = PluginRequest::new(id.clone());
-    about.client = Some(client_address(peer.address, &parts.headers, &snapshot.access.trusted_proxies));
-    about.content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(Arc::from);
-    // Without what follows the question mark, which may hold a token.
-    about.path = Some(parts.uri.path().into());
-    about
 }
 
 /// Whether an answer of this status is one that went wrong.

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use indexmap::IndexMap;
 use jiff::civil::Date;
 use mortise_framework::config::OneOrMany;
@@ -17,7 +17,8 @@ use url::Url;
 use super::{
     Secret,
     check::known,
-    place::{self, Findings, hide, key},
+    headers::headers,
+    place::{Findings, key},
 };
 
 /// An LLM provider: served at `/llm/call/{name}/…` in its own wire format, at `/ai/{name}/v1/…`, and at `/v1/…` for its
@@ -72,6 +73,16 @@ pub struct LlmConfig {
     /// What its models cost. Of those that fit the model and have begun, the one with the longest pattern counts, and of
     /// several the latest.
     pub prices: Vec<PriceConfig>,
+    /// Money that all apps together may spend on it in a month (UTC), in what `prices` are in.
+    #[schemars(range(min = 0))]
+    pub monthly_budget: Option<f64>,
+    /// Calls per minute, of all apps together.
+    pub rate_limit: Option<u64>,
+    /// Tokens per minute, in and out, of all apps together.
+    pub token_limit: Option<u64>,
+    /// Base URLs that a plugin may have a request sent to instead of `endpoint`, by `upstream_override`. The key goes with
+    /// it. Default none: such a request is refused.
+    pub other_endpoints: OneOrMany<Secret>,
     /// Connections to it at once. Default 4,096.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: usize,
@@ -97,6 +108,10 @@ impl Default for LlmConfig {
             fallback: OneOrMany::default(),
             weight: 1,
             prices: Vec::new(),
+            monthly_budget: None,
+            rate_limit: None,
+            token_limit: None,
+            other_endpoints: OneOrMany::default(),
             max_connections: 4096,
         }
     }
@@ -139,6 +154,8 @@ fn anything() -> String {
 pub struct Llm {
     /// Its name.
     pub name: String,
+    /// The word of its paths, where that is another one.
+    pub slug: Option<String>,
     /// Whose API it speaks.
     pub vendor: Vendor,
     /// Base URL.
@@ -169,6 +186,14 @@ pub struct Llm {
     pub weight: u32,
     /// What models cost.
     pub prices: PriceTable,
+    /// Money for a month.
+    pub monthly_budget: Option<f64>,
+    /// Calls per minute.
+    pub rate_limit: Option<u64>,
+    /// Tokens per minute.
+    pub token_limit: Option<u64>,
+    /// Base URLs that a plugin may name instead.
+    pub other_endpoints: Vec<Url>,
     /// Connections at once.
     pub max_connections: usize,
 }
@@ -194,7 +219,12 @@ pub(super) fn settle<'n>(
     let names: Vec<&String> = names.collect();
     let before = found.errors.len();
     let vendor = vendor(&path, raw, found);
-    let endpoint = endpoint(&path, raw, vendor, found);
+    let main = endpoint(&path, raw, vendor, found);
+    let others = raw.other_endpoints.clone().into_vec();
+    let others = others.iter().enumerate().filter_map(|(index, url)| {
+        base_url(&format!("{}[{index}]", key(&path, "other_endpoints")), url.expose(), found)
+    });
+    let other_endpoints = others.collect();
     for (index, other) in raw.fallback.clone().into_vec().iter().enumerate() {
         let at = format!("{}[{index}]", key(&path, "fallback"));
         if other == name {
@@ -208,7 +238,7 @@ pub(super) fn settle<'n>(
             found.error(&format!("{}[{index}]", key(&path, "models")), "a model needs a name, or `*`");
         }
     }
-    let headers = headers(&key(&path, "headers"), &raw.headers, found);
+    let headers = headers(&key(&path, "headers"), &raw.headers, &NOT_CONFIGURABLE, found);
     let prices = raw.prices.iter().enumerate();
     let prices = prices
         .filter_map(|(at, raw)| price(&format!("{}[{at}]", key(&path, "prices")), raw, found))
@@ -217,8 +247,9 @@ pub(super) fn settle<'n>(
     let second = Duration::from_secs_f64;
     let llm = Llm {
         name: name.to_owned(),
+        slug: None,
         vendor: vendor?,
-        endpoint: endpoint?,
+        endpoint: main?,
         api_key: raw.api_key.clone(),
         region: raw.region.clone(),
         models: raw.models.clone(),
@@ -232,6 +263,10 @@ pub(super) fn settle<'n>(
         fallback: raw.fallback.clone().into_vec(),
         weight: raw.weight,
         prices,
+        monthly_budget: raw.monthly_budget.filter(|budget| budget.is_finite()),
+        rate_limit: raw.rate_limit,
+        token_limit: raw.token_limit,
+        other_endpoints,
         max_connections: raw.max_connections.max(1),
     };
     (raw.active && found.errors.len() == before).then_some(llm)
@@ -267,11 +302,15 @@ fn endpoint(path: &str, raw: &LlmConfig, vendor: Option<Vendor>, found: &mut Fin
         };
         return Url::parse(default).ok();
     };
-    // The text is not repeated: it may hold a key.
+    base_url(&at, written, found)
+}
+
+/// A base URL of an API. The text is not repeated: it may hold a key.
+fn base_url(at: &str, written: &str, found: &mut Findings<'_>) -> Option<Url> {
     let url = match Url::parse(written) {
         Ok(url) => url,
         Err(error) => {
-            found.secret_error(&at, format!("this is not a URL: {error}")).help =
+            found.secret_error(at, format!("this is not a URL: {error}")).help =
                 Some("write it in full, for example https://api.openai.com/v1".into());
             return None;
         }
@@ -279,12 +318,12 @@ fn endpoint(path: &str, raw: &LlmConfig, vendor: Option<Vendor>, found: &mut Fin
     let before = found.errors.len();
     if !matches!(url.scheme(), "http" | "https") {
         let message = format!("an LLM is reached over `http` or `https`, not `{}`", url.scheme());
-        found.secret_error(&at, message);
+        found.secret_error(at, message);
     } else if !url.username().is_empty() || url.password().is_some() {
-        found.secret_error(&at, "a user name or password in a URL would end in logs").help =
+        found.secret_error(at, "a user name or password in a URL would end in logs").help =
             Some("write the key as `api_key`".into());
     } else if url.query().is_some() || url.fragment().is_some() {
-        found.secret_error(&at, "a base URL has no query and no fragment").help =
+        found.secret_error(at, "a base URL has no query and no fragment").help =
             Some("write the key as `api_key`, and anything else as `headers`".into());
     }
     (found.errors.len() == before).then_some(url)
@@ -301,31 +340,6 @@ const NOT_CONFIGURABLE: [&str; 8] = [
     "transfer-encoding",
     "upgrade",
 ];
-
-fn headers(path: &str, raw: &IndexMap<String, Secret>, found: &mut Findings<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in raw {
-        let Ok(header) = HeaderName::try_from(name.as_str()) else {
-            hide(found.key_error(path, name, "this is not a name of a header"));
-            continue;
-        };
-        if NOT_CONFIGURABLE.contains(&header.as_str()) {
-            hide(found.key_error(path, name, format!("the header `{header}` is set by the gateway itself")));
-            continue;
-        }
-        match HeaderValue::from_str(value.expose()) {
-            Ok(mut value) => {
-                value.set_sensitive(true);
-                headers.append(header, value);
-            }
-            Err(_) => {
-                let message = "the value holds characters that a header cannot, such as a line break";
-                found.secret_error(&place::key(path, name), message);
-            }
-        }
-    }
-    headers
-}
 
 fn price(path: &str, raw: &PriceConfig, found: &mut Findings<'_>) -> Option<PriceRow> {
     let from = match raw.from.as_deref().map(str::parse::<Date>) {

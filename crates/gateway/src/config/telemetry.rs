@@ -7,14 +7,18 @@ mod environment;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use indexmap::IndexMap;
 use mortise_framework::config::Environment;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Secret, place, place::Findings};
+use super::{Secret, headers::headers, place::Findings};
+
+/// Headers that frame what is sent.
+const NOT_CONFIGURABLE: [&str; 6] =
+    ["host", "content-length", "content-type", "content-encoding", "connection", "transfer-encoding"];
 
 /// Where the collector listens to spans, below the base URL.
 const TRACES: &str = "v1/traces";
@@ -113,7 +117,7 @@ pub(super) fn settle(
 ) -> Option<Telemetry> {
     let given = environment::read(environment);
     let errors = found.errors.len();
-    let headers = headers(&raw.otlp.headers, found);
+    let headers = headers("telemetry.otlp.headers", &raw.otlp.headers, &NOT_CONFIGURABLE, found);
     let url = match &raw.otlp.endpoint {
         Some(written) => below(written.expose(), found),
         None => None,
@@ -192,34 +196,6 @@ fn usable(written: &str) -> Result<Url, String> {
         return Err("a user name or password in a URL would end in logs; send it as a header".to_owned());
     }
     Ok(url)
-}
-
-fn headers(raw: &IndexMap<String, Secret>, found: &mut Findings<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in raw {
-        match header(name, value.expose()) {
-            Some((name, value)) => drop(headers.insert(name, value)),
-            None => {
-                let message = "this is no header: its name or value holds characters that a header cannot, or it is \
-                               one that the gateway sets itself";
-                found.secret_error(&place::key("telemetry.otlp.headers", name), message);
-            }
-        }
-    }
-    headers
-}
-
-/// A header that may be sent along, marked as sensitive.
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let name = HeaderName::try_from(name).ok()?;
-    let framing =
-        ["host", "content-length", "content-type", "content-encoding", "connection", "transfer-encoding"];
-    if framing.contains(&name.as_str()) {
-        return None;
-    }
-    let mut value = HeaderValue::from_str(value).ok()?;
-    value.set_sensitive(true);
-    Some((name, value))
 }
 
 #[cfg(test)]

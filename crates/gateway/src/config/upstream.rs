@@ -1,8 +1,8 @@
 //! `upstreams`: the MCP servers behind the gateway.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use indexmap::IndexMap;
 use mortise_framework::config::OneOrMany;
 use schemars::JsonSchema;
@@ -10,7 +10,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::{
-    Secret,
+    Secret, Tool,
+    headers::headers,
     place::{self, Findings, hide},
 };
 
@@ -89,6 +90,8 @@ pub enum Transport {
         /// Its working folder.
         cwd: Option<PathBuf>,
     },
+    /// An HTTP API with an OpenAPI document.
+    OpenApi(Arc<Tool>),
 }
 
 impl fmt::Debug for Transport {
@@ -106,6 +109,7 @@ impl fmt::Debug for Transport {
                 .field("env", &env.keys().collect::<Vec<_>>())
                 .field("cwd", cwd)
                 .finish(),
+            Self::OpenApi(tool) => f.debug_tuple("OpenApi").field(tool).finish(),
         }
     }
 }
@@ -181,33 +185,8 @@ fn http(path: &str, raw: &UpstreamConfig, url: &Secret, found: &mut Findings<'_>
         found.secret_error(&at, "a user name or password in a URL would end in logs").help =
             Some("send it as `headers: { Authorization: \"Basic …\" }`".into());
     }
-    let headers = headers(&place::key(path, "headers"), &raw.headers, found);
+    let headers = headers(&place::key(path, "headers"), &raw.headers, &NOT_CONFIGURABLE, found);
     Some(Transport::Http { url, headers })
-}
-
-fn headers(path: &str, raw: &IndexMap<String, Secret>, found: &mut Findings<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in raw {
-        let Ok(header) = HeaderName::try_from(name.as_str()) else {
-            hide(found.key_error(path, name, "this is not a name of a header"));
-            continue;
-        };
-        if NOT_CONFIGURABLE.contains(&header.as_str()) {
-            hide(found.key_error(path, name, format!("the header `{header}` is set by the gateway itself")));
-            continue;
-        }
-        match HeaderValue::from_str(value.expose()) {
-            Ok(mut value) => {
-                value.set_sensitive(true);
-                headers.append(header, value);
-            }
-            Err(_) => {
-                let message = "the value holds characters that a header cannot, such as a line break";
-                found.secret_error(&place::key(path, name), message);
-            }
-        }
-    }
-    headers
 }
 
 fn stdio(

@@ -1,4 +1,5 @@
 //! The hooks of a request as such: before authentication, who it is, after authentication, and when the answer leaves.
+//! Who it is, the gateway's own tokens say where no plugin does.
 //!
 //! They run where a plugin stands at one of them; elsewhere a request pays a null check for each.
 
@@ -6,7 +7,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts};
-use mortise_framework::{Blocked, Contexts, Pipelines};
+use mortise_framework::{Blocked, Contexts};
 use mortise_mcp_transport::server::answer::{self, AnswerBody};
 use mortise_plugin_api::{
     Caller, Headers, Hook, Request, Revision, Violation,
@@ -20,7 +21,11 @@ use mortise_plugin_api::{
 };
 use serde_json::{Map, Value};
 
-use crate::{llm::RefusedBy, snapshot::Snapshot};
+use crate::{
+    auth::{Authenticator, Grant, Unauthorized},
+    llm::RefusedBy,
+    snapshot::Snapshot,
+};
 
 /// Headers that carry credentials: a plugin may add one that is not there, never replace what the client sent.
 const PROTECTED: [HeaderName; 4] = [
@@ -29,6 +34,33 @@ const PROTECTED: [HeaderName; 4] = [
     HeaderName::from_static("x-api-key"),
     header::PROXY_AUTHORIZATION,
 ];
+
+/// Headers that frame a message or belong to its connection.
+const FRAMING: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Who makes a request, by what says so.
+pub(crate) enum Known<'a> {
+    /// A plugin.
+    Plugin(Arc<Caller>),
+    /// A token of the gateway's, or that it needs none.
+    Grant(&'a Arc<Grant>),
+}
+
+/// Why a request goes no further.
+pub(crate) enum Unidentified {
+    /// A plugin refused it.
+    Refused(Box<Response<AnswerBody>>),
+    /// Nobody knows who makes it.
+    Unauthorized(Unauthorized),
+}
 
 /// A request on its way past the edge's hooks.
 pub(crate) struct Guard {
@@ -75,7 +107,8 @@ impl Guard {
         if let Some(changed) =
             outcome.changed.as_ref().and_then(|revision| revision.get::<HttpPreRequestPayload>())
         {
-            change(&mut parts.headers, &before, &changed.headers, &PROTECTED);
+            let may = |name: &HeaderName, is_there: bool| !(is_there && PROTECTED.contains(name));
+            change(&mut parts.headers, &before, &changed.headers, may);
         }
         Ok(())
     }
@@ -86,13 +119,24 @@ impl Guard {
         hooks.into_iter().any(|hook| self.snapshot.pipelines.chain(hook).is_some())
     }
 
-    /// Whether a plugin stands where callers are authenticated.
-    pub(crate) fn authenticates(&self) -> bool {
-        self.snapshot.pipelines.chain(HttpAuthResolveUser::ID).is_some()
+    /// Settles who makes a request: plugins are asked first, then the gateway's own tokens decide.
+    pub(crate) async fn identify<'a>(
+        &mut self,
+        authenticator: &'a Authenticator,
+        headers: &HeaderMap,
+        about: &Request,
+    ) -> Result<Known<'a>, Unidentified> {
+        let asked = self.snapshot.pipelines.chain(HttpAuthResolveUser::ID).is_some();
+        match self.who(headers, about).await.map_err(Unidentified::Refused)? {
+            Some(caller) => Ok(Known::Plugin(Arc::new(caller))),
+            // Where plugins authenticate and nobody else does, a caller none of them knows is nobody.
+            None if asked && authenticator.is_open() => Err(Unidentified::Unauthorized(Unauthorized::Missing)),
+            None => authenticator.grant(headers).map(Known::Grant).map_err(Unidentified::Unauthorized),
+        }
     }
 
-    /// Asks plugins who makes a request. `Ok(None)`: nobody knows, the gateway's own tokens decide.
-    pub(crate) async fn who(
+    /// Asks plugins who makes a request; `None` where none of them knows.
+    async fn who(
         &mut self,
         headers: &HeaderMap,
         about: &Request,
@@ -139,45 +183,49 @@ impl Guard {
     }
 }
 
-/// Runs the hook when an answer leaves, if a plugin stands there.
-pub(crate) async fn leaving(
-    pipelines: &Arc<Pipelines>,
-    mut contexts: Contexts,
-    asked: Asked,
-    about: &Request,
-    response: &mut Response<AnswerBody>,
-) {
-    let Some(chain) = pipelines.chain(HttpPostRequest::ID) else { return };
-    let before = shown(response.headers());
-    let payload = HttpPostRequestPayload {
-        path: asked.path,
-        method: asked.method,
-        client_host: host(about.client),
-        client_port: about.client.map(|client| client.port()),
-        headers: asked.headers,
-        response_headers: Some(before.clone()),
-        status_code: Some(response.status().as_u16()),
-    };
-    let outcome = chain.run(pipelines, about, &mut contexts, &Revision::new(Box::new(payload))).await;
-    let changed = outcome.changed.as_ref().and_then(|revision| revision.get::<HttpPostRequestPayload>());
-    if let Some(headers) = changed.and_then(|changed| changed.response_headers.as_ref()) {
-        change(response.headers_mut(), &before, headers, &[]);
-    }
-}
-
-/// What the hook when the answer leaves is told of the request.
-pub(crate) struct Asked {
+/// What the hook when an answer leaves needs of the request, kept while a surface answers.
+pub(crate) struct Leaving {
+    snapshot: Arc<Snapshot>,
+    contexts: Contexts,
+    about: Request,
     path: String,
     method: String,
     headers: Headers,
 }
 
-impl Asked {
-    pub(crate) fn of(parts: &Parts) -> Self {
-        Self {
+impl Leaving {
+    /// Of a request that was let in; `None` where no plugin stands at that hook.
+    pub(crate) fn of(guard: &Guard, parts: &Parts, about: &Request) -> Option<Self> {
+        guard.snapshot.pipelines.chain(HttpPostRequest::ID)?;
+        Some(Self {
+            snapshot: guard.snapshot.clone(),
+            contexts: guard.notes(),
+            about: about.clone(),
             path: parts.uri.path().to_owned(),
             method: parts.method.as_str().to_owned(),
             headers: shown(&parts.headers),
+        })
+    }
+
+    /// Runs the hook.
+    pub(crate) async fn run(mut self, response: &mut Response<AnswerBody>) {
+        let pipelines = &self.snapshot.pipelines;
+        let Some(chain) = pipelines.chain(HttpPostRequest::ID) else { return };
+        let before = shown(response.headers());
+        let payload = HttpPostRequestPayload {
+            path: self.path,
+            method: self.method,
+            client_host: host(self.about.client),
+            client_port: self.about.client.map(|client| client.port()),
+            headers: self.headers,
+            response_headers: Some(before.clone()),
+            status_code: Some(response.status().as_u16()),
+        };
+        let payload = Revision::new(Box::new(payload));
+        let outcome = chain.run(pipelines, &self.about, &mut self.contexts, &payload).await;
+        let changed = outcome.changed.as_ref().and_then(|revision| revision.get::<HttpPostRequestPayload>());
+        if let Some(headers) = changed.and_then(|changed| changed.response_headers.as_ref()) {
+            change(response.headers_mut(), &before, headers, |_, _| true);
         }
     }
 }
@@ -191,17 +239,19 @@ fn shown(headers: &HeaderMap) -> Headers {
     headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect()
 }
 
-/// Makes header changes that plugins answered; what frames the message stays.
-fn change(headers: &mut HeaderMap, before: &Headers, after: &Headers, protected: &[HeaderName]) {
+/// Makes header changes that plugins answered: what they set anew or otherwise. What frames the message stays, and what
+/// `may`, told whether the header is there, says no to.
+pub(crate) fn change(
+    headers: &mut HeaderMap,
+    before: &Headers,
+    after: &Headers,
+    may: impl Fn(&HeaderName, bool) -> bool,
+) {
     for (name, value) in after.iter().filter(|(name, value)| before.get(name) != Some(value)) {
         let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
             continue;
         };
-        let framing = matches!(
-            name,
-            header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION | header::HOST
-        );
-        if framing || (protected.contains(&name) && headers.contains_key(&name)) {
+        if FRAMING.contains(&name) || !may(&name, headers.contains_key(&name)) {
             tracing::warn!(header = name.as_str(), "a plugin tried to change a header it may not");
             continue;
         }

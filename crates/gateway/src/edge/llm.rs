@@ -8,17 +8,14 @@ use hyper::body::Incoming;
 use mortise_framework::Contexts;
 use mortise_llm::{client::credential, family::Family};
 use mortise_mcp_transport::server::{answer::AnswerBody, listen::Peer};
-use mortise_plugin_api::{
-    Hook, Request as PluginRequest,
-    hooks::{HttpPostRequest, LlmInput},
-};
+use mortise_plugin_api::{Hook, Request as PluginRequest, hooks::LlmInput};
 
 use super::{
-    Edge, content_type,
-    guard::{self, Asked, Guard},
+    Edge, about,
+    guard::{Guard, Known, Leaving, Unidentified},
 };
 use crate::{
-    auth::{Grant, Unauthorized, client_address},
+    auth::Grant,
     llm::{self, Ask, Place},
     snapshot::Snapshot,
     spans::TraceContext,
@@ -32,10 +29,7 @@ impl Edge {
         peer: &Peer,
         id: &Arc<str>,
     ) -> Response<AnswerBody> {
-        let mut about = PluginRequest::new(id.clone());
-        about.client =
-            Some(client_address(peer.address, request.headers(), &snapshot.access.trusted_proxies));
-        about.content_type = content_type(&request);
+        let mut about = about(&snapshot, request.headers(), peer, id);
         let context = TraceContext::begin(request.headers(), self.surface.calls.spans());
         about.traceparent = context.as_ref().map(|context| context.shown());
         let (mut parts, body) = request.into_parts();
@@ -45,6 +39,7 @@ impl Edge {
         let named = place.as_ref().and_then(Place::llm).and_then(|name| snapshot.llms.get(name));
         about.upstream = named.map(|llm| llm.name().clone());
         about.server_id.clone_from(&about.upstream);
+        about.llm.clone_from(&about.upstream);
         let mut contexts = Contexts::of(&snapshot.pipelines);
         let call = self.surface.calls.follow(&snapshot, &mut contexts, context.as_ref());
         let mut guard = Guard::new(snapshot.clone(), contexts);
@@ -67,8 +62,7 @@ impl Edge {
                 return *refused;
             }
         };
-        let leaving = snapshot.pipelines.chain(HttpPostRequest::ID).is_some();
-        let leaving = leaving.then(|| (snapshot.clone(), guard.notes(), Asked::of(&parts), about.clone()));
+        let leaving = Leaving::of(&guard, &parts, &about);
         // Boxed, as it is handed on through several futures, each of which would hold a copy.
         let ask = Box::new(Ask {
             parts,
@@ -80,8 +74,8 @@ impl Edge {
             context,
         });
         let mut response = self.llm.serve(ask, body).await;
-        if let Some((snapshot, contexts, asked, about)) = leaving {
-            Box::pin(guard::leaving(&snapshot.pipelines, contexts, asked, &about, &mut response)).await;
+        if let Some(leaving) = leaving {
+            Box::pin(leaving.run(&mut response)).await;
         }
         response
     }
@@ -113,18 +107,13 @@ async fn admit(
 ) -> Result<Option<Arc<Grant>>, Refused> {
     let shaped = |response| llm::refused(family, response);
     guard.before(parts, about).await.map_err(shaped)?;
-    let grant = match guard.who(&parts.headers, about).await.map_err(shaped)? {
-        Some(caller) => {
-            about.caller = Arc::new(caller);
-            None
-        }
-        // Where plugins authenticate and nobody else does, a caller none of them knows is nobody.
-        None if guard.authenticates() && snapshot.access.authenticator.is_open() => {
-            return Err(llm::unauthorized(family, Unauthorized::Missing));
-        }
-        None => by_key(snapshot, parts, about, family)?,
+    let (caller, grant) = match guard.identify(&snapshot.access.authenticator, &parts.headers, about).await {
+        Ok(Known::Plugin(caller)) => (caller, None),
+        Ok(Known::Grant(grant)) => (grant.caller.clone(), Some(grant.clone())),
+        Err(Unidentified::Refused(response)) => return Err(shaped(response)),
+        Err(Unidentified::Unauthorized(why)) => return Err(llm::unauthorized(family, why)),
     };
-    let caller = about.caller.clone();
+    about.caller = caller.clone();
     about.caller = guard.after(caller, &parts.headers, about).await.map_err(shaped)?;
     Ok(grant)
 }

@@ -9,6 +9,10 @@ pub(super) enum Route<'a> {
     Mcp(Option<&'a str>),
     /// Plugins' own endpoints.
     Endpoints,
+    /// A tool over HTTP, by its slug.
+    Tool(&'a str),
+    /// A data source, by its slug, and what follows that.
+    Datasource(&'a str, &'a str),
     /// Models, in the vendors' wire formats.
     Llm,
     /// Management, and whatever is nowhere.
@@ -24,6 +28,18 @@ impl<'a> Route<'a> {
         let path = path.strip_suffix('/').unwrap_or(path);
         if path == "/mcp" {
             return Self::Mcp(None);
+        }
+        if let Some(tool) = path.strip_prefix("/tools/").filter(|rest| !rest.is_empty()) {
+            return match tool.split_once('/') {
+                None => Self::Tool(tool),
+                // As virtual servers are: `tools/{slug}` is the id of one.
+                Some((slug, "mcp")) if !slug.is_empty() => Self::Mcp(Some(&path[1..path.len() - "/mcp".len()])),
+                Some(_) => Self::Manage,
+            };
+        }
+        if let Some(source) = path.strip_prefix("/datasource/").filter(|rest| !rest.is_empty()) {
+            let (slug, rest) = source.split_once('/').unwrap_or((source, ""));
+            return Self::Datasource(slug, rest);
         }
         let server = path.strip_prefix("/servers/").and_then(|rest| rest.strip_suffix("/mcp"));
         match server {
@@ -50,6 +66,15 @@ mod tests {
             ("/mcp/", Route::Mcp(None)),
             ("/servers/support/mcp", Route::Mcp(Some("support"))),
             ("/servers//mcp", Route::Manage),
+            ("/tools/pets", Route::Tool("pets")),
+            ("/tools/pets/", Route::Tool("pets")),
+            ("/tools/pets/mcp", Route::Mcp(Some("tools/pets"))),
+            ("/tools//mcp", Route::Manage),
+            ("/tools/pets/mcp/sse", Route::Manage),
+            ("/tools", Route::Manage),
+            ("/datasource/docs", Route::Datasource("docs", "")),
+            ("/datasource/docs/vector", Route::Datasource("docs", "vector")),
+            ("/datasource/", Route::Manage),
             ("/servers/a/b/mcp", Route::Manage),
             ("/mcpx", Route::Manage),
             ("/health", Route::Manage),

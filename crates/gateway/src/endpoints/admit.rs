@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     auth::{self, Unauthorized},
-    edge::guard::{Guard, refusal},
+    edge::guard::{Guard, Known, Unidentified, refusal},
     snapshot::Snapshot,
 };
 
@@ -74,18 +74,18 @@ async fn known(
     let authenticator = &snapshot.access.authenticator;
     guard.before(parts, about).await?;
     // What plugins add to the caller afterwards is not the app's.
-    let (caller, app) = match guard.who(&parts.headers, about).await? {
-        Some(caller) => {
+    let (caller, app) = match guard.identify(authenticator, &parts.headers, about).await {
+        Ok(Known::Plugin(caller)) => {
             let app = snapshot.access.apps.of(&caller, authenticator);
-            (Arc::new(caller), app)
+            (caller, app)
         }
         // Without apps everyone is let in elsewhere; here the plugin is promised one.
-        None if authenticator.is_open() => return Err(Box::new(unauthorized(Unauthorized::Missing))),
-        None => {
-            let grant = authenticator.grant(&parts.headers);
-            let grant = grant.map_err(|why| Box::new(unauthorized(why)))?;
-            (grant.caller.clone(), apps::granted(grant))
+        Ok(Known::Grant(_)) if authenticator.is_open() => {
+            return Err(Box::new(unauthorized(Unauthorized::Missing)));
         }
+        Ok(Known::Grant(grant)) => (grant.caller.clone(), apps::granted(grant)),
+        Err(Unidentified::Refused(response)) => return Err(response),
+        Err(Unidentified::Unauthorized(why)) => return Err(Box::new(unauthorized(why))),
     };
     about.caller = caller;
     if app.as_ref().is_some_and(|app| !app.is_active) {

@@ -15,7 +15,7 @@ use mortise_plugin_api::Headers;
 use mortise_telemetry::redact;
 
 use super::table::Llm;
-use crate::config;
+use crate::{config, edge::guard};
 
 /// What ends at the gateway, beside credentials.
 fn stays(name: &str) -> bool {
@@ -131,34 +131,14 @@ pub(super) fn shown(headers: &HeaderMap) -> Headers {
     shown.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect()
 }
 
-/// Makes the changes of plugins: what they set anew or otherwise. What frames a message stays.
+/// Makes the changes of plugins.
 pub(super) fn change(headers: &mut HeaderMap, before: &Headers, after: &Headers) {
-    for (name, value) in after.iter().filter(|(name, value)| before.get(name) != Some(value)) {
-        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
-            continue;
-        };
-        if !is_framing(name.as_str()) {
-            headers.insert(name, value);
-        }
-    }
+    guard::change(headers, before, after, |_, _| true);
 }
 
 /// Sets headers that plugins wish for.
 pub(super) fn wished(headers: &mut HeaderMap, wishes: &Headers) {
     change(headers, &Headers::new(), wishes);
-}
-
-fn is_framing(name: &str) -> bool {
-    matches!(
-        name,
-        "host"
-            | "content-length"
-            | "content-encoding"
-            | "transfer-encoding"
-            | "connection"
-            | "te"
-            | "upgrade"
-    )
 }
 
 /// Signs requests to Bedrock.

@@ -6,7 +6,10 @@ use http::HeaderMap;
 use mortise_framework::config::Environment;
 use url::{Url, form_urlencoded};
 
-use super::{Sampling, base, header, usable};
+use super::{
+    super::headers::header,
+    NOT_CONFIGURABLE, Sampling, base, usable,
+};
 
 /// What variables say.
 #[derive(Default)]
@@ -60,8 +63,8 @@ pub(super) fn read(environment: &Environment) -> Result<Given, String> {
     }
     if let Some((name, headers)) = of_traces("HEADERS") {
         for (key, value) in pairs(headers) {
-            let (key, value) =
-                header(&key, &value).ok_or_else(|| about(&name, "it holds what is no header"))?;
+            let header = header(&key, &value, &NOT_CONFIGURABLE);
+            let (key, value) = header.map_err(|_| about(&name, "it holds what is no header"))?;
             given.headers.insert(key, value);
         }
     }
