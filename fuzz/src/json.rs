@@ -1,6 +1,8 @@
 //! JSON as a plain tree that keeps what a map would lose: members in order, those of the same name too. The slow
 //! reading that the scanner's fast one is compared with.
 
+use std::collections::BTreeSet;
+
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -21,6 +23,18 @@ impl Tree {
     /// Reads JSON; `None` where it is none, is too deep, or holds half of a surrogate pair.
     pub fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
+    }
+
+    /// Whether an object in it has two members of one name.
+    pub fn is_ambiguous(&self) -> bool {
+        match self {
+            Self::Plain | Self::Text(_) => false,
+            Self::List(items) => items.iter().any(Self::is_ambiguous),
+            Self::Map(members) => {
+                let names: BTreeSet<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+                names.len() < members.len() || members.iter().any(|(_, value)| value.is_ambiguous())
+            }
+        }
     }
 
     /// Its strings, in order, member names not counted.

@@ -13,8 +13,10 @@ mod config;
 mod content;
 mod envelope;
 mod json;
+mod kept;
 mod llm;
 mod stream;
+mod trace;
 mod wire;
 
 /// A target: the name of its program and its corpus, and what is done with an input.
@@ -38,6 +40,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "content", check: content::scan },
     Target { name: "windows", check: content::windows },
     Target { name: "wire", check: wire::check },
+    Target { name: "recording", check: kept::recording },
+    Target { name: "overrides", check: kept::overrides },
+    Target { name: "traceparent", check: trace::context },
 ];
 
 /// Runs a target by name.

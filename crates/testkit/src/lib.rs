@@ -1,7 +1,8 @@
-//! Fake upstreams, misbehaving plugins and a load generator, for tests, benches and plugin authors.
+//! Fake upstreams, misbehaving plugins and a load generator, for tests and benches.
 //!
 //! Not part of any product binary: only tests and benches depend on this crate. It knows the plugin contract and
-//! the MCP envelope, but neither framework nor gateway, so that these may use it in their own tests.
+//! the MCP envelope, but neither framework nor gateway, so that these may use it in their own tests. What
+//! authors of plugins test with is `mortise-plugin-test`.
 //!
 //! | module | for |
 //! |---|---|
@@ -9,7 +10,6 @@
 //! | [`load`] | closed-loop and open-loop load over HTTP/1.1 |
 //! | [`process`] | CPU time and memory of other processes, and children that end with the test |
 //! | [`foreign`] | a plugin runtime in another process, which proves that the plugin trait carries foreign code |
-//! | [`plugin`] | a plugin of an author: call its hooks, assert what it decides |
 //! | [`services`] | services that plugins ask, by their published contracts, with faults on demand |
 //! | [`plugins`] | native plugins that misbehave, each in one way |
 //! | [`vendors`] | vendors of language models, by their published wire, with faults on demand |
@@ -18,7 +18,6 @@
 pub mod foreign;
 pub mod load;
 pub mod mcp_server;
-pub mod plugin;
 pub mod plugins;
 pub mod postgres;
 pub mod process;

@@ -1,5 +1,8 @@
 //! A plugin called as a pipeline calls it, for the tests of whoever wrote it.
 //!
+//! A crate of its own, as authors take it from a registry: it needs the contract and nothing else of the product. What
+//! the product's own tests stand on beside (fake upstreams, vendors, load) is no part of it.
+//!
 //! [`Harness::of`] takes a kind, and everything else is a method away: its `config:`, who calls, the hook. What comes
 //! back is a [`Decision`] that is asserted on. Every call of a harness is a request of its own; [`Harness::request`]
 //! is one of several hooks, in which the plugin finds again what it has kept.
@@ -10,7 +13,7 @@
 //!
 //! ```
 //! use mortise_plugin_api::{Native, NativeKind, Needs, PluginError, Verdict, Violation, hooks::ToolPreInvoke};
-//! use mortise_testkit::plugin::Harness;
+//! use mortise_plugin_test::Harness;
 //! use serde_json::json;
 //!
 //! fn no_shell() -> NativeKind {
