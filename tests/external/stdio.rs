@@ -62,6 +62,21 @@ impl Guarded {
 }
 
 #[tokio::test]
+async fn memory_of_the_child_is_told_in_statistics_and_under_both_names_of_the_metric() {
+    let guarded = Guarded::start(&json!({})).await;
+    assert_eq!(guarded.echo("plain").await, "plain");
+    let stats = guarded.stand.client().get("/plugins/stats").await.json();
+    let held = stats["plugins"][0]["memory_usage_bytes"].as_u64();
+    assert!(held.is_some_and(|bytes| bytes > 100_000), "{stats:#}");
+    let metrics = guarded.stand.client().get("/metrics").await.text();
+    for name in ["mortise_plugin_memory_usage_bytes", "mcpgateway_plugin_memory_usage_bytes"] {
+        let series = format!("{name}{{plugin=\"guard\"}} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u64>().ok());
+        assert!(value.is_some_and(|bytes| bytes > 100_000), "{series}: {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn plugin_in_a_child_process_blocks_and_changes() {
     let guarded = Guarded::start(&json!({})).await;
     assert_eq!(guarded.echo("plain").await, "plain");

@@ -7,6 +7,8 @@
 
 mod foreign;
 mod misbehaving;
+mod proxy;
+mod served;
 mod shutdown;
 mod stdio;
 mod upstreams;

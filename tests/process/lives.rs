@@ -45,6 +45,11 @@ async fn process_killed_under_load_costs_its_own_calls_and_is_back() {
     let after = back(&stand).await;
     assert_ne!(before, after);
     assert_eq!(stand.client().rpc("tools/list", json!({})).await.status, 200);
+    let stats = stand.client().get("/plugins/stats").await.json();
+    assert!(
+        stats["plugins"][0]["memory_usage_bytes"].as_u64() > Some(100_000),
+        "of the new process: {stats:#}"
+    );
 }
 
 #[tokio::test]

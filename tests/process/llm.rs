@@ -26,12 +26,18 @@ struct Bench {
 impl Bench {
     /// Plugins of these names, one after the other.
     async fn start(names: &[&str], config: Map<String, Value>) -> Self {
+        Self::start_with(names, config, &[]).await
+    }
+
+    /// The same with entries that name these keys, if only to say what holds anyway.
+    async fn start_with(names: &[&str], config: Map<String, Value>, given: &[&str]) -> Self {
         let framework = Framework::builder().runtime(ProcessRuntime::new()).build();
         let mut plan = Plan { enabled: true, ..Plan::default() };
         for name in names {
             let mut entry = PluginEntry::new(*name, "process").with_config(config.clone());
             entry.command =
                 vec![path().display().to_string(), "-hooks=post_auth,on_response,data_collection".to_owned()];
+            entry.given = given.iter().map(|key| (*key).to_owned()).collect();
             plan.entries.push(entry);
         }
         let (pipelines, _) = framework.build(&plan).await.unwrap();
@@ -168,12 +174,33 @@ async fn records_reach_the_plugin_and_its_trouble_is_counted() {
     let bench = Bench::start(&["only"], json!({ "journal": journal }).as_object().unwrap().clone()).await;
     let record = |status: u16| RecordPayload(Json::from(json!({ "status": status })));
 
-    bench.run(RecordProxyLog::ID, record(200)).await;
-    let failed = bench.run(RecordProxyLog::ID, record(500)).await;
+    let well = bench.run(RecordProxyLog::ID, record(200)).await;
+    bench.run(RecordProxyLog::ID, record(500)).await;
 
-    let told = std::fs::read_to_string(&journal).unwrap();
-    assert!(told.contains("log: 200 r1"), "{told}");
+    assert!(well.executions.is_empty(), "nobody waits for it");
+    eventually("both records at the plugin", async || {
+        let told = std::fs::read_to_string(&journal).unwrap_or_default();
+        (told.contains("log: 200 r1") && told.contains("log: 500 r1")).then_some(())
+    })
+    .await;
+    eventually("its trouble in the counters", async || {
+        (bench.framework.statistics().errors == 1).then_some(())
+    })
+    .await;
+    bench.stop().await;
+}
+
+#[tokio::test]
+async fn answer_that_is_there_is_not_lost_to_a_plugin_in_trouble_unless_its_entry_says_so() {
+    let lenient = Bench::start(&["only"], Map::new()).await;
+    let failed = lenient.output(json!({ "text": "fail me" }), false).await;
+    assert!(failed.blocked.is_none());
     let words: Vec<&str> = failed.executions.iter().map(|one| one.status.word()).collect();
     assert_eq!(words, ["error"]);
-    bench.stop().await;
+    lenient.stop().await;
+
+    let strict = Bench::start_with(&["only"], Map::new(), &["mode"]).await;
+    let failed = strict.output(json!({ "text": "fail me" }), false).await.blocked.unwrap();
+    assert_eq!(failed.violation.code, "PLUGIN_ERROR");
+    strict.stop().await;
 }

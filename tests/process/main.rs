@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what a test takes for granted ends it")]
 
 mod authentication;
+mod confined;
 mod endings;
 mod endpoints;
 mod lives;
@@ -13,6 +14,7 @@ mod llm;
 mod models;
 mod program;
 mod requests;
+mod secured;
 mod way_back;
 
 #[path = "../llm/vendor.rs"]

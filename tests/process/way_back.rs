@@ -47,8 +47,27 @@ async fn what_the_manifest_does_not_ask_for_is_refused_and_what_is_missing_says_
 
     let refused = tell(&modest.client(), "write colour blue").await;
     assert!(refused.contains("PermissionDenied") && refused.contains("kv.readwrite"), "{refused}");
-    let missing = tell(&usual.client(), "prices").await;
-    assert!(missing.contains("Unimplemented") && missing.contains("prices"), "{missing}");
+    let missing = tell(&usual.client(), "control").await;
+    assert!(missing.contains("Unimplemented") && missing.contains("control plane"), "{missing}");
+}
+
+#[tokio::test]
+async fn llms_prices_and_budgets_are_told_where_the_manifest_asks_for_them() {
+    let asks = "-services=llms.read,pricing.read,apps.read,budget.read";
+    let price = json!({ "model": "gpt-*", "input": 2.0, "output": 8.0 });
+    let llm =
+        json!({ "vendor": "openai", "endpoint": "https://models.test", "api_key": "k", "prices": [price] });
+    let stand = Setup::new()
+        .process()
+        .set("llms", json!({ "gpt": llm }))
+        .app("ci", "token-of-ci", json!({ "monthly_budget": 7.5 }))
+        .entry(entry(&[asks], &json!({})))
+        .start()
+        .await;
+
+    let told = tell(&stand.client().token("token-of-ci"), "models gpt-5").await;
+
+    assert_eq!(told, "gpt/openai/true 1 2 8 7.5/7.5 false");
 }
 
 #[tokio::test]

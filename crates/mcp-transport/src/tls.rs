@@ -4,6 +4,7 @@
 //! sets one, surprises the program it is embedded in.
 
 mod dial;
+mod pinned;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -19,6 +20,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 pub use dial::connect_h2;
+pub use pinned::{Identity, Pair};
 pub use verify::Verify;
 
 /// Why TLS settings were refused.
@@ -50,6 +52,9 @@ pub enum TlsError {
     /// The client CA cannot serve as a verifier.
     #[error("using the client certificate authority")]
     ClientCa(#[from] rustls::server::VerifierBuilderError),
+    /// A certificate could not be made.
+    #[error("making a certificate")]
+    Make(#[source] rcgen::Error),
     /// The authorities cannot serve as a verifier.
     #[error("using the certificate authorities")]
     Roots(#[source] rustls::server::VerifierBuilderError),

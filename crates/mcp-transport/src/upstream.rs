@@ -8,6 +8,7 @@
 mod exchange;
 mod http;
 mod initialize;
+mod own;
 pub(crate) mod progress;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use tokio::time::timeout;
 pub use self::http::{HttpConnection, HttpOptions};
 pub use exchange::Exchange;
 pub use initialize::{Hello, InitializeError, Initialized, connect_http, initialize_pipe};
+pub use own::{Answering, Answers, OwnConnection};
 
 use crate::deadline::within;
 use crate::http::error::HttpError;
@@ -61,6 +63,9 @@ pub enum UpstreamError {
         /// The deadline.
         after: Duration,
     },
+    /// What is part of this process has no answer.
+    #[error(transparent)]
+    Own(Box<dyn std::error::Error + Send + Sync>),
     /// What came is no answer to the request.
     #[error("`{method}` got no answer: {reason}")]
     Protocol {
@@ -78,7 +83,7 @@ impl UpstreamError {
         match self {
             Self::Http(error) => matches!(error, HttpError::SessionGone { .. }),
             Self::Pipe(error) => !matches!(error, PipeError::TooLarge { .. }),
-            Self::Timeout { .. } | Self::Protocol { .. } => false,
+            Self::Own(_) | Self::Timeout { .. } | Self::Protocol { .. } => false,
         }
     }
 
@@ -119,6 +124,8 @@ pub enum Connection {
     Http(HttpConnection),
     /// A child process, or any pair of byte streams.
     Pipe(PipeConnection),
+    /// Part of this process.
+    Own(OwnConnection),
 }
 
 impl Connection {
@@ -138,11 +145,12 @@ impl Connection {
                     let begun = pipe.request(call.method, call.params).await?;
                     Ok(Exchange::pipe(begun, &call))
                 }
+                Self::Own(own) => own.request(call).await.map(|outcome| Exchange::answered(outcome, &call)),
             }
         };
         let begun = match self {
             Self::Http(http) => http.timers().within(call.timeout, begun).await,
-            Self::Pipe(_) => within(call.timeout, begun).await,
+            Self::Pipe(_) | Self::Own(_) => within(call.timeout, begun).await,
         };
         begun.unwrap_or_else(|_| Err(exchange::timed_out(call.method, call.timeout)))
     }
@@ -157,6 +165,8 @@ impl Connection {
             match self {
                 Self::Http(http) => http.notify(method, params).await,
                 Self::Pipe(pipe) => Ok(pipe.notify(method, params).await?),
+                // There is nothing to be told.
+                Self::Own(_) => Ok(()),
             }
         };
         timeout(NOTIFY_TIMEOUT, sent)
@@ -175,6 +185,7 @@ impl Connection {
             match self {
                 Self::Http(http) => http.send(&message).await,
                 Self::Pipe(pipe) => Ok(pipe.send(&message).await?),
+                Self::Own(_) => Ok(()),
             }
         };
         timeout(NOTIFY_TIMEOUT, sent)
@@ -190,6 +201,7 @@ impl Connection {
         match self {
             Self::Http(http) => http.incoming(),
             Self::Pipe(pipe) => pipe.incoming(),
+            Self::Own(_) => None,
         }
     }
 
@@ -208,6 +220,7 @@ impl Connection {
         match self {
             Self::Http(http) => http.close().await,
             Self::Pipe(pipe) => pipe.close(),
+            Self::Own(_) => {}
         }
     }
 }

@@ -59,6 +59,8 @@ pub struct Request {
     pub server_id: Option<Arc<str>>,
     /// The upstream the call goes to, once it is known.
     pub upstream: Option<Arc<str>>,
+    /// The configured LLM that is asked, once it is known: from the start where the path names it.
+    pub llm: Option<Arc<str>>,
     /// Name of the tool at the upstream where it differs from the exposed name.
     pub original_name: Option<Arc<str>>,
     /// `Content-Type` of the request.
@@ -79,6 +81,7 @@ impl Request {
             caller: Caller::anonymous(),
             server_id: None,
             upstream: None,
+            llm: None,
             original_name: None,
             content_type: None,
             path: None,

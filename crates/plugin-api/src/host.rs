@@ -138,6 +138,37 @@ pub trait Apps: Send + Sync {
         Box::pin(std::future::ready(Err(PluginError::NoService("apps"))))
     }
 
+    /// The public fields of the LLMs that they may ask, in the order of the configuration: never a key.
+    fn llms(&self) -> Fut<'_, Result<Vec<Map<String, Value>>, PluginError>> {
+        Box::pin(std::future::ready(Err(PluginError::NoService("llms"))))
+    }
+
+    /// What models cost now: `vendor`, `model` (a pattern), and per token `input`, `output`, `cache_read`, `cache_write`.
+    fn prices(&self) -> Fut<'_, Result<Vec<Map<String, Value>>, PluginError>> {
+        Box::pin(std::future::ready(Err(PluginError::NoService("prices"))))
+    }
+
+    /// What one model of a vendor costs now, with the same fields; `None` where no price is known.
+    fn price<'a>(
+        &'a self,
+        vendor: &'a str,
+        model: &'a str,
+    ) -> Fut<'a, Result<Option<Map<String, Value>>, PluginError>> {
+        let _ = (vendor, model);
+        Box::pin(std::future::ready(Err(PluginError::NoService("prices"))))
+    }
+
+    /// What an app has spent in the month that is now, at all LLMs or at one: `budget` (null for none), `spent`, `tokens`,
+    /// `requests`, and when that month `begins` and `ends`, in seconds since 1970. `None` where there is no such app.
+    fn budget<'a>(
+        &'a self,
+        app: &'a str,
+        llm: Option<&'a str>,
+    ) -> Fut<'a, Result<Option<Map<String, Value>>, PluginError>> {
+        let _ = (app, llm);
+        Box::pin(std::future::ready(Err(PluginError::NoService("budgets"))))
+    }
+
     /// Whose token this is, if it lets anybody in now.
     fn credential<'a>(&'a self, token: &'a [u8]) -> Fut<'a, Result<Option<Credential>, PluginError>> {
         let _ = token;

@@ -43,6 +43,7 @@
 //! ```
 
 pub mod caller;
+pub mod confinement;
 pub mod content;
 pub mod context;
 pub mod endpoint;
@@ -62,6 +63,7 @@ pub mod verdict;
 pub mod wire;
 
 pub use caller::{Caller, Request};
+pub use confinement::Confinement;
 pub use content::{
     edits::{Edit, EditError, Edits, TextId},
     view::TextPart,

@@ -4,7 +4,9 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 
-use crate::{Context, HookId, Host, Needs, PluginError, Reply, Request, Revision, endpoint::Endpoints};
+use crate::{
+    Confinement, Context, HookId, Host, Needs, PluginError, Reply, Request, Revision, endpoint::Endpoints,
+};
 
 /// A boxed future.
 pub type Fut<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -169,6 +171,17 @@ pub trait Plugin: Send + Sync + 'static {
     /// Whether it could serve a call now.
     fn health(&self) -> Fut<'_, Result<(), PluginError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// The process its code runs in, where the host started that one for it; several plugins may share one. Asked when
+    /// somebody looks at memory: it must not wait.
+    fn process_id(&self) -> Option<u32> {
+        None
+    }
+
+    /// What holds the process that the host has started for it; `None` where there is none, or it has not started.
+    fn confinement(&self) -> Option<Confinement> {
+        None
     }
 
     /// Ends it: once, after its last call. Must not hang; the host waits a bounded time.

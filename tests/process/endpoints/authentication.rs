@@ -7,9 +7,14 @@ use mortise_plugin_api::{
         http::{Permission, UserRecord},
     },
 };
-use serde_json::{Map, json};
+use mortise_testkit::mcp_server::scripted::Scripted;
+use serde_json::{Map, Value, json};
 
 use super::{asked, at, error, gateway, guarded, setup};
+use crate::{
+    program,
+    vendor::{Vendor, chat},
+};
 
 #[tokio::test]
 async fn token_comes_as_bearer_or_in_the_query() {
@@ -31,6 +36,46 @@ async fn plugin_is_shown_what_the_client_sent_and_nothing_that_was_put_there() {
     let said = asked(&at(&stand, "/private/x?token=sesame"), "GET", None).await;
     assert_eq!(said["headers"].get("Authorization"), None);
     assert_eq!(said["query_string"], "token=sesame");
+}
+
+#[tokio::test]
+async fn one_token_of_storage_opens_every_surface() {
+    let (upstream, vendor) = (Scripted::start().await.unwrap(), Vendor::start([chat("hi")]).await);
+    let asks = program::entry(&["-services=apps.read,credentials.validate"], &json!({}));
+    let stand = setup()
+        .upstream("docs", &upstream)
+        .set("servers", json!({ "support": {} }))
+        .set("llms", json!({ "gpt": { "endpoint": vendor.url(), "api_key": "sk-vendor" } }))
+        .entry(asks)
+        .start()
+        .await;
+    let admin = stand.admin();
+    let make = async |path: &str, body: Value| {
+        admin.at(path).send("POST", Some(body.to_string().as_bytes())).await.json()
+    };
+    let app =
+        make("/api/v1/apps", json!({ "name": "ci", "owner": "ci@example.com", "is_admin": true })).await;
+    let token = make("/api/v1/tokens", json!({ "app": app["id"], "scopes": ["read"] })).await;
+    let question = json!({ "model": "gpt-5", "messages": [{ "role": "user", "content": "hi" }] }).to_string();
+    let call = json!({ "name": "echo", "arguments": { "text": "x" } });
+
+    for (known, status) in [(false, 401), (true, 200)] {
+        let client =
+            if known { stand.client().token(token["token"].as_str().unwrap()) } else { stand.client() };
+        for path in ["/mcp", "/servers/support/mcp"] {
+            assert_eq!(client.at(path).rpc("tools/call", call.clone()).await.status, status, "{path}");
+        }
+        let model = client.at("/llm/call/gpt/chat/completions").send("POST", Some(question.as_bytes())).await;
+        assert_eq!(model.status, status, "{}", model.text());
+        for path in ["/plugins/go/private/x", "/plugins/openapi.json", "/api/v1/apps"] {
+            assert_eq!(client.get(path).await.status, status, "{path}");
+        }
+    }
+    let client = stand.client().token(token["token"].as_str().unwrap());
+    let said = asked(&client.at("/plugins/go/private/x"), "GET", None).await;
+    assert_eq!((&said["app"]["name"], &said["scopes"]), (&json!("ci"), &json!(["read"])));
+    let whose = format!("credential {}", token["token"].as_str().unwrap());
+    assert_eq!(program::tell(&client, &whose).await, "ci");
 }
 
 #[tokio::test]

@@ -32,7 +32,8 @@ impl HeadSlot {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    pub(super) fn note(&self, status: StatusCode, headers: &HeaderMap) {
+    /// Notes the head of an answer.
+    pub fn note(&self, status: StatusCode, headers: &HeaderMap) {
         let mut headers = headers.clone();
         for name in &CREDENTIALS {
             headers.remove(name);

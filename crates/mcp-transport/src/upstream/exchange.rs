@@ -21,6 +21,8 @@ pub struct Exchange {
 enum Carrier {
     Http(HttpExchange),
     Pipe(PipeCall),
+    /// Answered; `None` once the answer was taken.
+    Answered(Option<Outcome>),
 }
 
 impl Exchange {
@@ -30,6 +32,10 @@ impl Exchange {
 
     pub(super) fn pipe(begun: PipeCall, call: &Call<'_>) -> Self {
         Self::new(Carrier::Pipe(begun), call)
+    }
+
+    pub(super) fn answered(outcome: Outcome, call: &Call<'_>) -> Self {
+        Self::new(Carrier::Answered(Some(outcome)), call)
     }
 
     fn new(carrier: Carrier, call: &Call<'_>) -> Self {
@@ -52,6 +58,9 @@ impl Exchange {
             match &mut self.carrier {
                 Carrier::Http(http) => http.next(&self.method).await,
                 Carrier::Pipe(pipe) => Ok(pipe.next().await?),
+                Carrier::Answered(outcome) => outcome.take().map(Step::Response).ok_or_else(|| {
+                    UpstreamError::Protocol { method: self.method.clone(), reason: "it was answered before" }
+                }),
             }
         };
         timeout(self.timeout, step).await.unwrap_or_else(|_| Err(timed_out(&self.method, self.timeout)))
@@ -74,7 +83,11 @@ impl Exchange {
     /// Whether the answer is here already, so that no message can come on the way.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        matches!(&self.carrier, Carrier::Http(http) if http.is_ready())
+        match &self.carrier {
+            Carrier::Http(http) => http.is_ready(),
+            Carrier::Pipe(_) => false,
+            Carrier::Answered(_) => true,
+        }
     }
 
     /// The session id that came with the answer. HTTP only.
@@ -82,7 +95,7 @@ impl Exchange {
     pub fn session_id(&self) -> Option<&HeaderValue> {
         match &self.carrier {
             Carrier::Http(http) => http.session_id(),
-            Carrier::Pipe(_) => None,
+            Carrier::Pipe(_) | Carrier::Answered(_) => None,
         }
     }
 }

@@ -66,6 +66,11 @@ pub trait Link: Send + Sync + 'static {
         Box::pin(std::future::pending())
     }
 
+    /// The process that was started for it, where there is one and it is connected.
+    fn process_id(&self) -> Option<u32> {
+        None
+    }
+
     /// Ends it: sessions are deleted, children stopped, connections closed. Takes a few seconds at most. May be
     /// followed by another [`open`](Link::open).
     fn close(&self) -> Fut<'_, ()>;

@@ -89,6 +89,8 @@ struct Session {
 
 /// A server that was started, and the task that waits for its end. Dropped, the server is killed.
 struct Child {
+    /// Its process.
+    id: Option<u32>,
     /// Asks it to end.
     stop: CancellationToken,
     /// How it ended.
@@ -250,6 +252,13 @@ impl Link for McpLink {
                 _ => reason,
             }
         })
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        let session = self.current()?;
+        let child = session.child.as_ref()?;
+        let running = child.ended.borrow().is_none();
+        child.id.filter(|_| running)
     }
 
     fn close(&self) -> Fut<'_, ()> {

@@ -244,6 +244,10 @@ impl Plugin for ExternalPlugin {
         Box::pin(self.ask_how_it_is())
     }
 
+    fn process_id(&self) -> Option<u32> {
+        self.life.link.process_id()
+    }
+
     fn shutdown(&self) -> Fut<'_, ()> {
         Box::pin(self.stop())
     }

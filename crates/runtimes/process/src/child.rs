@@ -5,44 +5,29 @@
 //! the gateway, however that ends: the kernel is asked to kill it when the thread that started it is gone, so all
 //! processes are started by one thread that stays ([`Starter`]).
 
-use std::{
-    io,
-    path::Path,
-    process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, PoisonError, mpsc},
-    time::Duration,
-};
+mod launch;
+
+use std::{io, path::Path, process::ExitStatus, sync::Arc, time::Duration};
 
 use mortise_framework::config::ProcessKeys;
+use mortise_mcp_transport::tls::Identity;
 use mortise_plugin_api::host::Host;
 use sha2::{Digest, Sha256};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
-    process::{Child, ChildStdout, Command},
-    sync::oneshot,
+    process::{Child, ChildStdout},
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{
-    handshake::{self, Address, HandshakeError},
-    lines::{LineBuffer, Tail, log},
-    sandbox::{Places, Sandbox, SandboxError},
-};
+pub(crate) use launch::Starter;
 
-/// Names a process inherits: where programs are, what language people speak, and whom to trust.
-const INHERITED: [&str; 11] = [
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "TERM",
-];
+use crate::{
+    handshake::{self, HandshakeError, Heard},
+    limits::group,
+    lines::{LineBuffer, Tail, log},
+    sandbox::SandboxError,
+    terms::Terms,
+};
 
 /// Bytes read at once of what it writes.
 const PIECE: usize = 16 * 1024;
@@ -50,51 +35,13 @@ const PIECE: usize = 16 * 1024;
 /// How long after its end its last words are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// Starts processes, all from one thread, which is there from the first one on.
-#[derive(Debug, Default)]
-pub(crate) struct Starter {
-    orders: Mutex<Option<mpsc::Sender<Order>>>,
-}
-
-struct Order {
-    command: Command,
-    runtime: tokio::runtime::Handle,
-    started: oneshot::Sender<io::Result<Child>>,
-}
-
-impl Starter {
-    async fn start(&self, command: Command) -> io::Result<Child> {
-        let (started, answer) = oneshot::channel();
-        let order = Order { command, runtime: tokio::runtime::Handle::current(), started };
-        self.orders()?
-            .send(order)
-            .map_err(|_| io::Error::other("the thread that starts processes is gone"))?;
-        answer.await.map_err(|_| io::Error::other("the thread that starts processes is gone"))?
-    }
-
-    fn orders(&self) -> io::Result<mpsc::Sender<Order>> {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(orders) = &*orders {
-            return Ok(orders.clone());
-        }
-        let (sender, receiver) = mpsc::channel::<Order>();
-        std::thread::Builder::new().name("plugin-starter".to_owned()).spawn(move || {
-            for mut order in receiver {
-                let _inside = order.runtime.enter();
-                // Whoever gave up meanwhile lets the process go, which kills it.
-                let _ = order.started.send(order.command.spawn());
-            }
-        })?;
-        *orders = Some(sender.clone());
-        Ok(sender)
-    }
-}
-
 /// A running process. Dropped, it and its group are killed.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     group: Group,
+    /// What holds it to its limits; goes, with all that is in it, after the process.
+    held: Option<group::Group>,
     output: Vec<AbortOnDropHandle<()>>,
     tail: Arc<Tail>,
 }
@@ -130,8 +77,12 @@ pub(crate) enum ProcessError {
 pub(crate) struct Start<'a> {
     pub(crate) program: &'a Path,
     pub(crate) args: &'a [String],
-    /// Its environment beside the short list, its folder and its bounds.
+    /// Its environment beside the short list, and what it must be.
     pub(crate) keys: &'a ProcessKeys,
+    /// What it may use and reach.
+    pub(crate) terms: &'a Terms,
+    /// Our certificate, where it is to encrypt.
+    pub(crate) identity: Option<&'a Identity>,
     /// Where it is to work; unset, where the gateway does.
     pub(crate) cwd: Option<&'a Path>,
     /// What relative paths of its rules count from.
@@ -148,7 +99,7 @@ impl Process {
         starter: &Starter,
         start: &Start<'_>,
         host: &Arc<dyn Host>,
-    ) -> Result<(Self, Address), ProcessError> {
+    ) -> Result<(Self, Heard), ProcessError> {
         let program = start.program.display().to_string();
         if !can_be_run(start.program).await {
             return Err(ProcessError::NoProgram(program));
@@ -156,12 +107,13 @@ impl Process {
         if let Some(approved) = &start.keys.sha256 {
             is_approved(start.program, approved).await?;
         }
-        let spawned = starter.start(command(start)?).await;
-        let child = spawned.map_err(|source| ProcessError::Spawn { program, source })?;
+        let failed = |source| ProcessError::Spawn { program: program.clone(), source };
+        let held = hold(starter, start);
+        let door = held.as_ref().map(group::Group::door).transpose().map_err(failed)?;
+        let child = starter.start(launch::command(start, door)?).await.map_err(failed)?;
         let group = Group::of(&child);
-        group.limit(start.keys);
         let tail = Arc::<Tail>::default();
-        let mut process = Self { group, output: Vec::new(), tail, child };
+        let mut process = Self { group, held, output: Vec::new(), tail, child };
         if let Some(stderr) = process.child.stderr.take() {
             process.drain(stderr, "stderr", host, LineBuffer::default());
         }
@@ -170,9 +122,9 @@ impl Process {
         };
         let greeting = tokio::time::timeout(start.patience, greet(stdout, host)).await;
         match greeting {
-            Ok(Greeting::Listens(address, stdout, rest)) => {
+            Ok(Greeting::Listens(heard, stdout, rest)) => {
                 process.drain(stdout, "stdout", host, rest);
-                Ok((process, address?))
+                Ok((process, heard?.as_asked(start.identity.is_some(), start.keys.multiplex)?))
             }
             Ok(Greeting::Ended) => Err(process.ended_early().await),
             Err(_) => {
@@ -194,6 +146,17 @@ impl Process {
             Ok(status) => format!("its process ended ({})", words(status)),
             Err(error) => format!("its process could not be watched: {error}"),
         }
+    }
+
+    /// Who holds it to its limits, in a word: `cgroup` or `rlimits`.
+    pub(crate) fn held_by(&self) -> &'static str {
+        if self.held.is_some() { "cgroup" } else { "rlimits" }
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) async fn kill(mut self) {
+        self.group.kill();
+        let _ = tokio::time::timeout(LAST_WORDS, self.child.wait()).await;
     }
 
     /// Gives it this long to end by itself, then kills it.
@@ -271,77 +234,39 @@ async fn is_approved(program: &Path, approved: &str) -> Result<(), ProcessError>
     }
 }
 
-fn command(start: &Start<'_>) -> Result<Command, ProcessError> {
-    let mut command = Command::new(start.program);
-    let inherited = INHERITED.into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
-    command
-        .args(start.args)
-        .env_clear()
-        .envs(inherited)
-        .envs(&start.keys.env)
-        .envs(handshake::ENVIRONMENT)
-        .env(handshake::SOCKET_DIR, start.sockets)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    if let Some(cwd) = start.cwd {
-        command.current_dir(cwd);
+/// A control group for a process, where it has limits that want one and one can be made.
+fn hold(starter: &Starter, start: &Start<'_>) -> Option<group::Group> {
+    let limits = &start.terms.limits;
+    if !limits.want_a_group() {
+        return None;
     }
-    dies_with_us(&mut command);
-    let places =
-        Places { program: start.program, cwd: start.cwd, sockets: start.sockets, folder: start.folder };
-    if let Some(sandbox) = Sandbox::new(&start.keys.sandbox, &places)? {
-        enters(&mut command, sandbox);
-    }
-    Ok(command)
-}
-
-/// Holds the process to its rules from its first instruction on.
-#[cfg(target_os = "linux")]
-fn enters(command: &mut Command, sandbox: Sandbox) {
-    let mut sandbox = Some(sandbox);
-    let enter = move || sandbox.take().map_or(Ok(()), Sandbox::enter);
-    // SAFETY: between fork and exec only what is safe in a signal handler may be done. `enter` makes system calls (prctl,
-    // landlock_restrict_self, seccomp, close) on what was made before the fork, and holds no lock.
-    #[expect(unsafe_code, reason = "nothing but code in the child can ask this of the kernel")]
-    unsafe {
-        command.pre_exec(enter);
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn enters(_: &mut Command, _: Sandbox) {}
-
-/// Asks the kernel to kill the process when the thread that starts it ends.
-#[cfg(target_os = "linux")]
-fn dies_with_us(command: &mut Command) {
-    let parent = rustix::process::getpid();
-    let ask = move || {
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-        // Had the parent ended just before, nobody would send the signal.
-        if rustix::process::getppid() == Some(parent) {
-            Ok(())
-        } else {
-            Err(io::Error::from(io::ErrorKind::BrokenPipe))
+    let program = start.program.display();
+    match starter.groups.make(limits) {
+        Ok(group) => {
+            tracing::info!(%program, ?limits, "a control group holds the limits of a plugin's process");
+            Some(group)
         }
-    };
-    // SAFETY: between fork and exec only what is safe in a signal handler may be done. `ask` makes two system calls
-    // (prctl, getppid), holds no lock, and allocates nothing: it captures a number, and both errors it makes are plain
-    // codes.
-    #[expect(unsafe_code, reason = "nothing but code in the child can ask this of the kernel")]
-    unsafe {
-        command.pre_exec(ask);
+        Err(why) if limits.cpu_cores > 0.0 => {
+            tracing::warn!(
+                %program, ?limits, why,
+                "limits of a plugin's process hold each of its processes for itself, and nothing holds its cores: \
+                 there is no control group"
+            );
+            None
+        }
+        Err(why) => {
+            tracing::info!(
+                %program, ?limits, why,
+                "limits of a plugin's process hold each of its processes for itself: there is no control group"
+            );
+            None
+        }
     }
 }
-
-#[cfg(not(target_os = "linux"))]
-fn dies_with_us(_: &mut Command) {}
 
 enum Greeting {
-    /// Where it listens, its output, and what of it was read beyond that line.
-    Listens(Result<Address, HandshakeError>, ChildStdout, LineBuffer),
+    /// What its line says, its output, and what of it was read beyond that line.
+    Listens(Result<Heard, HandshakeError>, ChildStdout, LineBuffer),
     Ended,
 }
 
@@ -355,11 +280,11 @@ async fn greet(mut stdout: ChildStdout, host: &Arc<dyn Host>) -> Greeting {
         };
         let mut found = None;
         lines.push(&piece[..length], |line| match (&found, handshake::parse(line)) {
-            (None, Some(address)) => found = Some(address),
+            (None, Some(heard)) => found = Some(heard),
             _ => log(&**host, "stdout", line),
         });
-        if let Some(address) = found {
-            return Greeting::Listens(address, stdout, lines);
+        if let Some(heard) = found {
+            return Greeting::Listens(heard, stdout, lines);
         }
     }
 }
@@ -400,23 +325,6 @@ impl Group {
             let _ = rustix::process::kill_process_group(leader, rustix::process::Signal::KILL);
         }
     }
-
-    /// Bounds what it may use. Set from outside, so for its first moments it is not bounded.
-    #[cfg(target_os = "linux")]
-    fn limit(&self, keys: &ProcessKeys) {
-        use rustix::process::{Resource, Rlimit, prlimit};
-        let memory = (keys.memory_mb > 0).then(|| (Resource::Data, keys.memory_mb.saturating_mul(1 << 20)));
-        let limits = [(Resource::Nofile, keys.open_files), (Resource::Core, 0)];
-        for (resource, most) in limits.into_iter().chain(memory) {
-            let limit = Rlimit { current: Some(most), maximum: Some(most) };
-            if let Err(error) = prlimit(self.0, resource, limit) {
-                tracing::warn!(?resource, %error, "a limit could not be set for a plugin's process");
-            }
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn limit(&self, _: &ProcessKeys) {}
 }
 
 impl Drop for Group {

@@ -13,6 +13,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use mortise_framework::config::Mode;
 use mortise_plugin_api::{
     Body, Call, Context, Effect, Hook, HookId, Needs, Outcome, PluginError, Reply, Stream, Violation,
     hooks::{
@@ -43,6 +44,15 @@ pub(crate) fn of_words(words: &[String]) -> Vec<HookId> {
     hooks.sort_unstable();
     hooks.dedup();
     hooks
+}
+
+/// The mode that programs of this kind are written for, where it is not the usual one.
+pub(crate) fn default_mode(hook: HookId) -> Option<Mode> {
+    match hook {
+        HttpPostForwardingCall::ID | LlmOutput::ID => Some(Mode::EnforceIgnoreError),
+        RecordProxyLog::ID | RecordAnalytics::ID | RecordBudgetUsage::ID => Some(Mode::FireAndForget),
+        _ => None,
+    }
 }
 
 /// What a plugin needs at a hook. Streams are shown when they are over, and never held up.

@@ -19,14 +19,17 @@ mod headers;
 mod hooks;
 mod keeper;
 mod kv;
+mod limits;
 mod lines;
 mod link;
 mod manifest;
+mod mux;
 mod plugin;
 mod running;
 mod sandbox;
 mod services;
 mod status;
+mod terms;
 mod values;
 
 use std::{
@@ -35,7 +38,10 @@ use std::{
     time::SystemTime,
 };
 
-use mortise_framework::{Runtime, config::PluginEntry};
+use mortise_framework::{
+    Runtime,
+    config::{Mode, PluginEntry},
+};
 use mortise_plugin_api::{BuildError, HookId, HookTable, Plugin};
 use serde_json::{Value, json};
 
@@ -60,6 +66,7 @@ struct Shared {
     starter: Arc<child::Starter>,
     stores: kv::Stores,
     bus: Arc<events::Bus>,
+    pace: keeper::Pace,
 }
 
 impl ProcessRuntime {
@@ -86,6 +93,12 @@ impl Runtime for ProcessRuntime {
     /// All it can have: which ones it has, only the program can say.
     fn default_hooks(&self, _kind: &str) -> &[HookId] {
         hooks::ALL
+    }
+
+    /// A request is guarded as by any plugin; an answer that is there is not lost to a plugin in trouble; and nobody waits
+    /// for those that only take records.
+    fn default_mode(&self, hook: HookId) -> Option<Mode> {
+        hooks::default_mode(hook)
     }
 
     /// An entry that says what it offers has the hooks it lists and no others: that its program could not be asked for
@@ -119,6 +132,7 @@ impl Runtime for ProcessRuntime {
     fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
         check(entry)?;
         let place = place(entry).map_err(|error| BuildError::new("command", error.to_string()))?;
+        check_connection(entry, &place)?;
         let table = self.shared.table.get_or_init(HookTable::standard);
         // A hook of an embedding program's own table is none that such a plugin could have.
         let listed =
@@ -130,11 +144,37 @@ impl Runtime for ProcessRuntime {
     }
 }
 
+/// Variables that a process has where there is something to tell.
+const TOLD: [&str; 3] = [handshake::SOCKET_DIR, handshake::CERTIFICATE, handshake::MULTIPLEX];
+
+/// Whether the keys about its connection fit where its program is.
+fn check_connection(entry: &PluginEntry, place: &Place) -> Result<(), BuildError> {
+    let keys = &entry.process;
+    let remote = matches!(place, Place::Remote(_));
+    let wrong = |key: &str, message: &str| Err(BuildError::new(format!("process.{key}"), message));
+    match &keys.tls {
+        Some(_) if !remote => {
+            return wrong("tls", "is for `grpc://` commands; what is started encrypts by `encrypt`");
+        }
+        Some(tls) if tls.key.is_some() && tls.cert.is_none() => {
+            return wrong("tls.cert", "must be given beside the key");
+        }
+        _ => {}
+    }
+    match remote {
+        true if keys.encrypt => {
+            wrong("encrypt", "is for programs that are started; a `grpc://` server has `tls`")
+        }
+        true if keys.multiplex => wrong("multiplex", "is for programs that are started"),
+        _ => Ok(()),
+    }
+}
+
 /// Whether variables can be given to a process.
 fn check(entry: &PluginEntry) -> Result<(), BuildError> {
     for (name, value) in &entry.process.env {
         let taken =
-            handshake::ENVIRONMENT.iter().any(|(own, _)| own == name) || name == handshake::SOCKET_DIR;
+            handshake::ENVIRONMENT.iter().any(|(own, _)| own == name) || TOLD.contains(&name.as_str());
         let why = match () {
             () if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') => "is no variable",
             () if taken => "is set by the gateway",

@@ -16,6 +16,7 @@ use std::{
 use http::{Request, Response, Uri};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use mortise_mcp_transport::tls::{LoadedClientTls, Pair, connect_h2};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
@@ -32,11 +33,6 @@ const CONNECTION_WINDOW: u32 = (1 << 31) - 1;
 /// Longest time to come to a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What calls are addressed to: the name means nothing to a plugin, but one must be there.
-pub(crate) fn origin() -> Uri {
-    Uri::from_static("http://localhost")
-}
-
 /// Where to connect to.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
@@ -45,11 +41,21 @@ pub(crate) enum Target {
     Tcp(String),
 }
 
+/// How a connection to a server elsewhere is encrypted.
+#[derive(Clone, Debug)]
+pub(crate) struct Secured {
+    pub(crate) tls: LoadedClientTls,
+    /// The name that the server's certificate must be for.
+    pub(crate) name: String,
+}
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LinkError {
     #[error("connecting to {0}")]
     Connect(String, #[source] io::Error),
+    #[error("encrypting the connection to {0}")]
+    Encrypt(String, #[source] io::Error),
     #[error("connecting to {0}: no answer within {1} s")]
     Silent(String, u64),
     #[error("opening HTTP/2 to {0}")]
@@ -65,35 +71,66 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 struct Driver {
+    origin: Uri,
     closed: CancellationToken,
     _task: AbortOnDropHandle<()>,
 }
 
 impl Link {
-    /// Connects.
-    pub(crate) async fn open(target: &Target) -> Result<Self, LinkError> {
+    /// Connects to a process of ours.
+    pub(crate) async fn open(target: &Target, pair: Option<&Pair>) -> Result<Self, LinkError> {
         let name = target.to_string();
-        let opening = async {
-            let connect = |error| LinkError::Connect(name.clone(), error);
+        in_time(&name, async {
             match target {
                 Target::Unix(path) => {
-                    Self::over(UnixStream::connect(path).await.map_err(connect)?, &name).await
+                    let connect = |error| LinkError::Connect(name.clone(), error);
+                    Self::to_ours(UnixStream::connect(path).await.map_err(connect)?, pair, &name).await
                 }
-                Target::Tcp(address) => {
-                    let stream = TcpStream::connect(address.as_str()).await.map_err(connect)?;
-                    stream.set_nodelay(true).map_err(connect)?;
-                    Self::over(stream, &name).await
-                }
+                Target::Tcp(address) => Self::to_ours(dial(address).await?, pair, &name).await,
             }
-        };
-        let silent = |_| LinkError::Silent(name.clone(), PATIENCE.as_secs());
-        timeout(PATIENCE, opening).await.map_err(silent)?
+        })
+        .await
     }
 
-    async fn over(
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        name: &str,
-    ) -> Result<Self, LinkError> {
+    /// Connects to a server elsewhere.
+    pub(crate) async fn to_server(authority: &str, secured: Option<&Secured>) -> Result<Self, LinkError> {
+        in_time(authority, async {
+            let stream = dial(authority).await?;
+            let Some(Secured { tls, name }) = secured else {
+                return Self::over(stream, authority, origin("http", authority)).await;
+            };
+            let encrypt = |error| LinkError::Encrypt(authority.to_owned(), error);
+            let stream = connect_h2(tls, name, stream).await.map_err(encrypt)?;
+            Self::over(stream, authority, origin("https", authority)).await
+        })
+        .await
+    }
+
+    /// Speaks to a process of ours over a connection that is there.
+    pub(crate) async fn through<S>(stream: S, pair: Option<&Pair>, name: &str) -> Result<Self, LinkError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        in_time(name, Self::to_ours(stream, pair, name)).await
+    }
+
+    async fn to_ours<S>(stream: S, pair: Option<&Pair>, name: &str) -> Result<Self, LinkError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        // The name means nothing to a plugin, but one must be there.
+        let Some(pair) = pair else {
+            return Self::over(stream, name, Uri::from_static("http://localhost")).await;
+        };
+        let encrypt = |error| LinkError::Encrypt(name.to_owned(), error);
+        let stream = pair.connect(stream).await.map_err(encrypt)?;
+        Self::over(stream, name, Uri::from_static("https://localhost")).await
+    }
+
+    async fn over<S>(stream: S, name: &str, origin: Uri) -> Result<Self, LinkError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.initial_stream_window_size(STREAM_WINDOW).initial_connection_window_size(CONNECTION_WINDOW);
         let opened = builder.handshake(TokioIo::new(stream)).await;
@@ -105,7 +142,7 @@ impl Link {
             // Why it ended, the calls on it are told.
             let _ = connection.await;
         });
-        let driver = Driver { closed, _task: AbortOnDropHandle::new(task) };
+        let driver = Driver { origin, closed, _task: AbortOnDropHandle::new(task) };
         Ok(Self { sender, driver: Arc::new(driver) })
     }
 
@@ -113,6 +150,32 @@ impl Link {
     pub(crate) fn closed(&self) -> CancellationToken {
         self.driver.closed.clone()
     }
+
+    /// What calls are addressed to.
+    pub(crate) fn origin(&self) -> Uri {
+        self.driver.origin.clone()
+    }
+}
+
+async fn in_time(
+    name: &str,
+    opening: impl Future<Output = Result<Link, LinkError>>,
+) -> Result<Link, LinkError> {
+    let silent = |_| LinkError::Silent(name.to_owned(), PATIENCE.as_secs());
+    timeout(PATIENCE, opening).await.map_err(silent)?
+}
+
+async fn dial(address: &str) -> Result<TcpStream, LinkError> {
+    let connect = |error| LinkError::Connect(address.to_owned(), error);
+    let stream = TcpStream::connect(address).await.map_err(connect)?;
+    stream.set_nodelay(true).map_err(connect)?;
+    Ok(stream)
+}
+
+/// What a server is called by those who look at that, such as proxies before it.
+fn origin(scheme: &str, authority: &str) -> Uri {
+    let uri = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
+    uri.unwrap_or_else(|_| Uri::from_static("http://localhost"))
 }
 
 impl std::fmt::Display for Target {

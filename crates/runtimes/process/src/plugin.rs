@@ -5,16 +5,18 @@
 //! not wait, since a guard that is away for a second must not hold up everything it guards.
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
 use arc_swap::ArcSwapOption;
-use mortise_framework::config::{OfferName, PluginEntry, ProcessKeys};
+use mortise_framework::config::{OfferName, PluginEntry};
 use mortise_plugin_api::{
-    Answer, Call, Context, EndpointAnswer, EndpointCall, EndpointRegistration, Endpoints, Fut, HookId, Init,
-    Needs, Plugin, PluginError,
+    Answer, Call, Confinement, Context, EndpointAnswer, EndpointCall, EndpointRegistration, Endpoints, Fut,
+    HookId, Host, Init, Needs, Plugin, PluginError, host::NoHost,
 };
 use serde_json::{Map, Value};
 use tokio::task::JoinHandle;
@@ -25,8 +27,9 @@ use crate::{
     command::Place,
     endpoints, folder, hooks, keeper,
     manifest::Manifest,
-    running::{Client, Patience, Running, Setup, ping, schema},
+    running::{Client, Patience, Running, Setup, described, ping, schema},
     status::chain,
+    terms::Given,
     values,
 };
 
@@ -37,11 +40,9 @@ const FIRST_START: Patience =
 
 /// A configured process plugin.
 pub(crate) struct ProcessPlugin {
+    name: Arc<str>,
     place: Place,
-    keys: ProcessKeys,
-    cwd: Option<PathBuf>,
-    /// The folder that its entry stands in.
-    folder: PathBuf,
+    given: Given,
     config: Map<String, Value>,
     /// The hooks its entry lists; where it lists none, its manifest says.
     listed: Option<Vec<HookId>>,
@@ -60,7 +61,11 @@ pub(crate) struct ProcessPlugin {
 #[derive(Default)]
 pub(crate) struct Life {
     client: ArcSwapOption<Client>,
+    /// The process it is in; 0 where there is none of ours.
+    pid: AtomicU32,
     away: Mutex<String>,
+    /// What holds the process of the life there is, or of the last one.
+    confinement: RwLock<Option<Confinement>>,
     /// The endpoints of the life there is, or of the last one.
     registrations: RwLock<Arc<[EndpointRegistration]>>,
 }
@@ -75,12 +80,15 @@ impl Life {
                 known.clone_from(registrations);
             }
         }
+        *self.confinement.write().unwrap_or_else(PoisonError::into_inner) = running.confinement().cloned();
+        self.pid.store(running.pid().unwrap_or(0), Relaxed);
         self.client.store(Some(Arc::new(client.clone())));
     }
 
     pub(crate) fn end(&self, why: &str) {
         let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
         why.clone_into(&mut away);
+        self.pid.store(0, Relaxed);
         self.client.store(None);
     }
 
@@ -110,10 +118,18 @@ impl ProcessPlugin {
         let life = Arc::<Life>::default();
         life.end("it has not been started");
         Self {
+            name: entry.name.as_str().into(),
             place,
-            cwd: entry.process.cwd.as_ref().map(|cwd| folder(entry).join(cwd)),
-            folder: folder(entry).to_owned(),
-            keys: entry.process.clone(),
+            given: Given {
+                keys: entry.process.clone(),
+                requirements: entry
+                    .manifest
+                    .as_ref()
+                    .map(|told| told.requirements.clone())
+                    .unwrap_or_default(),
+                cwd: entry.process.cwd.as_ref().map(|cwd| folder(entry).join(cwd)),
+                folder: folder(entry).to_owned(),
+            },
             config,
             listed,
             offers: entry.offers.clone(),
@@ -126,20 +142,40 @@ impl ProcessPlugin {
         }
     }
 
-    async fn start(&self, init: Init) -> Result<(), PluginError> {
-        let setup = Setup {
+    fn setup(&self, name: Arc<str>, host: Arc<dyn Host>) -> Setup {
+        Setup {
             place: self.place.clone(),
-            keys: self.keys.clone(),
-            cwd: self.cwd.clone(),
-            folder: self.folder.clone(),
-            number: about::number(&init.name),
+            given: self.given.clone(),
+            learnt: OnceLock::new(),
+            number: about::number(&name),
             config: values::texts(&self.config),
-            store: self.shared.stores.of(&init.name),
+            store: self.shared.stores.of(&name),
             bus: self.shared.bus.clone(),
             starter: self.shared.starter.clone(),
-            host: init.host,
-            name: init.name,
-        };
+            host,
+            name,
+        }
+    }
+
+    /// Starts its program for no more than a question: it is told nothing of its configuration.
+    async fn ask_for_schema(&self) -> Option<Value> {
+        let setup = self.setup(self.name.clone(), Arc::new(NoHost));
+        match described(&setup, FIRST_START.handshake).await {
+            Ok(schema) => schema,
+            Err(error) => {
+                let why = chain(&error);
+                tracing::warn!(
+                    plugin = &*self.name,
+                    why,
+                    "a program could not be asked for its configuration"
+                );
+                None
+            }
+        }
+    }
+
+    async fn start(&self, init: Init) -> Result<(), PluginError> {
+        let setup = self.setup(init.name, init.host);
         let running = Running::start(&setup, FIRST_START).await;
         let running = running.map_err(|error| PluginError::Unavailable(chain(&error)))?;
         let hooks = self.hooks_with(&running)?;
@@ -153,7 +189,8 @@ impl ProcessPlugin {
         );
         let _ = self.hooks.set(hooks);
         self.life.begin(&running);
-        let keeper = tokio::spawn(keeper::keep(setup, running, self.life.clone(), self.stop.clone()));
+        let pace = self.shared.pace;
+        let keeper = tokio::spawn(keeper::keep(setup, running, self.life.clone(), pace, self.stop.clone()));
         *self.keeper.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
         Ok(())
     }
@@ -233,11 +270,27 @@ impl Plugin for ProcessPlugin {
     }
 
     fn config_schema(&self) -> Fut<'_, Option<Value>> {
-        Box::pin(async move { schema(self.life.client().ok()?).await })
+        Box::pin(async move {
+            match self.life.client() {
+                Ok(client) => schema(client).await,
+                Err(_) => self.ask_for_schema().await,
+            }
+        })
     }
 
     fn health(&self) -> Fut<'_, Result<(), PluginError>> {
         Box::pin(async move { ping(self.life.client()?).await })
+    }
+
+    fn confinement(&self) -> Option<Confinement> {
+        self.life.confinement.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        match self.life.pid.load(Relaxed) {
+            0 => None,
+            pid => Some(pid),
+        }
     }
 
     fn shutdown(&self) -> Fut<'_, ()> {

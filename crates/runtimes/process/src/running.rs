@@ -4,23 +4,21 @@
 //! there something to call. Everything a life has is owned here, so dropping it at any point leaves nothing behind.
 
 mod session;
+mod start;
 
-use std::{collections::HashMap, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use mortise_framework::config::ProcessKeys;
-use mortise_plugin_api::{EndpointRegistration, Host, PluginError};
-use mortise_proto::tyk::{
-    config_provider::{
-        GetManifestRequest as AskManifest, config_provider_service_client::ConfigProviderServiceClient,
-    },
-    grpc::health::v1::{
-        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
-    },
-    plugin::{
-        CloseSessionRequest, Empty, GetConfigSchemaRequest, GetManifestRequest, InitRequest, PingRequest,
-        ShutdownRequest, StdioData, grpc_controller_client::GrpcControllerClient,
-        grpc_stdio_client::GrpcStdioClient, plugin_service_client::PluginServiceClient, stdio_data::Channel,
-    },
+use mortise_mcp_transport::tls::TlsError;
+use mortise_plugin_api::{Confinement, EndpointRegistration, Host, PluginError};
+use mortise_proto::tyk::plugin::{
+    CloseSessionRequest, Empty, GetConfigSchemaRequest, GetManifestRequest, InitRequest, PingRequest,
+    ShutdownRequest, StdioData, grpc_controller_client::GrpcControllerClient,
+    grpc_stdio_client::GrpcStdioClient, plugin_service_client::PluginServiceClient, stdio_data::Channel,
 };
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -28,29 +26,28 @@ use tonic::Status;
 
 use crate::{
     broker::{self, Broker},
-    child::{Process, ProcessError, Start, Starter},
+    child::{Process, ProcessError, Starter},
     command::Place,
     endpoints,
     events::Bus,
     folder::Folder,
-    handshake::Address,
     kv::Store,
     lines::{LineBuffer, log},
-    link::{Link, LinkError, Target, origin},
+    link::{Link, LinkError},
     manifest::Manifest,
+    mux::Mux,
     services::{Asker, Services},
     status,
+    terms::{Given, Terms},
 };
+use start::Begun;
+pub(crate) use start::described;
 
 /// Calls of the plugin's own service.
 pub(crate) type Client = PluginServiceClient<Link>;
 
 /// Largest message a plugin may answer with, in bytes.
 const MAX_ANSWER: usize = 64 << 20;
-
-/// Attempts to reach a server that runs elsewhere, and the pause between them.
-const ATTEMPTS: usize = 3;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(2);
 
 /// How often it is asked whether it is there, how long it may take to answer, and after how many misses in a row it is
 /// not there any more.
@@ -70,10 +67,10 @@ const EXIT: Duration = Duration::from_secs(2);
 /// What every life of a plugin is started from.
 pub(crate) struct Setup {
     pub(crate) place: Place,
-    pub(crate) keys: ProcessKeys,
-    pub(crate) cwd: Option<PathBuf>,
-    /// The folder that the entry stands in.
-    pub(crate) folder: PathBuf,
+    /// What it is started with and under.
+    pub(crate) given: Given,
+    /// What it is started under since its program has said what it wants.
+    pub(crate) learnt: OnceLock<Terms>,
     pub(crate) name: Arc<str>,
     /// The number the plugin is known by.
     pub(crate) number: u32,
@@ -105,6 +102,12 @@ pub(crate) enum StartError {
     Process(#[from] ProcessError),
     #[error(transparent)]
     Link(#[from] LinkError),
+    #[error("preparing to encrypt its connection")]
+    Tls(#[from] TlsError),
+    #[error("reading the TLS files was broken off")]
+    BrokenOff,
+    #[error("it listens at no Unix socket, which `process.multiplex` is for")]
+    NoSocket,
     #[error("it says that it does not serve")]
     NotServing,
     #[error("{method}: {message}{said}")]
@@ -120,11 +123,13 @@ pub(crate) enum StartError {
 pub(crate) struct Running {
     client: Client,
     manifest: Option<Manifest>,
+    confinement: Option<Confinement>,
     registrations: Arc<[EndpointRegistration]>,
     session: Option<AbortOnDropHandle<()>>,
     _stdio: AbortOnDropHandle<()>,
     _broker: Broker,
     link: Link,
+    _mux: Option<Mux>,
     /// None for a server that somebody else runs.
     process: Option<Process>,
     _folder: Folder,
@@ -133,16 +138,15 @@ pub(crate) struct Running {
 impl Running {
     /// Starts it.
     pub(crate) async fn start(setup: &Setup, patience: Patience) -> Result<Self, StartError> {
-        let folder = Folder::new().map_err(StartError::Folder)?;
-        let (process, link) = connect(setup, &folder, patience).await?;
+        let Begun { terms, mut manifest, way, link, mux, process, folder } =
+            start::begin(setup, patience.handshake).await?;
         let said = || process.as_ref().map(Process::last_words).unwrap_or_default();
-        serves(&link, &said).await?;
         let stdio = AbortOnDropHandle::new(tokio::spawn(stdio(link.clone(), setup.host.clone())));
         let asker = Arc::new(asker(setup));
         let broker =
-            Broker::start(&link, folder.path(), Services::new(&asker)).map_err(StartError::Listen)?;
-        let mut client = Client::with_origin(link.clone(), origin()).max_decoding_message_size(MAX_ANSWER);
-        let mut manifest = early_manifest(&link).await;
+            Broker::start(&link, folder.path(), Services::new(&asker), way).map_err(StartError::Listen)?;
+        let mut client =
+            Client::with_origin(link.clone(), link.origin()).max_decoding_message_size(MAX_ANSWER);
         if manifest.is_some() {
             let _ = asker.manifest.set(manifest.clone());
         }
@@ -156,11 +160,13 @@ impl Running {
         Ok(Self {
             client,
             manifest,
+            confinement: process.as_ref().map(|process| terms.shown(process.held_by())),
             registrations,
             session: Some(AbortOnDropHandle::new(session)),
             _stdio: stdio,
             _broker: broker,
             link,
+            _mux: mux,
             process,
             _folder: folder,
         })
@@ -172,6 +178,11 @@ impl Running {
 
     pub(crate) fn manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
+    }
+
+    /// What holds its process, where there is one of ours.
+    pub(crate) fn confinement(&self) -> Option<&Confinement> {
+        self.confinement.as_ref()
     }
 
     /// The endpoints it has.
@@ -209,7 +220,7 @@ impl Running {
             tracing::debug!(%status, "a plugin did not take its shutdown well");
         }
         if let Some(process) = self.process {
-            let mut controller = GrpcControllerClient::with_origin(self.link.clone(), origin());
+            let mut controller = GrpcControllerClient::with_origin(self.link.clone(), self.link.origin());
             // The server ends while it answers.
             let _ = timeout(EXIT, controller.shutdown(Empty {})).await;
             process.end(EXIT).await;
@@ -258,44 +269,6 @@ pub(crate) async fn schema(mut client: Client) -> Option<serde_json::Value> {
     schema.is_object().then_some(schema)
 }
 
-async fn connect(
-    setup: &Setup,
-    folder: &Folder,
-    patience: Patience,
-) -> Result<(Option<Process>, Link), StartError> {
-    match &setup.place {
-        Place::File { path, args } => {
-            let start = Start {
-                program: path,
-                args,
-                keys: &setup.keys,
-                cwd: setup.cwd.as_deref(),
-                folder: &setup.folder,
-                sockets: folder.path(),
-                patience: patience.handshake,
-            };
-            let (process, address) = Process::start(&setup.starter, &start, &setup.host).await?;
-            let target = match address {
-                Address::Unix(path) => Target::Unix(path),
-                Address::Tcp(address) => Target::Tcp(address.to_string()),
-            };
-            let link = Link::open(&target).await?;
-            Ok((Some(process), link))
-        }
-        Place::Artifact(from) => Err(ProcessError::NoProgram(from.clone()).into()),
-        Place::Remote(authority) => {
-            let target = Target::Tcp(authority.clone());
-            for _ in 1..ATTEMPTS {
-                if let Ok(link) = Link::open(&target).await {
-                    return Ok((None, link));
-                }
-                sleep(BETWEEN_ATTEMPTS).await;
-            }
-            Ok((None, Link::open(&target).await?))
-        }
-    }
-}
-
 fn asker(setup: &Setup) -> Asker {
     Asker {
         name: setup.name.clone(),
@@ -303,21 +276,8 @@ fn asker(setup: &Setup) -> Asker {
         host: setup.host.clone(),
         store: setup.store.clone(),
         bus: setup.bus.clone(),
-        approved: setup.keys.services.clone(),
+        approved: setup.given.keys.services.clone(),
         manifest: std::sync::OnceLock::new(),
-    }
-}
-
-/// Asks go-plugin's health service. A server without one may serve all the same.
-async fn serves(link: &Link, said: &impl Fn() -> String) -> Result<(), StartError> {
-    let mut health = HealthClient::with_origin(link.clone(), origin());
-    let asked = health.check(HealthCheckRequest { service: "plugin".to_owned() });
-    match timeout(ASKING, asked).await {
-        Ok(Ok(answer)) if answer.get_ref().status() == ServingStatus::Serving => Ok(()),
-        Ok(Ok(_)) => Err(StartError::NotServing),
-        Ok(Err(status)) if status::is_unknown_method(&status) => Ok(()),
-        Ok(Err(status)) => Err(call_failed("Check", &status, said)),
-        Err(_) => Err(StartError::Silent { method: "Check", seconds: ASKING.as_secs(), said: said() }),
     }
 }
 
@@ -344,13 +304,6 @@ async fn initialize(
     }
 }
 
-/// What it says of itself before it is initialised. Programs of an older make say nothing.
-async fn early_manifest(link: &Link) -> Option<Manifest> {
-    let mut client = ConfigProviderServiceClient::with_origin(link.clone(), origin());
-    let answer = timeout(ASKING, client.get_manifest(AskManifest {})).await.ok()?.ok()?.into_inner();
-    Manifest::read(&answer.manifest_json).filter(|_| answer.success)
-}
-
 async fn late_manifest(client: &mut Client) -> Option<Manifest> {
     let answer = timeout(ASKING, client.get_manifest(GetManifestRequest {})).await.ok()?.ok()?.into_inner();
     Manifest::read(&answer.manifest_json).filter(|_| answer.success)
@@ -358,7 +311,8 @@ async fn late_manifest(client: &mut Client) -> Option<Manifest> {
 
 /// Takes what it prints from the moment on that the library has put its own pipes in place of the real ones.
 async fn stdio(link: Link, host: Arc<dyn Host>) {
-    let Ok(streamed) = GrpcStdioClient::with_origin(link, origin()).stream_stdio(()).await else { return };
+    let origin = link.origin();
+    let Ok(streamed) = GrpcStdioClient::with_origin(link, origin).stream_stdio(()).await else { return };
     let mut streamed = streamed.into_inner();
     let (mut out, mut err) = (LineBuffer::default(), LineBuffer::default());
     while let Ok(Some(StdioData { channel, data })) = streamed.message().await {

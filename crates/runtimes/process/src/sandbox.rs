@@ -69,6 +69,14 @@ const DEVICES: [&str; 8] = [
     "/dev/pts",
 ];
 
+/// Folders that a program writes to under the profile `compat`, whatever its entry says.
+pub(crate) fn writable_by_all(cwd: Option<&Path>) -> Vec<PathBuf> {
+    // Without a folder of its own it works in the gateway's.
+    let own = cwd.map(Path::to_owned).or_else(|| std::env::current_dir().ok());
+    let temporary = [std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")];
+    own.into_iter().chain(temporary).collect()
+}
+
 /// Paths of an entry, which must be there: a rule about a path that does not exist holds nobody to anything.
 fn named(paths: &[String], folder: &Path) -> Result<Vec<PathBuf>, SandboxError> {
     let found = |path: &String| {
@@ -80,13 +88,13 @@ fn named(paths: &[String], folder: &Path) -> Result<Vec<PathBuf>, SandboxError> 
 }
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::Sandbox;
+pub(crate) use linux::{Sandbox, kernel_holds};
 
 #[cfg(target_os = "linux")]
 mod linux {
     use landlock::{
-        ABI, Access, AccessFs, Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetStatus,
-        Scope, path_beneath_rules,
+        ABI, Access, AccessFs, CompatLevel, Compatible, Ruleset, RulesetAttr, RulesetCreated,
+        RulesetCreatedAttr, RulesetStatus, Scope, path_beneath_rules,
     };
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -95,6 +103,7 @@ mod linux {
 
     use super::{
         DEVICES, Path, PathBuf, Places, SYSTEM, SandboxError, SandboxKeys, SandboxProfile, io, named,
+        writable_by_all,
     };
 
     /// The newest rules that are asked for; a kernel that knows fewer holds those it knows.
@@ -102,6 +111,14 @@ mod linux {
 
     /// Families of addresses by which something leaves the machine, or its packets are seen.
     const NETWORK: [i32; 4] = [2, 10, 16, 17];
+
+    /// Whether the kernel can hold anybody to rules about files.
+    pub(crate) fn kernel_holds() -> bool {
+        let rules = Ruleset::default()
+            .set_compatibility(CompatLevel::HardRequirement)
+            .handle_access(AccessFs::from_write(ABI::V1));
+        rules.and_then(Ruleset::create).is_ok()
+    }
 
     /// The rules for one process.
     pub(crate) struct Sandbox {
@@ -170,9 +187,7 @@ mod linux {
         paths.push(places.sockets.to_owned());
         paths.extend(places.cwd.map(Path::to_owned));
         if !strict {
-            // Without a folder of its own it works in the gateway's.
-            paths.extend(places.cwd.is_none().then(std::env::current_dir).and_then(Result::ok));
-            paths.extend([std::env::temp_dir(), PathBuf::from("/tmp"), PathBuf::from("/var/tmp")]);
+            paths.extend(writable_by_all(places.cwd));
         }
         paths.extend(named(&keys.write, places.folder)?);
         Ok(paths)
@@ -205,6 +220,12 @@ mod linux {
         pub(super) const IO_URING_SETUP: i64 = 425;
         pub(super) const EACCES: u32 = 13;
     }
+}
+
+/// Whether the kernel can hold anybody to rules about files.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn kernel_holds() -> bool {
+    false
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -25,7 +25,11 @@ use mortise_proto::tyk::{
 use tonic::{Status, body::Body, server::NamedService};
 use tower_service::Service;
 
-use crate::{events::Bus, kv::Store, manifest::Manifest};
+use crate::{
+    events::Bus,
+    kv::Store,
+    manifest::{Manifest, same},
+};
 
 /// A plugin as its services know it.
 pub(crate) struct Asker {
@@ -47,7 +51,8 @@ impl Asker {
     /// Whether it may use what `scope` covers: what its manifest asks for, as far as that was approved. A program that says
     /// nothing of itself asks for everything.
     fn may(&self, scope: &str) -> Result<(), Status> {
-        if self.approved.as_ref().is_some_and(|all| !all.iter().any(|one| one == scope || one == "*")) {
+        let approves = |all: &Vec<String>| all.iter().any(|one| one == "*" || same(one, scope));
+        if !self.approved.as_ref().is_none_or(approves) {
             let why = format!("insufficient scope: {scope} (plugin: {}), as it was not approved", self.name);
             return Err(Status::permission_denied(why));
         }

@@ -87,6 +87,11 @@ impl Runtime for PythonRuntime {
         home::missing(entry)
     }
 
+    /// A class sees what it is applied to; messages are bounded where it has an environment of its own.
+    fn goes_by(&self, kind: &str, key: &str) -> bool {
+        key == "applied_to" || (key == "max_content_size" && kind == ISOLATED)
+    }
+
     fn beside(&self, entry: &PluginEntry) -> Value {
         let source = Source::of(entry);
         json!({

@@ -175,9 +175,19 @@ impl PythonPlugin {
         if let Some(why) = running.worker.lost(running.number) {
             return Err(PluginError::Unavailable(why.to_string()));
         }
+        self.within_size(head.len() + payload.len() + shown.len())?;
         let link = running.worker.link().await?;
         let answer = link.request(&[head.as_bytes(), payload, br#","context":"#, &shown]).await?;
         read(&answer, spec, &mut context)
+    }
+
+    /// The bound on messages to a class in an environment of its own.
+    fn within_size(&self, bytes: usize) -> Result<(), PluginError> {
+        let most = self.entry.max_content_size;
+        if self.entry.kind != ISOLATED || bytes as u64 <= most {
+            return Ok(());
+        }
+        Err(PluginError::failed(format!("the call of {bytes} bytes is longer than its `max_content_size` of {most}")))
     }
 
     async fn stop(&self) {
@@ -235,6 +245,11 @@ impl Plugin for PythonPlugin {
             None => running.worker.health(),
         });
         Box::pin(std::future::ready(healthy))
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        let pid = self.running.get()?.worker.pid();
+        u32::try_from(pid).ok().filter(|pid| *pid != 0)
     }
 
     fn shutdown(&self) -> Fut<'_, ()> {

@@ -192,6 +192,7 @@ impl Dial {
             return Err(Failure::unavailable(format!("its working folder `{missing}` is not there")));
         }
         let (mut process, pipes) = ChildProcess::spawn_as(ChildRole::Plugin, &config)?;
+        let id = process.id();
         let ChildPipes { stdin, stdout } = pipes;
         let pipe = PipeConnection::new(&self.name, stdout, stdin, self.pipe());
         let (tell, ended) = watch::channel(None);
@@ -209,7 +210,7 @@ impl Dial {
             tell.send_replace(Some(format!("its server ended ({status})")));
             conversation.close();
         }));
-        Ok((pipe, Child { stop, ended, _task: task }))
+        Ok((pipe, Child { id, stop, ended, _task: task }))
     }
 }
 

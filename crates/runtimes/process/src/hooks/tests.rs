@@ -12,6 +12,16 @@ fn words_of_plugins_mean_hooks_and_offers_mean_none() {
 }
 
 #[test]
+fn only_answers_and_records_have_another_mode_than_all() {
+    let other: Vec<HookId> = ALL.iter().copied().filter(|hook| default_mode(*hook).is_some()).collect();
+    let mut of_answers_and_records = of_words(&["on_response", "data_collection"].map(str::to_owned));
+    of_answers_and_records.retain(|hook| ALL.contains(hook));
+    let mut other_sorted = other;
+    other_sorted.sort_unstable();
+    assert_eq!(other_sorted, of_answers_and_records);
+}
+
+#[test]
 fn block_carries_status_headers_and_reason() {
     let answer = PluginResponse {
         block: true,

@@ -1,8 +1,10 @@
-//! What a gateway's management offers to plugins: their own values, apps, whose a token is, and what licence the gateway
-//! has.
+//! What a gateway's management offers to plugins: their own values, apps, whose a token is, what licence the gateway has,
+//! and what apps ask (`models`): LLMs, prices and budgets.
 //!
-//! What the gateway does not tell (LLMs, prices, budgets) is answered with `UNIMPLEMENTED` and says what is missing, so
-//! that a plugin that can do without goes on.
+//! What the gateway does not have (a control plane) is answered with `UNIMPLEMENTED` and says what is missing, so that a
+//! plugin that can do without goes on.
+
+mod models;
 
 use std::{
     sync::Arc,
@@ -38,16 +40,21 @@ const APPS: &str = "apps.read";
 /// What covers whose a token is.
 const CREDENTIALS: &str = "credentials.validate";
 
-/// Most apps that are told of at once.
-const MAX_APPS: usize = 1_000;
+/// Most that are told of at once.
+const MAX_PAGE: usize = 1_000;
 
 /// The service of one plugin.
 pub(super) struct Management(pub(super) Arc<Asker>);
 
 type Answered<T> = Result<Response<T>, Status>;
 
-fn missing<T>(what: &str) -> Answered<T> {
-    Err(Status::unimplemented(format!("this gateway does not tell plugins about {what}")))
+/// One page of a list: the first, of ten, unless another is asked for.
+fn page_of<T>(all: Vec<T>, page: i32, limit: i32) -> Vec<T> {
+    let given = |number: i32, otherwise: usize| {
+        usize::try_from(number).ok().filter(|number| *number > 0).unwrap_or(otherwise)
+    };
+    let (page, limit) = (given(page, 1), given(limit, 10).min(MAX_PAGE));
+    all.into_iter().skip((page - 1).saturating_mul(limit)).take(limit).collect()
 }
 
 impl Management {
@@ -178,12 +185,12 @@ impl MicrogatewayManagementService for Management {
         }))
     }
 
-    async fn list_ll_ms(&self, _: Request<ListLlMsRequest>) -> Answered<ListLlMsResponse> {
-        missing("LLMs")
+    async fn list_ll_ms(&self, request: Request<ListLlMsRequest>) -> Answered<ListLlMsResponse> {
+        self.list_llms(request.into_inner()).await
     }
 
-    async fn get_llm(&self, _: Request<GetLlmRequest>) -> Answered<GetLlmResponse> {
-        missing("LLMs")
+    async fn get_llm(&self, request: Request<GetLlmRequest>) -> Answered<GetLlmResponse> {
+        self.llm(request.into_inner().llm_id).await
     }
 
     async fn list_apps(&self, request: Request<ListAppsRequest>) -> Answered<ListAppsResponse> {
@@ -193,13 +200,7 @@ impl MicrogatewayManagementService for Management {
         let mut apps: Vec<AppInfo> = self.apps().await?.iter().map(app_info).collect();
         apps.retain(|app| app.is_active == is_active);
         let total_count = i64::try_from(apps.len()).unwrap_or(i64::MAX);
-        let at_least = |number: i32, least: usize, otherwise: usize| match usize::try_from(number) {
-            Ok(0) | Err(_) => otherwise,
-            Ok(number) => number.max(least),
-        };
-        let (page, limit) = (at_least(request.page, 1, 1), at_least(request.limit, 1, 10).min(MAX_APPS));
-        let apps = apps.into_iter().skip((page - 1).saturating_mul(limit)).take(limit).collect();
-        Ok(Response::new(ListAppsResponse { apps, total_count }))
+        Ok(Response::new(ListAppsResponse { apps: page_of(apps, request.page, request.limit), total_count }))
     }
 
     async fn get_app(&self, request: Request<GetAppRequest>) -> Answered<GetAppResponse> {
@@ -212,20 +213,23 @@ impl MicrogatewayManagementService for Management {
 
     async fn get_budget_status(
         &self,
-        _: Request<GetBudgetStatusRequest>,
+        request: Request<GetBudgetStatusRequest>,
     ) -> Answered<GetBudgetStatusResponse> {
-        missing("budgets")
+        self.budget(request.into_inner()).await
     }
 
     async fn list_model_prices(
         &self,
-        _: Request<ListModelPricesRequest>,
+        request: Request<ListModelPricesRequest>,
     ) -> Answered<ListModelPricesResponse> {
-        missing("prices")
+        self.prices(&request.into_inner().vendor).await
     }
 
-    async fn get_model_price(&self, _: Request<GetModelPriceRequest>) -> Answered<GetModelPriceResponse> {
-        missing("prices")
+    async fn get_model_price(
+        &self,
+        request: Request<GetModelPriceRequest>,
+    ) -> Answered<GetModelPriceResponse> {
+        self.price(request.into_inner()).await
     }
 
     async fn validate_credential(
@@ -251,7 +255,7 @@ impl MicrogatewayManagementService for Management {
         &self,
         _: Request<QueueControlPayloadRequest>,
     ) -> Answered<QueueControlPayloadResponse> {
-        missing("a control plane, as there is none")
+        Err(Status::unimplemented("this gateway tells nothing to a control plane, as there is none"))
     }
 }
 
