@@ -32,6 +32,7 @@ const ROWS: &[(&str, Tier, &[&str])] = &[
     ("schema_guard", Tier::High, &["schema", "validation", "json", "guardrail"]),
     ("secrets_detection", Tier::High, &["security", "secrets", "credentials", "compliance"]),
     ("sql_sanitizer", Tier::High, &["security", "sql", "injection", "guardrail"]),
+    ("unified_pdp", Tier::High, &["policy", "authorization", "rbac", "security"]),
     ("url_reputation", Tier::High, &["security", "resources", "url"]),
     ("vault", Tier::High, &["security", "headers", "credentials", "tokens"]),
 ];

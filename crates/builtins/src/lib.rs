@@ -41,6 +41,7 @@ mod service;
 mod shared;
 pub mod sql_sanitizer;
 mod tool_result;
+pub mod unified_pdp;
 pub mod url_reputation;
 pub mod vault;
 
@@ -81,6 +82,7 @@ pub fn all() -> Vec<NativeKind> {
         openai_moderation::kind(),
         llama_guard::kind(),
         opa::kind(),
+        unified_pdp::kind(),
         #[cfg(feature = "cel")]
         cel::kind(),
         #[cfg(feature = "cedar")]

@@ -40,6 +40,7 @@ mod schema;
 mod secret;
 mod settings;
 mod source;
+mod stores;
 mod template;
 mod typed;
 mod yaml;
@@ -64,13 +65,14 @@ pub use overrides::Override;
 pub use plugins_file::{
     DEFAULT_PLUGINS_FILE, PluginDir, PluginSwitches, PluginsFile, PluginsFileOptions, RawPluginsFile,
 };
-pub use process::{ProcessKeys, SandboxKeys, SandboxProfile};
+pub use process::{ProcessKeys, ProcessTls, SandboxKeys, SandboxProfile};
 pub use python::{PythonSettings, Surroundings};
 pub use recognise::{FileKind, Recognised, recognise, recognise_surely};
 pub use schema::Compiled;
 pub use secret::is_secret_key;
 pub use settings::{BreakerKeys, ConditionMatching, PluginSettings, Seconds};
 pub use source::{Limits, Source, Span};
+pub use stores::{NoSecret, SecretStore};
 
 /// Whose rules a file is read by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

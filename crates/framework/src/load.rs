@@ -27,7 +27,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use crate::{
     background::Background,
-    config::{Compiled, Diagnostic, DiagnosticKind, Errors, Notice, OfferName, PluginEntry, nearest},
+    config::{Compiled, Diagnostic, DiagnosticKind, Errors, Mode, Notice, OfferName, PluginEntry, nearest},
     endpoints::{self, Claims},
     essence::Essence,
     host::{AppsOf, HttpOf, LocalHost, Offers, ValuesOf},
@@ -49,7 +49,7 @@ use crate::{
 /// Longest time a plugin may take to start or stop.
 pub(crate) const LIFECYCLE_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Keys of an entry that are read and obeyed by nothing yet.
+/// Keys of an entry that are obeyed by some kinds of plugins only, or by none.
 const WITHOUT_EFFECT: [&str; 3] = ["applied_to", "capabilities", "max_content_size"];
 
 /// Background tasks at a time: background plugins and post hooks of cancelled calls.
@@ -188,6 +188,14 @@ impl Prepared {
     /// What its code depends on beside the entry.
     pub(crate) fn beside(&self) -> Value {
         self.runtime.as_ref().map_or(Value::Null, |runtime| runtime.beside(&self.entry))
+    }
+
+    /// The modes that its code has at some of its hooks where nobody names one.
+    pub(crate) fn default_modes(&self) -> Vec<(HookId, Mode)> {
+        let modes = self.hooks.iter().filter_map(|hook| {
+            Some((*hook, self.runtime.as_ref()?.default_mode(*hook)?))
+        });
+        modes.collect()
     }
 
     /// Name of the runtime that claims it, empty where none does.
@@ -472,8 +480,10 @@ impl Framework {
         notices: &mut Vec<Notice>,
     ) -> Option<Prepared> {
         let runtime = self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind)).cloned();
-        for key in WITHOUT_EFFECT.iter().filter(|key| entry.given.iter().any(|given| given == *key)) {
-            let message = format!("`{key}` is accepted and has no effect yet");
+        let goes_by = |key: &str| runtime.as_ref().is_some_and(|runtime| runtime.goes_by(&entry.kind, key));
+        let given = |key: &&&str| entry.given.iter().any(|given| given == **key);
+        for key in WITHOUT_EFFECT.iter().filter(given).filter(|key| !goes_by(key)) {
+            let message = format!("`{key}` is accepted and has no effect here");
             let notice = Diagnostic::new(DiagnosticKind::Remark, message);
             notices.push(notice.at(entry.place(key).clone()).path(format!("{}.{key}", entry.path)));
         }
@@ -529,6 +539,14 @@ impl Framework {
         }
         let hooks = self.hooks_of(entry);
         Some(Prepared { entry: Arc::new(entry.clone()), runtime, hooks, config, idle: None })
+    }
+
+    /// The schema of an entry's own configuration, as its code knows it that does not run: it may be started for that,
+    /// and no more.
+    pub async fn own_schema(&self, entry: &PluginEntry) -> Option<Value> {
+        let runtime = self.0.runtimes.iter().find(|runtime| runtime.claims(&entry.kind))?;
+        let plugin = runtime.create(entry, &Value::Object(entry.config_json.clone())).ok()?;
+        plugin.config_schema().await
     }
 
     /// What an entry that runs cannot do: the hooks it lists that its kind does not have. `None` where it has all, or

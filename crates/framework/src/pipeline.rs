@@ -152,6 +152,13 @@ impl Pipelines {
         self.bindings.iter().any(|binding| binding.scope.path.is_some())
     }
 
+    /// Whether a binding has a plugin stand at one of these hooks for this LLM in particular.
+    pub fn is_bound_to_llm(&self, llm: &str, hooks: &[HookId]) -> bool {
+        let steps = hooks.iter().filter_map(|hook| self.chain(*hook)).flat_map(chain::Chain::steps);
+        let mut scopes = steps.filter_map(|step| step.scope.as_ref()?.llm.as_deref());
+        scopes.any(|word| scope::Scope::fits(word, llm))
+    }
+
     /// The hook table these were compiled for.
     pub fn hooks(&self) -> &Arc<HookTable> {
         &self.hooks

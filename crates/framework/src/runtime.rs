@@ -9,7 +9,10 @@ use mortise_plugin_api::{BuildError, NativeKind, Plugin};
 use schemars::Schema;
 use serde_json::Value;
 
-use crate::config::PluginEntry;
+use crate::config::{Mode, PluginEntry};
+
+/// The key of an entry that says what of a plugin's calls it applies to.
+const APPLIED_TO: &str = "applied_to";
 
 /// Makes plugins of the entries whose kind it knows.
 pub trait Runtime: Send + Sync {
@@ -39,9 +42,20 @@ pub trait Runtime: Send + Sync {
         &[]
     }
 
+    /// The mode that an entry has at a hook when neither it nor a binding names one; `None` for the mode of all.
+    fn default_mode(&self, _hook: mortise_plugin_api::HookId) -> Option<Mode> {
+        None
+    }
+
     /// Hooks this entry runs at when it lists none.
     fn hooks_of(&self, entry: &PluginEntry) -> &[mortise_plugin_api::HookId] {
         self.default_hooks(&entry.kind)
+    }
+
+    /// Whether code of this kind goes by a key of its entry that is the code's own business (`applied_to`,
+    /// `max_content_size`).
+    fn goes_by(&self, _kind: &str, _key: &str) -> bool {
+        false
     }
 
     /// Whether the code of an entry that does not say what it offers may have endpoints of its own, as far as that is
@@ -120,6 +134,12 @@ impl Runtime for NativeRuntime {
         self.find(kind).map_or(&[], |known| known.hooks)
     }
 
+    /// `applied_to`, by kinds whose configuration has such a key: there it may stand in either place.
+    fn goes_by(&self, kind: &str, key: &str) -> bool {
+        let has = |schema: Schema| schema.as_value()["properties"].get(key).is_some();
+        key == APPLIED_TO && self.config_schema(kind).is_some_and(has)
+    }
+
     fn may_have_endpoints(&self, entry: &PluginEntry) -> bool {
         let config = Value::Object(entry.config_json.clone());
         let built = self.find(&entry.kind).and_then(|kind| (kind.build)(&config).ok());
@@ -128,6 +148,16 @@ impl Runtime for NativeRuntime {
 
     fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
         let kind = self.find(&entry.kind).ok_or_else(|| BuildError::new("kind", "is not a native kind"))?;
-        (kind.build)(config)
+        let beside = entry.applied_to.as_ref().filter(|_| config.get(APPLIED_TO).is_none_or(Value::is_null));
+        match beside {
+            Some(applied) if self.goes_by(&entry.kind, APPLIED_TO) => {
+                let mut config = config.clone();
+                if let Some(config) = config.as_object_mut() {
+                    config.insert(APPLIED_TO.to_owned(), Value::Object(applied.clone()));
+                }
+                (kind.build)(&config)
+            }
+            _ => (kind.build)(config),
+        }
     }
 }

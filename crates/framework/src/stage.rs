@@ -115,6 +115,7 @@ impl Framework {
                 instance: base.clone(),
                 hooks: prepared.hooks.clone(),
                 mode: entry.mode,
+                modes: if entry.names_mode() { Vec::new() } else { prepared.default_modes() },
                 on_error: entry.on_error,
                 priority: entry.priority,
                 scope: None,
@@ -133,10 +134,14 @@ impl Framework {
                     self.place(prepared, Some(&binding.scope), config, true, running, &mut layout.fresh)
                 }
             };
+            // An entry that is disabled without naming a mode was bound by whoever keeps it, with the default.
+            let named = entry.names_mode()
+                || (binding.mode.is_some() && (entry.mode != Mode::Disabled || mode != Mode::default()));
             layout.members.push(Member {
                 instance,
                 hooks: prepared.hooks.clone(),
                 mode,
+                modes: if named { Vec::new() } else { prepared.default_modes() },
                 on_error: binding.on_error.or(entry.on_error),
                 priority: binding.order.unwrap_or(entry.priority),
                 scope: Some(binding.scope.clone()),

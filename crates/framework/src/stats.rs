@@ -29,6 +29,7 @@ use crate::pipeline::outcome::Status;
 
 pub mod contexts;
 mod export;
+mod memory;
 pub mod report;
 mod totals;
 

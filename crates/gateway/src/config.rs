@@ -9,9 +9,11 @@
 mod app;
 mod catalogue;
 mod check;
+mod datasources;
 mod egress;
 mod endpoints;
 mod explain;
+mod headers;
 mod limits;
 mod listen;
 mod llm;
@@ -20,10 +22,12 @@ pub mod outline;
 mod place;
 mod plugins;
 mod secret;
+mod secrets;
 mod server;
 mod storage;
 mod stored;
 mod telemetry;
+pub(crate) mod tools;
 mod upstream;
 
 #[cfg(test)]
@@ -39,6 +43,7 @@ use serde::Deserialize;
 
 pub(crate) use app::end_of;
 pub use app::{App, AppConfig, Token, TokenConfig, TokenDigest};
+pub use datasources::{Datasource, DatasourceConfig};
 pub use egress::{Destination, Egress, EgressConfig, NotADestination, Target};
 pub use endpoints::{EndpointLimits, EndpointsConfig};
 pub use explain::ExplainConfig;
@@ -48,10 +53,12 @@ pub use listen::{DEFAULT_ADDRESS, Listen, ListenConfig, Tls, TlsConfig};
 pub use llm::{Llm, LlmConfig, PriceConfig};
 pub use load::{DEFAULT_FILE, DEFAULT_STATE_DIR, LoadOptions, Settled};
 pub use secret::Secret;
+pub use secrets::{SecretsConfig, VaultConfig};
 pub use server::ServerConfig;
-pub use storage::{Storage, StorageConfig};
+pub use storage::{RecordKind, Records, RecordsConfig, Storage, StorageConfig};
 pub use stored::{Kept, STORED, entry as stored_entry, is_stored};
 pub use telemetry::{OtlpConfig, Protocol, Sampling, Telemetry, TelemetryConfig};
+pub use tools::{Spec, Tool, ToolAuthConfig, ToolConfig};
 pub use upstream::{Transport, Upstream, UpstreamConfig};
 
 /// Mortise's configuration file, `mortise.yaml`. Every key is optional.
@@ -81,6 +88,10 @@ pub struct Config {
     pub upstreams: IndexMap<String, UpstreamConfig>,
     /// Virtual servers by id: each is a part of what the upstreams offer, served at `/servers/{id}/mcp`.
     pub servers: IndexMap<String, ServerConfig>,
+    /// HTTP APIs whose operations are called as tools, by slug.
+    pub tools: IndexMap<String, ToolConfig>,
+    /// Collections of texts that are searched by what they mean, by slug.
+    pub datasources: IndexMap<String, DatasourceConfig>,
     /// LLM providers by name.
     pub llms: IndexMap<String, LlmConfig>,
     /// Who may call. Not given, anyone may, and the gateway listens on loopback addresses only; an empty list lets
@@ -91,6 +102,8 @@ pub struct Config {
     pub storage: Option<StorageConfig>,
     /// Largest payloads that plugins are shown.
     pub limits: LimitsConfig,
+    /// Stores of secrets that values refer to.
+    pub secrets: SecretsConfig,
     /// Where plugins may send requests of their own.
     pub egress: EgressConfig,
     /// Limits of plugins' own HTTP endpoints.

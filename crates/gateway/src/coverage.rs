@@ -317,23 +317,26 @@ fn items(snapshot: &Snapshot, caller: &Caller) -> Vec<Item> {
         .collect()
 }
 
-/// LLMs, and the HTTP calls to them.
+/// LLMs, the requests to them, and the HTTP calls to their vendors.
 fn models<'s>(
     snapshot: &'s Snapshot,
     caller: Option<&mortise_plugin_api::Caller>,
 ) -> impl Iterator<Item = Item> + use<'s> {
-    let terms = caller.and_then(|caller| snapshot.llms.terms(None, caller));
+    let terms = caller.and_then(|caller| snapshot.llms.terms(None, caller, snapshot.access.authenticator.stored()));
     let listed = terms.and_then(|terms| terms.llms.clone());
     let may = move |name: &str| listed.as_ref().is_none_or(|listed| listed.contains(name));
     let usable = snapshot.llms.all().iter().map(|llm| llm.name()).filter(move |name| may(name));
     usable.flat_map(|name| {
-        [What::Upstream, What::Llm].map(|what| Item {
+        let path: Arc<str> = format!("/llm/call/{name}").into();
+        let all = [(What::Request, &path), (What::Upstream, name), (What::Llm, name)];
+        all.map(|(what, shown)| Item {
             what,
-            name: name.clone(),
+            name: shown.clone(),
             original: None,
             upstream: Some(name.clone()),
             server: None,
-            path: Some(format!("/llm/call/{name}").into()),
+            llm: Some(name.clone()),
+            path: Some(path.clone()),
             content_type: None,
         })
     })
@@ -348,6 +351,7 @@ fn of_place(snapshot: &Snapshot, server: Option<&str>, views: &Views) -> Vec<Ite
         original: None,
         upstream: None,
         server: server.clone(),
+        llm: None,
         path: Some(path.clone()),
         content_type: None,
     };

@@ -19,6 +19,7 @@ use tokio::{net::TcpListener, runtime::Handle};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    auth::TOOLS,
     config::{self, Secret, Settled},
     edge::Edge,
     history::History,
@@ -33,6 +34,7 @@ use crate::{
     spans::{Exporter, SpansError},
     state_dir::{self, LocalToken, StateDir, StateDirError, StateLock},
     storage::Storage,
+    tools::ToolApi,
     upstreams::{Catalogs, ServerSpec, Transport, UpstreamSpec, Upstreams},
 };
 
@@ -143,6 +145,7 @@ impl Gateway {
             pipelines,
             catalogs: Arc::new(Catalogs::empty()),
             llms: Arc::new(Llms::new(&settled, None)?),
+            datasources: settled.datasources.clone().into(),
             access: Arc::new(
                 Access::new(&settled, &settled.listen, address.port()).with_stored(storage.roster()),
             ),
@@ -154,7 +157,8 @@ impl Gateway {
         if let Some(exporter) = &exporter {
             surface.calls.trace_with(exporter.spans().clone());
         }
-        let llm = LlmSurface::new(&settled.state_dir);
+        let llm = LlmSurface::new(storage.clone());
+        llm.begin().await;
         let workers = Arc::new(Workers::start(settled.listen.workers).map_err(StartError::Workers)?);
         let listen = listen::ListenConfig {
             tls,
@@ -179,7 +183,7 @@ impl Gateway {
             settled,
         );
         storage.serve(&snapshots, &reloader);
-        apps.serve(snapshots.clone());
+        apps.serve(snapshots.clone(), llm.clone());
         reloader.started().await;
         let edge = Edge::new(
             framework.clone(),
@@ -306,7 +310,7 @@ async fn own_state(
 
 /// The configuration with the plugins and LLMs that are kept in storage, where there are any.
 fn with_kept(settled: Settled, storage: &Storage, framework: &Framework) -> Result<Settled, StartError> {
-    let kept = storage.kept();
+    let kept = storage.kept_here();
     if kept.plugins.is_empty() && kept.llms.is_empty() {
         return Ok(settled);
     }
@@ -360,6 +364,14 @@ pub(crate) fn upstream_spec(
             let failed = |source| StartError::Upstream { name: upstream.name.clone(), source };
             Transport::Http(Endpoint::new(endpoint).map_err(failed)?)
         }
+        config::Transport::OpenApi(tool) => {
+            let fetched = matches!(&tool.spec, config::Spec::At(url) if url.scheme() == "https");
+            if (fetched || tool.url.scheme() == "https") && client_tls.is_none() {
+                *client_tls = Some(ClientTls::default().load().map_err(StartError::Tls)?);
+            }
+            let failed = |source| StartError::Upstream { name: upstream.name.clone(), source };
+            Transport::OpenApi(ToolApi::new(&upstream.name, tool, client_tls.clone()).map_err(failed)?)
+        }
         config::Transport::Stdio { program, args, env, cwd } => {
             Transport::Stdio(Box::new(StdioConfig::new(ChildConfig {
                 name: upstream.name.clone(),
@@ -374,14 +386,30 @@ pub(crate) fn upstream_spec(
 }
 
 pub(crate) fn server_specs(settled: &Settled) -> Vec<ServerSpec> {
-    let servers = settled.config.servers.iter();
-    servers
-        .map(|(id, server)| ServerSpec {
-            id: id.clone(),
-            upstreams: server.upstreams.clone(),
-            tools: server.tools.clone(),
-            prompts: server.prompts.clone(),
-            resources: server.resources.clone(),
-        })
-        .collect()
+    let servers = settled.config.servers.iter().map(|(id, server)| ServerSpec {
+        id: id.clone(),
+        upstreams: server.upstreams.clone(),
+        tools: server.tools.clone(),
+        prompts: server.prompts.clone(),
+        resources: server.resources.clone(),
+    });
+    // Each tool over HTTP has a place of its own, with nothing else there.
+    let tools = settled.upstreams.iter().filter(|upstream| is_tool(upstream)).map(|upstream| ServerSpec {
+        id: format!("{TOOLS}{}", upstream.name),
+        upstreams: Some(vec![upstream.name.clone()]),
+        ..ServerSpec::default()
+    });
+    servers.chain(tools).collect()
+}
+
+/// Whether a virtual server, or the place of a tool, is one of a configuration.
+pub(crate) fn serves(settled: &Settled, id: &str) -> bool {
+    match id.strip_prefix(TOOLS) {
+        Some(slug) => settled.upstreams.iter().any(|upstream| upstream.name == slug && is_tool(upstream)),
+        None => settled.config.servers.contains_key(id),
+    }
+}
+
+fn is_tool(upstream: &config::Upstream) -> bool {
+    matches!(upstream.transport, config::Transport::OpenApi(_))
 }

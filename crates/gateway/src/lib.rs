@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod config;
 pub mod coverage;
+pub mod datasource;
 pub mod edge;
 pub mod endpoints;
 pub mod gateway;
@@ -22,8 +23,10 @@ pub mod snapshot;
 pub mod spans;
 pub mod state_dir;
 pub mod storage;
+pub mod tools;
 pub mod trace;
 pub mod upstreams;
+mod vault;
 
 pub use gateway::{Gateway, StartError};
 pub use live::LIVE_HOOKS;

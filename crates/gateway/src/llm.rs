@@ -10,6 +10,7 @@
 mod account;
 mod ask;
 mod attempt;
+mod bucket;
 mod call;
 mod checks;
 mod choose;
@@ -17,28 +18,34 @@ mod generated;
 mod guard;
 mod guarded;
 mod headers;
+mod held;
 mod ledger;
 mod listing;
 pub(crate) mod metrics;
 mod passing;
 mod place;
+mod prices;
 mod record;
 mod refusal;
 mod spoken;
 mod table;
+pub(crate) mod told;
 mod turned;
 
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ledger::Ledger;
 use record::Recorder;
 
+use crate::{config::Records, storage::Storage};
+
 pub(crate) use ask::Ask;
 pub(crate) use call::family_at;
 pub(crate) use place::Place;
+pub(crate) use prices::Prices;
 pub(crate) use refusal::{RefusedBy, refused, unauthorized};
 pub use table::{LlmError, Llms};
 
@@ -49,13 +56,30 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct LlmSurface {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) recorder: Recorder,
+    storage: Arc<Storage>,
 }
 
 impl LlmSurface {
-    /// A surface that keeps what apps have spent in this folder.
+    /// A surface that keeps what apps have spent, and records, in this storage.
     #[must_use]
-    pub fn new(state_dir: &Path) -> Arc<Self> {
-        Arc::new(Self { ledger: Ledger::open(state_dir), recorder: Recorder::default() })
+    pub fn new(storage: Arc<Storage>) -> Arc<Self> {
+        let (ledger, recorder) = (Ledger::new(storage.clone()), Recorder::new(storage.clone()));
+        Arc::new(Self { ledger, recorder, storage })
+    }
+
+    /// Reads which limits were used up when an earlier run ended.
+    pub async fn begin(&self) {
+        self.ledger.begin().await;
+    }
+
+    /// Prices that are kept.
+    pub(crate) fn prices(&self) -> Arc<Prices> {
+        Arc::clone(&self.storage.prices())
+    }
+
+    /// Which records are kept.
+    fn kept(&self) -> &Records {
+        &self.storage.settings().records
     }
 
     /// Writes down what apps have spent, now and then, for ever.
@@ -65,8 +89,10 @@ impl LlmSurface {
 
     /// Waits for records that are still on their way, `patience` at most, and writes down what apps have spent.
     pub async fn stop(&self, patience: Duration) {
-        self.recorder.stop(patience).await;
-        self.ledger.write().await;
+        let ending = async { tokio::join!(self.recorder.stop(patience), self.ledger.stop()) };
+        if tokio::time::timeout(patience, ending).await.is_err() {
+            tracing::warn!("what the last calls have spent was not written down in time");
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub mod session;
 
+mod direct;
 mod dispatch;
 mod exchange;
 mod forwarding;

@@ -18,7 +18,7 @@ use mortise_mcp_transport::workers::PerWorker;
 
 use crate::{
     auth::{Authenticator, OriginCheck, Roster},
-    config::{EndpointLimits, ExplainConfig, Listen, Settled},
+    config::{Datasource, EndpointLimits, ExplainConfig, Listen, Settled},
     endpoints::Apps,
     llm::Llms,
     upstreams::Catalogs,
@@ -35,6 +35,8 @@ pub struct Snapshot {
     pub catalogs: Arc<Catalogs>,
     /// The LLMs.
     pub llms: Arc<Llms>,
+    /// The data sources.
+    pub datasources: Arc<[Datasource]>,
     /// Who may come in, and with how much.
     pub access: Arc<Access>,
 }

@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use mortise_framework::Framework;
 use mortise_mcp_transport::chain::Chain;
 use mortise_store::{Store, StoreError};
@@ -30,6 +30,7 @@ use tokio::{
 use crate::{
     auth::Roster,
     config::{self, Kept},
+    llm::Prices,
     reload::Reloader,
     snapshot::{Snapshot, Snapshots},
 };
@@ -64,6 +65,7 @@ pub struct Storage {
     seen: tokio::sync::Mutex<Option<i64>>,
     roster: ArcSwap<Roster>,
     kept: ArcSwap<Kept>,
+    prices: ArcSwap<Prices>,
     /// Why the database cannot be used, where it cannot.
     trouble: Mutex<Option<String>>,
     opened: Notify,
@@ -84,6 +86,7 @@ impl Storage {
             seen: tokio::sync::Mutex::new(None),
             roster: ArcSwap::from_pointee(roster),
             kept: ArcSwap::default(),
+            prices: ArcSwap::default(),
             trouble: Mutex::default(),
             opened: Notify::new(),
             runtime,
@@ -131,9 +134,29 @@ impl Storage {
         Roster::clone(&self.roster.load())
     }
 
-    /// Plugins and LLMs.
+    /// Plugins and LLMs, of all namespaces.
     pub fn kept(&self) -> Arc<Kept> {
         self.kept.load_full()
+    }
+
+    /// Those that are this gateway's: of its namespace, and of none.
+    pub fn kept_here(&self) -> Arc<Kept> {
+        let kept = self.kept();
+        let is_here = |namespace: &str| namespace.is_empty() || namespace == self.settings.namespace;
+        let plugins = kept.plugins.iter().map(|plugin| &plugin.fields.namespace);
+        let llms = kept.llms.iter().map(|llm| &llm.fields.namespace);
+        if plugins.chain(llms).all(|namespace| is_here(namespace)) {
+            return kept;
+        }
+        let mut here = Kept::clone(&kept);
+        here.plugins.retain(|plugin| is_here(&plugin.fields.namespace));
+        here.llms.retain(|llm| is_here(&llm.fields.namespace));
+        Arc::new(here)
+    }
+
+    /// What models cost.
+    pub(crate) fn prices(&self) -> Guard<Arc<Prices>> {
+        self.prices.load()
     }
 
     /// Lets one change of plugins or LLMs in after another.

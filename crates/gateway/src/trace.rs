@@ -65,6 +65,19 @@ impl CallOutcome {
     }
 }
 
+/// One attempt to have a call answered.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Who was asked.
+    pub upstream: Arc<str>,
+    /// When, from the beginning of the call.
+    pub at: Duration,
+    /// How long it took to the head of an answer.
+    pub took: Duration,
+    /// The status of the answer, or why there was none: `timeout`, `unreachable`, `blocked`.
+    pub came: Cow<'static, str>,
+}
+
 /// A call that is over.
 #[derive(Clone)]
 pub struct FinishedCall {
@@ -88,6 +101,8 @@ pub struct FinishedCall {
     pub upstream: Duration,
     /// When an upstream was first asked; `None` where none was.
     pub upstream_began: Option<Instant>,
+    /// Every attempt, where the first one was not all.
+    pub attempts: Option<Box<[Attempt]>>,
     /// The trace it belongs to, where it belongs to one.
     pub context: Option<Arc<TraceContext>>,
     /// Number of the configuration it was served by.
@@ -231,6 +246,7 @@ struct Facts {
     took: Duration,
     upstream: Duration,
     upstream_began: Option<Instant>,
+    attempts: Option<Box<[Attempt]>>,
 }
 
 impl Call {
@@ -245,6 +261,7 @@ impl Call {
             took: self.began.elapsed(),
             upstream: Duration::ZERO,
             upstream_began: None,
+            attempts: None,
         });
     }
 
@@ -257,8 +274,8 @@ impl Observer for Call {
     fn ended(&self, happened: Happened) {
         // Of what was no request, nothing is said.
         let Some(facts) = self.facts.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let Facts { request, method, subject, outcome, status, ended, took, upstream, upstream_began } =
-            facts;
+        let Facts { request, method, subject, outcome, status, ended, took, .. } = facts;
+        let Facts { upstream, upstream_began, attempts, .. } = facts;
         // What strangers are refused for want of a token would only push others' calls out.
         if outcome == CallOutcome::Refused && happened.runs.is_empty() {
             return;
@@ -274,6 +291,7 @@ impl Observer for Call {
             took,
             upstream,
             upstream_began,
+            attempts,
             context: self.context.clone(),
             snapshot: self.snapshot,
             happened,
@@ -306,6 +324,7 @@ pub(crate) struct Followed {
     verdict: Option<Verdict>,
     upstream: std::sync::atomic::AtomicU64,
     upstream_began: OnceLock<Instant>,
+    attempts: Vec<Attempt>,
 }
 
 impl Followed {
@@ -316,7 +335,8 @@ impl Followed {
             other => Cow::Owned(bounded(other).to_owned()),
         };
         let upstream_began = OnceLock::new();
-        Self { following, method, subject: None, verdict: None, upstream: 0.into(), upstream_began }
+        let attempts = Vec::new();
+        Self { following, method, subject: None, verdict: None, upstream: 0.into(), upstream_began, attempts }
     }
 
     /// Says what it is about.
@@ -334,6 +354,17 @@ impl Followed {
         let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.upstream.fetch_add(nanos, std::sync::atomic::Ordering::Relaxed);
         let _earlier_attempt = self.upstream_began.set(began);
+    }
+
+    /// Adds an attempt that began then and has come to this; of a first one that was answered nothing need be said.
+    pub(crate) fn attempted(&mut self, upstream: &Arc<str>, began: Instant, came: Cow<'static, str>) {
+        let at = began.saturating_duration_since(self.following.call.began);
+        self.attempts.push(Attempt { upstream: upstream.clone(), at, took: began.elapsed(), came });
+    }
+
+    /// Whether an attempt was told of.
+    pub(crate) fn has_attempts(&self) -> bool {
+        !self.attempts.is_empty()
     }
 
     /// Says all that is known.
@@ -354,6 +385,7 @@ impl Followed {
             took: call.began.elapsed(),
             upstream: Duration::from_nanos(self.upstream.into_inner()),
             upstream_began: self.upstream_began.into_inner(),
+            attempts: (!self.attempts.is_empty()).then(|| self.attempts.into()),
         });
     }
 }

@@ -50,6 +50,12 @@ impl Price {
         Cost((per_million * 1e6).round() as u64)
     }
 
+    /// The price of one token, in units of currency. What is negative or no number is 0.
+    #[must_use]
+    pub fn of_token(units: f64) -> Cost {
+        Cost((units * 1e12).round() as u64)
+    }
+
     /// What a call cost.
     #[must_use]
     pub fn cost(&self, usage: &Usage) -> Cost {
@@ -69,7 +75,7 @@ impl Price {
 pub struct PriceRow {
     /// Name of the model; `*` stands for any characters.
     pub model: String,
-    /// The first day it holds, as `YYYY-MM-DD`.
+    /// The first day it holds, as `YYYY-MM-DD`, or the first moment, as `YYYY-MM-DDTHH:MM:SSZ`; empty for always.
     pub from: String,
     /// The price.
     pub price: Price,
@@ -80,11 +86,11 @@ pub struct PriceRow {
 pub struct PriceTable(pub Vec<PriceRow>);
 
 impl PriceTable {
-    /// The price of a model on a day (`YYYY-MM-DD`): of the rows whose pattern matches and whose day has come, the one
-    /// with the longest pattern, and of those the latest.
+    /// The price of a model at a moment, written as [`PriceRow::from`] is: of the rows whose pattern matches and whose time
+    /// has come, the one with the longest pattern, and of those the latest.
     #[must_use]
-    pub fn price(&self, model: &str, day: &str) -> Option<Price> {
-        let rows = self.0.iter().filter(|row| row.from.as_str() <= day && matches(&row.model, model));
+    pub fn price(&self, model: &str, at: &str) -> Option<Price> {
+        let rows = self.0.iter().filter(|row| row.from.as_str() <= at && matches(&row.model, model));
         rows.max_by_key(|row| (row.model.len(), row.from.as_str())).map(|row| row.price)
     }
 }
@@ -139,11 +145,14 @@ mod tests {
             row("gpt-5*", "2025-01-01", 2),
             row("gpt-5*", "2026-06-01", 3),
             row("gpt-5-mini", "2027-01-01", 4),
+            row("gpt-5-nano", "2027-01-01T12:00:00Z", 5),
         ]);
         let price = |model, day| table.price(model, day).map(|price| price.input.0);
         assert_eq!(price("gpt-5-mini", "2026-11-21"), Some(3));
         assert_eq!(price("gpt-5-mini", "2026-01-01"), Some(2));
         assert_eq!(price("gpt-5-mini", "2027-01-01"), Some(4));
+        assert_eq!(price("gpt-5-nano", "2027-01-01T11:59:59Z"), Some(3));
+        assert_eq!(price("gpt-5-nano", "2027-01-01T12:00:00Z"), Some(5));
         assert_eq!(price("other", "2026-01-01"), Some(1));
         assert_eq!(price("other", "2019-01-01"), None);
     }

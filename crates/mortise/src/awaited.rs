@@ -5,7 +5,7 @@
 //! somebody's own class. Runtimes are asked first: a plugin leaves the table when it is built in.
 
 /// Bundled plugins that are not built in, and the modules they have lived in, without underscores.
-const BUNDLED: [(&str, &[&str]); 24] = [
+const BUNDLED: [(&str, &[&str]); 23] = [
     ("AIArtifactsNormalizer", &["aiartifactsnormalizer"]),
     ("ALTKJsonProcessor", &["altkjsonprocessor"]),
     ("CitationValidator", &["citationvalidator"]),
@@ -26,7 +26,6 @@ const BUNDLED: [(&str, &[&str]); 24] = [
     ("TimezoneTranslator", &["timezonetranslator"]),
     ("ToolsTelemetryExporter", &["toolstelemetryexporter"]),
     ("ToonEncoder", &["toonencoder"]),
-    ("UnifiedPDP", &["unifiedpdp"]),
     ("VirusTotalURLChecker", &["virustotalchecker", "virustotalurlchecker"]),
     ("Watchdog", &["watchdog"]),
     ("WebhookNotification", &["webhooknotification"]),
@@ -53,7 +52,8 @@ pub fn bundled(kind: &str) -> Option<String> {
     let (first, rest) = kind.split_once('.')?;
     if let Some((name, _)) = SERVERS.iter().find(|(_, package)| *package == first) {
         return Some(format!(
-            "waits for the plugin server {name}: run it, and write the entry as `kind: external`"
+            "waits for the plugin server {name}: run it, and write the entry as `kind: external`; or name the folder of \
+             its code in `plugin_dirs`, and it runs as a Python class"
         ));
     }
     let module = match first.strip_prefix("cpex_") {
@@ -63,7 +63,10 @@ pub fn bundled(kind: &str) -> Option<String> {
     };
     let module = module.replace('_', "").to_lowercase();
     let (name, _) = BUNDLED.iter().find(|(_, modules)| modules.contains(&module.as_str()))?;
-    Some(format!("waits for the built-in plugin {name}, which is not part of this version"))
+    Some(format!(
+        "waits for the built-in plugin {name}, which is not part of this version; with the folder of its code in \
+         `plugin_dirs` it runs as a Python class"
+    ))
 }
 
 fn runtime(what: &str) -> String {
@@ -84,7 +87,6 @@ mod tests {
             ("plugins.watchdog.watchdog.WatchdogPlugin", "Watchdog"),
             ("cpex_encoded_exfil_detection.EncodedExfilDetectorPlugin", "EncodedExfilDetector"),
             ("plugins.html_to_markdown.html_to_markdown.HTMLToMarkdownPlugin", "HTMLToMarkdown"),
-            ("plugins.unified_pdp.unified_pdp.UnifiedPDPPlugin", "UnifiedPDP"),
         ] {
             let reason = reason(kind).unwrap();
             assert!(reason.contains(&format!("built-in plugin {name},")), "{kind}: {reason}");

@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use kept::{
     ApproveArgs, AppsCommand, KeptCreateArgs, KeptListArgs, KeptOneArgs, KeptUpdateArgs, LlmsCommand,
-    TokensCommand, TokensListArgs,
+    PricesCommand, SpendingArgs, TokensCommand, TokensListArgs,
 };
 pub use observe::{ExplainArgs, RecordArgs, ReplayArgs, TopArgs};
 #[cfg(feature = "external")]
@@ -69,6 +69,11 @@ pub enum Command {
     /// LLMs that the running gateway keeps in storage
     #[command(subcommand, arg_required_else_help = true)]
     Llms(LlmsCommand),
+    /// Prices of models that the running gateway keeps in storage
+    #[command(subcommand, arg_required_else_help = true)]
+    Prices(PricesCommand),
+    /// Show what apps have spent on LLMs, by day
+    Spending(SpendingArgs),
     /// Work on plugins of one's own: make, run, test and serve them
     #[command(subcommand, arg_required_else_help = true)]
     Plugin(PluginCommand),
@@ -201,6 +206,7 @@ pub enum ConfigCommand {
 /// Check files.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
+  mortise config check
   mortise config check mortise.yaml
   mortise config check plugins/config.yaml --strict
   mortise config check --together base.yaml production.yaml
@@ -209,8 +215,9 @@ pub enum ConfigCommand {
 
 All errors are shown at once, with file, line and the nearest allowed words. Nothing is started.")]
 pub struct CheckArgs {
-    /// Files: mortise.yaml, plugin files of the ContextForge format, manifests of plugins and indexes of them
-    #[arg(required = true, value_name = "FILE")]
+    /// Files: mortise.yaml, plugin files of the ContextForge format, manifests of plugins and indexes of them. Default:
+    /// mortise.yaml, else plugins/config.yaml
+    #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Check the files as one configuration, later over earlier, instead of each by itself
     #[arg(long)]

@@ -64,9 +64,13 @@ pub(crate) fn run(command: Command, assembly: Assembly, output: &mut Output) -> 
         Command::Plugins(PluginsCommand::Update(args)) => kept::update_plugin(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Delete(args)) => kept::delete_plugin(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Approve(args)) => kept::approve(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::Health(args)) => kept::health(&args, &assembly, output),
+        Command::Plugins(PluginsCommand::ConfigSchema(args)) => kept::config_schema(&args, &assembly, output),
         Command::Apps(command) => kept::apps(&command, &assembly, output),
         Command::Tokens(command) => kept::tokens(&command, &assembly, output),
         Command::Llms(command) => kept::llms(&command, &assembly, output),
+        Command::Prices(command) => kept::prices(&command, &assembly, output),
+        Command::Spending(args) => kept::spending(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Enable(args)) => change::enable(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Disable(args)) => change::disable(&args, &assembly, output),
         Command::Plugins(PluginsCommand::Set(args)) => change::set(&args, &assembly, output),
@@ -171,5 +175,10 @@ fn read(path: &PathBuf) -> anyhow::Result<Vec<u8>> {
         std::io::stdin().read_to_end(&mut text).context("cannot read standard input")?;
         return Ok(text);
     }
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            anyhow::bail!("cannot read {}: there is no such file", path.display())
+        }
+        read => read.with_context(|| format!("cannot read {}", path.display())),
+    }
 }

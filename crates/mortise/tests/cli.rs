@@ -451,6 +451,16 @@ fn a_running_gateway_is_reloaded_and_tells_what_changed_or_why_not() {
 }
 
 #[test]
+fn what_is_checked_without_a_name_is_what_would_be_served() {
+    let own = Stage::new(&[("mortise.yaml", "plugins: []\n"), ("plugins/config.yaml", PLUGINS)]);
+    assert!(own.run(&["config", "check"]).expect(0).out.starts_with("mortise.yaml: ok"));
+    let foreign = Stage::new(&[("plugins/config.yaml", PLUGINS)]);
+    assert!(foreign.run(&["config", "check"]).expect(0).out.starts_with("plugins/config.yaml: ok"));
+    let none = Stage::new(&[]).run(&["config", "check"]).expect(2);
+    assert!(none.err.contains("neither mortise.yaml nor plugins/config.yaml"), "{}", none.err);
+}
+
+#[test]
 fn what_cannot_be_served_says_why() {
     let stage = Stage::new(&[("mortise.yaml", "upstreams: { a: {} }\n")]);
     assert!(stage.run(&["serve"]).expect(1).err.contains("mortise.yaml:1:"));
@@ -461,6 +471,7 @@ fn what_cannot_be_served_says_why() {
     let port = taken.local_addr().unwrap().port().to_string();
     let refused = open.run(&["serve", "--port", &port]).expect(1);
     assert!(refused.err.contains(&format!("cannot listen on 127.0.0.1:{port}")), "{}", refused.err);
+    assert!(refused.err.contains("no configuration was found"), "{}", refused.err);
     let missing = open.run(&["serve", "--config", "gone.yaml"]).expect(1);
     assert!(missing.err.contains("gone.yaml"), "{}", missing.err);
 }

@@ -143,6 +143,10 @@ fn plugins_are_made_changed_and_removed() {
         (&plugin["priority"], &plugin["status"]),
         (&serde_json::json!(3), &serde_json::json!("ready"))
     );
+    assert_eq!(running.done(&["plugins", "health", "words", "--format", "json"]).code, 0);
+    let schema = running.json(&["plugins", "config-schema", "words"]);
+    assert!(schema["properties"]["words"].is_object(), "{schema}");
+    assert_eq!(running.run(&["plugins", "health", "nobody"]).code, 1);
     let refused = running.run(&["plugins", "update", "in_file", "order=3"]);
     assert!(refused.code == 1 && refused.err.contains("mortise.yaml"), "{}", refused.err);
     let refused = running.run(&["plugins", "create", "wrong", kind, "config.words=3"]);
@@ -154,11 +158,12 @@ fn plugins_are_made_changed_and_removed() {
 #[test]
 fn every_command_shows_examples() {
     let folder = tempfile::tempdir().unwrap();
-    let all: [(&str, &[&str]); 4] = [
+    let all: [(&str, &[&str]); 5] = [
         ("apps", &["list", "show", "create", "update", "delete"]),
         ("tokens", &["list", "show", "create", "update", "revoke"]),
         ("llms", &["list", "show", "create", "update", "delete"]),
-        ("plugins", &["create", "update", "delete", "approve"]),
+        ("prices", &["list", "show", "create", "update", "delete"]),
+        ("plugins", &["create", "update", "delete", "approve", "health", "config-schema"]),
     ];
     for (group, commands) in all {
         for name in commands {
@@ -166,4 +171,21 @@ fn every_command_shows_examples() {
             assert!(String::from_utf8(output.stdout).unwrap().contains("Examples:"), "{group} {name}");
         }
     }
+}
+
+#[test]
+fn prices_are_made_listed_changed_and_removed() {
+    let running = Running::start("storage: {}\n");
+    let made = running.json(&["prices", "create", "gpt-5*", "vendor=openai", "input=0.000001", "output=0.00001"]);
+    let id = made["id"].to_string();
+    assert_eq!((&made["model"], &made["currency"]), (&"gpt-5*".into(), &"USD".into()));
+    running.done(&["prices", "update", &id, "output=0.00002", "valid_from=2027-02-01"]);
+    let listed = running.done(&["prices", "list", "--search", "gpt-5"]).out;
+    assert!(listed.contains("0.00002") && listed.contains("2027-02-01"), "{listed}");
+    let refused = running.run(&["prices", "update", &id, "valid_from=soon"]);
+    assert!(refused.code == 1 && refused.err.contains("valid_from"), "{}", refused.err);
+    running.done(&["prices", "delete", &id]);
+    assert_eq!(running.json(&["prices", "list"])["total"], 0);
+    assert!(running.done(&["spending", "--app", "ci"]).err.contains("nothing was spent"));
+    assert_eq!(running.run(&["spending", "--from", "soon"]).code, 1);
 }

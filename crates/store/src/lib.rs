@@ -14,6 +14,7 @@
     expect(dead_code, reason = "without a driver nothing is ever asked for")
 )]
 
+pub mod documents;
 pub mod entity;
 pub mod error;
 pub mod place;

@@ -8,7 +8,11 @@ use crate::{
 };
 
 /// Every step in order, its number from 1. `{id}`, `{int}`, `{real}` and `{bytes}` are the database's own words.
-const STEPS: &[&str] = &[include_str!("migrations/0001.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// Brings the tables up to date.
 pub(crate) async fn run(driver: &dyn Driver) -> Result<(), StoreError> {

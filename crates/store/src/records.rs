@@ -98,6 +98,13 @@ impl Day {
         first.map_or(Self::of(at), |first| Self::of(first.timestamp().as_millisecond()))
     }
 
+    /// The first day of the month after the one that begins on this day.
+    #[must_use]
+    pub fn next_month(self, reset: u8) -> Self {
+        // Longer than any month, and shorter than any two.
+        Self::month_of(Self(self.0.saturating_add(32)).begins(), reset)
+    }
+
     /// Its first moment, in milliseconds since 1970.
     #[must_use]
     pub fn begins(self) -> i64 {
@@ -222,6 +229,65 @@ impl Store {
         all.collect()
     }
 
+    /// Until when limits of a minute are used up, in milliseconds since 1970, by name; those for which that is over are not
+    /// among them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn limits(&self, now: i64) -> Result<Vec<(String, i64)>, StoreError> {
+        let text = "SELECT name, ends FROM limits WHERE ends > $1";
+        let rows = self.driver.read(Statement::new("reading limits", text).with(now)).await?;
+        rows.iter().map(|row| Ok((row.text(0)?.to_owned(), row.int(1)?))).collect()
+    }
+
+    /// Keeps until when limits are used up, and forgets those for which that is over. What stands there and is later stays.
+    ///
+    /// # Errors
+    /// When the database fails; what was kept by then stays.
+    pub async fn keep_limits(&self, limits: &[(String, i64)], now: i64) -> Result<(), StoreError> {
+        let over = Statement::new("forgetting limits", "DELETE FROM limits WHERE ends <= $1").with(now);
+        let mut statements = vec![over];
+        let mut limits: Vec<&(String, i64)> = limits.iter().collect();
+        limits.sort();
+        for (name, until) in limits {
+            let text = "INSERT INTO limits (name, ends) VALUES ($1, $2) \
+                        ON CONFLICT (name) DO UPDATE SET ends = excluded.ends WHERE excluded.ends > limits.ends";
+            statements.push(Statement::new("keeping limits", text).with(name.as_str()).with(*until));
+            self.flush(&mut statements, IN_ONE).await?;
+        }
+        self.flush(&mut statements, 1).await
+    }
+
+    /// What was spent from a day on, to the day before another, by day, app and LLM, the last day first: of one app or all,
+    /// on one LLM or all, at most `limit` lines.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn spent_by_day(
+        &self,
+        app: Option<&str>,
+        llm: Option<&str>,
+        (from, to): (Day, Day),
+        limit: usize,
+    ) -> Result<Vec<Usage>, StoreError> {
+        let columns = "SELECT day, app, llm, requests, input_tokens, output_tokens, cost FROM usage_by_day";
+        let mut text = format!("{columns} WHERE day >= $1 AND day < $2");
+        let mut values = vec![from.0.into(), to.0.into()];
+        for (column, wanted) in [("app", app), ("llm", llm)] {
+            if let Some(wanted) = wanted {
+                values.push(wanted.into());
+                text.push_str(&format!(" AND {column} = ${}", values.len()));
+            }
+        }
+        text.push_str(&format!(" ORDER BY day DESC, app, llm LIMIT {limit}"));
+        let rows = self.driver.read(Statement::new("reading what was spent", text).with_all(values)).await?;
+        let usage = rows.iter().map(|row| {
+            let (day, app, llm) = (Day(row.int(0)?), row.text(1)?.to_owned(), row.text(2)?.to_owned());
+            Ok(Usage { day, app, llm, spent: spent(row, 3)? })
+        });
+        usage.collect()
+    }
+
     /// The last records of a kind, the newest first: of one app or all, at most 1,000.
     ///
     /// # Errors
@@ -296,5 +362,10 @@ mod tests {
         }
         assert_eq!(Day::of(day("2026-11-21").begins()), day("2026-11-21"));
         assert_eq!(Day::of(-1), Day(-1));
+        for (first, reset, next) in
+            [("2026-11-01", 1, "2026-12-01"), ("2027-01-28", 28, "2027-02-28"), ("2027-02-28", 28, "2027-03-28")]
+        {
+            assert_eq!(day(first).next_month(reset), day(next), "{first}");
+        }
     }
 }

@@ -46,7 +46,7 @@ pub struct Config {
     /// ContextForge: address of the data API, with a slash at its end; used instead of `url`.
     pub opa_base_url: Option<String>,
     /// ContextForge: which policies are asked about which tools, prompts and resources. Where something is named, only
-    /// that is asked about, unless `path` is given too.
+    /// that is asked about, unless `path` is given too. May stand beside `config` in the entry, too.
     pub applied_to: Option<Applied>,
 }
 
@@ -141,6 +141,9 @@ pub struct Policy {
     /// Its rules: one for each hook, which has the hook in its name, or one for all.
     #[serde(default)]
     pub policy_endpoints: Vec<String>,
+    /// The same, where there is just one.
+    #[serde(default)]
+    pub policy_endpoint: Option<String>,
     /// Accepted, without effect: the whole payload is shown.
     #[serde(default)]
     pub policy_modality: Option<Value>,

@@ -32,6 +32,12 @@ impl Endpoints {
     }
 }
 
+/// Whether a URI is below another one.
+fn below(uri: &str, above: &str) -> bool {
+    let rest = uri.strip_prefix(above.trim_end_matches('/'));
+    rest.is_some_and(|rest| rest.starts_with(['/', '?', '#']))
+}
+
 /// Whether an endpoint is for one hook.
 fn names_hook(endpoint: &str) -> bool {
     ["_pre_invoke", "_post_invoke", "_pre_fetch", "_post_fetch"].iter().any(|end| endpoint.contains(end))
@@ -54,12 +60,13 @@ impl Routes {
         let prompts = prompts.into_iter().map(|prompt| ("prompt", prompt.prompt_name, prompt.extensions));
         let resources = resources.into_iter().map(|one| ("resource", one.resource_uri, one.extensions));
         for (family, name, policy) in tools.chain(prompts).chain(resources) {
-            let Some(Policy { policy, policy_endpoints, .. }) = policy else { continue };
+            let Some(Policy { policy, policy_endpoints, policy_endpoint, .. }) = policy else { continue };
             let endpoint = |name: &String| {
                 let field = "applied_to.extensions.policy_endpoints";
                 Ok((name.clone(), at(field, &format!("{}/{name}", policy.trim_matches('/')))?))
             };
-            let by_name = policy_endpoints.iter().map(endpoint).collect::<Result<_, BuildError>>()?;
+            let names = policy_endpoints.iter().chain(&policy_endpoint);
+            let by_name = names.map(endpoint).collect::<Result<_, BuildError>>()?;
             named.insert((family, name), Endpoints { by_name });
         }
         Ok(Self { all, named })
@@ -72,7 +79,12 @@ impl Routes {
 
     /// Where to ask about this thing at this hook.
     pub(super) fn find(&self, hook: &str, subject: &str) -> Option<&str> {
-        let named = self.named.iter().find(|((family, name), _)| name == subject && hook.starts_with(family));
-        named.and_then(|(_, endpoints)| endpoints.find(hook)).or(self.all.as_deref())
+        let covers = |family: &str, name: &str| {
+            hook.starts_with(family) && (name == subject || family == "resource" && below(subject, name))
+        };
+        let named = self.named.iter().filter(|((family, name), _)| covers(family, name));
+        // Of resources that lie in one another the nearest counts.
+        let nearest = named.max_by_key(|((_, name), _)| name.len());
+        nearest.and_then(|(_, endpoints)| endpoints.find(hook)).or(self.all.as_deref())
     }
 }

@@ -158,6 +158,22 @@ fn configurations_of_contextforge_choose_a_policy_by_name_and_hook() {
 }
 
 #[test]
+fn a_resource_that_is_named_stands_for_what_is_below_it() {
+    let policy = |policy: &str| json!({"policy": policy, "policy_endpoint": "allow"});
+    let config = json!({ "applied_to": { "resources": [
+        {"resource_uri": "https://example.com", "extensions": policy("all")},
+        {"resource_uri": "https://example.com/docs/", "extensions": policy("docs")},
+    ]}});
+    let desk = desk(config, json!({"result": true}));
+    for uri in ["https://example.com/", "https://example.com/docs/a", "https://example.com.evil/docs", "https://example.com"] {
+        desk.call::<ResourcePreFetch>(json!({"uri": uri}));
+    }
+    let urls: Vec<String> = desk.requests().into_iter().map(|request| request.url).collect();
+    let base = "http://127.0.0.1:8181/v1/data";
+    assert_eq!(urls, [format!("{base}/all/allow"), format!("{base}/docs/allow"), format!("{base}/all/allow")]);
+}
+
+#[test]
 fn without_a_policy_it_does_not_start() {
     let desk = desk(json!({}), json!({"result": true}));
     assert!(desk.start().unwrap_err().to_string().contains("`path`"));

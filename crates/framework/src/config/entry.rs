@@ -178,6 +178,12 @@ impl PluginEntry {
         self.places.get(part).unwrap_or(&self.span)
     }
 
+    /// Whether it names its mode, or somebody has while the program runs.
+    #[must_use]
+    pub fn names_mode(&self) -> bool {
+        self.given.iter().any(|given| given == "mode")
+    }
+
     /// Whether nothing known so far keeps it from running.
     #[must_use]
     pub fn is_available(&self) -> bool {

@@ -6,9 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::diagnostic::Notice;
 use super::dotenv;
+use super::stores::SecretStore;
 
 /// Environment variables by name. Its debug output shows names only.
 #[derive(Clone, Default)]
@@ -16,6 +18,8 @@ pub struct Environment {
     variables: BTreeMap<String, String>,
     /// Those that a `.env` file gave.
     from_file: BTreeSet<String>,
+    /// By scheme.
+    stores: BTreeMap<&'static str, Arc<dyn SecretStore>>,
 }
 
 impl Environment {
@@ -23,7 +27,7 @@ impl Environment {
     #[must_use]
     pub fn new<K: Into<String>, V: Into<String>>(variables: impl IntoIterator<Item = (K, V)>) -> Self {
         let variables = variables.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
-        Self { variables, from_file: BTreeSet::new() }
+        Self { variables, ..Self::default() }
     }
 
     /// The environment of this process; variables that are not UTF-8 are left out.
@@ -48,6 +52,19 @@ impl Environment {
             }
         }
         notices
+    }
+
+    /// The same with a store that `${SCHEME:...}` is looked up in, in the place of one of that scheme.
+    #[must_use]
+    pub fn with_store(mut self, scheme: &'static str, store: Arc<dyn SecretStore>) -> Self {
+        self.stores.insert(scheme, store);
+        self
+    }
+
+    /// The store of a scheme.
+    #[must_use]
+    pub fn store(&self, scheme: &str) -> Option<&dyn SecretStore> {
+        self.stores.get(scheme).map(|store| &**store)
     }
 
     /// The value of a variable.

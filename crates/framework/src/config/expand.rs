@@ -1,4 +1,4 @@
-//! `${NAME}`, `${NAME:-default}` and `${file:/path}` inside values.
+//! `${NAME}`, `${NAME:-default}`, `${file:/path}` and `${vault:path#key}` inside values.
 //!
 //! Done on the tree and not on the text, so a value can never turn into structure. Only identifiers expand
 //! (`${1}` and `${a b}` stay), `$${` is a literal `${`. What came from an expansion is marked and never shown.
@@ -10,14 +10,21 @@ use super::environment::Environment;
 use super::node::{Flags, Node, Value};
 use super::path;
 use super::source::{Span, read_bounded};
+use super::stores::NoSecret;
 
 const MOST_FILE_BYTES: usize = 1 << 20;
 const DEEPEST_DEFAULT: usize = 8;
 
+/// Schemes of stores. One that this program has no store for is an error, and never a value as it is written.
+const STORES: [&str; 1] = ["vault"];
+
+/// The scheme of files.
+const FILE: &str = "file";
+
 /// A `${...}` that nothing resolves.
 #[derive(Debug, Clone)]
 pub struct Unset {
-    /// What is missing: a variable's name, or `file:/path`.
+    /// What is missing: a variable's name, `file:/path`, or a reference to a store of secrets.
     pub name: String,
     /// Why, for example "is not set".
     pub reason: String,
@@ -30,10 +37,14 @@ pub struct Unset {
 impl Unset {
     /// The same as an error.
     pub(super) fn to_error(&self) -> Diagnostic {
-        Diagnostic::new(DiagnosticKind::Unset, format!("`${{{}}}` {}", self.name, self.reason))
+        let error = Diagnostic::new(DiagnosticKind::Unset, format!("`${{{}}}` {}", self.name, self.reason))
             .at(self.span.clone())
-            .path(self.path.clone())
-            .help("set it, give a default with `${NAME:-default}`, or write `$${` for a literal `${`")
+            .path(self.path.clone());
+        match self.name.split_once(':') {
+            // The reason says what to do about a store.
+            Some((scheme, _)) if scheme != FILE => error,
+            _ => error.help("set it, give a default with `${NAME:-default}`, or write `$${` for a literal `${`"),
+        }
     }
 }
 
@@ -145,8 +156,12 @@ impl Expansion<'_> {
 
     /// The value of what stands between the braces; none when that is no reference and stays as it is.
     fn reference(&mut self, inner: &str, depth: usize) -> Option<String> {
-        if let Some(file) = inner.strip_prefix("file:") {
-            return Some(self.file(file));
+        match inner.split_once(':') {
+            Some((FILE, file)) => return Some(self.file(file)),
+            Some((scheme, rest)) if STORES.contains(&scheme) && !rest.starts_with('-') => {
+                return Some(self.stored(scheme, rest, depth));
+            }
+            _ => {}
         }
         let (name, default) = match inner.split_once(":-") {
             Some((name, default)) => (name, Some(default)),
@@ -168,6 +183,29 @@ impl Expansion<'_> {
                 String::new()
             }
         })
+    }
+
+    /// What a store of secrets has.
+    fn stored(&mut self, scheme: &str, rest: &str, depth: usize) -> String {
+        self.expanded = true;
+        let (reference, default) = match rest.split_once(":-") {
+            Some((reference, default)) => (reference, Some(default)),
+            None => (rest, None),
+        };
+        let found = match self.env.store(scheme) {
+            Some(store) => store.look_up(reference),
+            None => Err(NoSecret::Failed("has no value: this program asks no store of that kind".to_owned())),
+        };
+        match (found, default) {
+            (Ok(value), _) => value,
+            (Err(NoSecret::Absent(_)), Some(default)) if depth < DEEPEST_DEFAULT => {
+                self.text(default, depth + 1)
+            }
+            (Err(why), _) => {
+                self.missing.push((format!("{scheme}:{reference}"), why.reason().to_owned()));
+                String::new()
+            }
+        }
     }
 
     fn file(&mut self, name: &str) -> String {

@@ -17,7 +17,7 @@ use super::{
     row::{Key, Row},
     scope::Scope,
 };
-use crate::{breaker::Limits, instance::Instance, stats::HookStats};
+use crate::{breaker::Limits, config::Mode, instance::Instance, stats::HookStats};
 
 /// The plugins of one hook, in the order they run.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub(crate) struct Step {
     pub(crate) place: u32,
     /// Places of other members that call the same instance.
     pub(crate) twins: Box<[u32]>,
+    pub(crate) mode: Mode,
     pub(crate) policy: Policy,
     /// Set where its changes are left out only since it runs beside others and never declared any.
     pub(crate) left_out: bool,

@@ -28,6 +28,8 @@ pub struct Member {
     pub hooks: Vec<HookId>,
     /// Mode.
     pub mode: Mode,
+    /// Modes at single hooks that differ from that.
+    pub modes: Vec<(HookId, Mode)>,
     /// What its errors do.
     pub on_error: Option<OnError>,
     /// Lower runs first.
@@ -111,7 +113,8 @@ fn step(
     if member.scope.as_ref().is_some_and(|scope| !scope.can_hold(spec.family)) {
         return None;
     }
-    let policy = Policy::of(member.mode, member.on_error, settings.fail_on_plugin_error)?;
+    let mode = member.modes.iter().find(|(hook, _)| *hook == spec.id).map_or(member.mode, |(_, mode)| *mode);
+    let policy = Policy::of(mode, member.on_error, settings.fail_on_plugin_error)?;
     let instance = &member.instance;
     let ix = instances.iter().position(|known| Arc::ptr_eq(known, instance))?;
     let needs = instance.plugin().and_then(|plugin| plugin.needs(spec.id));
@@ -126,6 +129,7 @@ fn step(
         ix: u32::try_from(ix).ok()?,
         place: u32::try_from(place).ok()?,
         twins: twins(members, place),
+        mode,
         policy,
         needs,
         timeout: settings.plugin_timeout,

@@ -110,6 +110,8 @@ pub struct Item {
     pub upstream: Option<Arc<str>>,
     /// The virtual server it is called through; `None` for the root.
     pub server: Option<Arc<str>>,
+    /// The LLM it is part of asking.
+    pub llm: Option<Arc<str>>,
     /// The path it is called through.
     pub path: Option<Arc<str>>,
     /// The type of its content, where the list says so.
@@ -254,7 +256,7 @@ impl<'a> Survey<'a> {
                 continue;
             }
             let step = self.step(plugin, hook, Some(binding));
-            let mode = binding.mode.unwrap_or(entry.mode);
+            let mode = step.map_or(binding.mode.unwrap_or(entry.mode), |step| step.mode);
             let off = || match binding.mode {
                 Some(Mode::Disabled) if entry.mode != Mode::Disabled => {
                     format!("bindings[{at}] switches it off here")
@@ -272,7 +274,8 @@ impl<'a> Survey<'a> {
         }
         let step = self.step(plugin, hook, None);
         let off = || Runs::Never("its mode is disabled".into());
-        outcomes.add(step.map_or_else(off, |step| step.runs(facts, may_stop)), entry.mode, Truth::Yes);
+        let mode = step.map_or(entry.mode, |step| step.mode);
+        outcomes.add(step.map_or_else(off, |step| step.runs(facts, may_stop)), mode, Truth::Yes);
         outcomes.all()
     }
 
@@ -372,6 +375,7 @@ impl Asked {
         // All that comes in by MCP is JSON.
         request.content_type = Some("application/json".into());
         request.server_id.clone_from(&item.server);
+        request.llm.clone_from(&item.llm);
         if item.what != What::Request {
             request.server_id = item.server.clone().or_else(|| item.upstream.clone());
             request.upstream.clone_from(&item.upstream);

@@ -35,6 +35,8 @@ pub(crate) enum Field {
     Tenant,
     /// The app of the caller.
     App,
+    /// The LLM that is asked.
+    Llm,
 }
 
 /// One of a step's words: it does not want a call that has none of them.
@@ -48,7 +50,7 @@ struct Index {
     /// Those to ask at every call.
     always: Vec<u32>,
     /// Those to ask where the call has the word.
-    keyed: [HashMap<Box<str>, Vec<u32>>; 4],
+    keyed: [HashMap<Box<str>, Vec<u32>>; 5],
     /// Position by place, sorted by place.
     places: Vec<(u32, u32)>,
 }
@@ -127,7 +129,7 @@ impl Index {
         if keys.iter().flatten().count() < MANY {
             return None;
         }
-        let (mut always, mut keyed) = (Vec::new(), <[HashMap<Box<str>, Vec<u32>>; 4]>::default());
+        let (mut always, mut keyed) = (Vec::new(), <[HashMap<Box<str>, Vec<u32>>; 5]>::default());
         for (keys, at) in keys.into_iter().zip(0..) {
             let Some(keys) = keys else {
                 always.push(at);
@@ -157,6 +159,7 @@ impl Index {
         add(Field::Place, request.upstream.as_deref());
         add(Field::Tenant, request.caller.tenant.as_deref());
         add(Field::App, request.caller.app.as_deref());
+        add(Field::Llm, scope::llm(request, payload.subject()));
         if !self.keyed[Field::Subject as usize].is_empty() {
             let _none = scope::names(request, payload.subject(), |name| {
                 add(Field::Subject, Some(name));

@@ -82,7 +82,7 @@ pub struct Scope {
     pub server: Option<String>,
     /// Tool, prompt, resource or agent: exposed name, name at the upstream, or `upstream-name`.
     pub tool: Option<String>,
-    /// Configured LLM.
+    /// Configured LLM. At hooks of HTTP requests it is known where the path names it, as in `/llm/call/gpt/…`.
     pub llm: Option<String>,
     /// Path of the HTTP request, such as `/mcp` or `/servers/*`; a slash at the end makes no difference.
     pub path: Option<String>,
@@ -109,8 +109,8 @@ impl Scope {
 
     /// Whether calls at the hooks of a family can be within it at all: others name no tool, or no LLM.
     pub fn can_hold(&self, family: Family) -> bool {
-        use Family::{Agent, Llm, Open, Prompt, Resource, Tool};
-        (self.llm.is_none() || matches!(family, Llm | Open))
+        use Family::{Agent, Http, Llm, Open, Prompt, Record, Resource, Tool};
+        (self.llm.is_none() || matches!(family, Http | Llm | Open | Record))
             && (self.tool.is_none() || matches!(family, Tool | Prompt | Resource | Agent | Open))
     }
 
@@ -131,7 +131,7 @@ impl Scope {
             && self.path.as_deref().is_none_or(|word| {
                 request.path.as_deref().is_some_and(|path| matches(end_cut(word), end_cut(path)))
             })
-            && is(&self.llm, [subject])
+            && is(&self.llm, [llm(request, subject)])
             && self.tool.as_deref().is_none_or(|word| names(request, subject, |name| matches(word, name)))
     }
 
@@ -139,7 +139,7 @@ impl Scope {
     pub(crate) fn key(&self) -> Option<Key> {
         let fields = [
             (Field::Subject, &self.tool),
-            (Field::Subject, &self.llm),
+            (Field::Llm, &self.llm),
             (Field::Place, &self.server),
             (Field::Place, &self.upstream),
             (Field::App, &self.app),
@@ -180,9 +180,14 @@ impl Scope {
             .and(known(&self.upstream, request.upstream.as_deref()))
             .and(known(&self.server, request.server_id.as_deref()))
             .and(yes(path))
-            .and(known(&self.llm, facts.subject))
+            .and(known(&self.llm, llm(request, facts.subject)))
             .and(tool)
     }
+}
+
+/// The LLM that a request is for. Of one that goes nowhere else, a payload may say so by itself.
+pub(super) fn llm<'r>(request: &'r Request, subject: Option<&'r str>) -> Option<&'r str> {
+    request.llm.as_deref().or_else(|| subject.filter(|_| request.upstream.is_none()))
 }
 
 /// Whether one of the names of what is called passes a test: exposed, at the upstream, `upstream-name`.
@@ -306,8 +311,21 @@ mod tests {
     #[test]
     fn llm_and_tool_are_looked_for_where_they_are() {
         let llm = Scope { llm: Some("gpt".into()), ..Scope::default() };
-        assert!(llm.can_hold(Family::Llm) && !llm.can_hold(Family::Tool));
+        assert!(llm.can_hold(Family::Llm) && llm.can_hold(Family::Http) && !llm.can_hold(Family::Tool));
         let tool = Scope { tool: Some("gpt".into()), ..Scope::default() };
+        let payload = mortise_plugin_api::hooks::http::HttpPreRequestPayload {
+            path: "/llm/call/gpt/x".into(),
+            method: "POST".into(),
+            client_host: None,
+            client_port: None,
+            headers: mortise_plugin_api::Headers::new(),
+        };
+        let mut request = Request::new("r");
+        assert!(!llm.holds(&request, &payload));
+        request.upstream = Some("gpt".into());
+        assert!(!llm.holds(&request, &payload), "an upstream of that name is no LLM");
+        request.llm = Some("gpt".into());
+        assert!(llm.holds(&request, &payload));
         assert!(tool.can_hold(Family::Prompt) && !tool.can_hold(Family::Llm) && !tool.can_hold(Family::Http));
     }
 }

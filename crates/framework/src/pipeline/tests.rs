@@ -105,7 +105,8 @@ impl Setup {
         } else {
             hooks = vec![ToolPreInvoke::ID, ToolPostInvoke::ID];
         }
-        self.members.push(Member { instance, hooks, mode, on_error, priority, scope, unless: Vec::new() });
+        let (modes, unless) = (Vec::new(), Vec::new());
+        self.members.push(Member { instance, hooks, mode, modes, on_error, priority, scope, unless });
         self
     }
 

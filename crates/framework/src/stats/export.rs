@@ -46,8 +46,8 @@ impl Collector for PluginCollector {
 }
 
 impl PluginCollector {
-    /// Memory of requests, and of plugins. Those of this program's own code have none apart, so there is no plugin to
-    /// tell of; a runtime that runs them elsewhere tells it here.
+    /// Memory of requests, and of plugins that run in a process of their own. Those of this program's own code have none
+    /// apart.
     fn memory(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let active = i64::try_from(contexts::active()).unwrap_or(i64::MAX);
         let ended = contexts::ended();
@@ -57,8 +57,14 @@ impl PluginCollector {
         for metric in [&names::CONTEXTS_CLEANED, &names::DOCUMENTED_CONTEXTS_CLEANED] {
             descriptor(encoder, metric)?.encode_counter::<NoLabelSet, _, u64>(&ended, None)?;
         }
-        descriptor(encoder, &names::PLUGIN_MEMORY)?;
-        descriptor(encoder, &names::DOCUMENTED_MEMORY)?;
+        let held = memory::of_plugins(&self.0.pipelines());
+        for metric in [&names::PLUGIN_MEMORY, &names::DOCUMENTED_MEMORY] {
+            let mut metric = descriptor(encoder, metric)?;
+            for (plugin, bytes) in &held {
+                let bytes = i64::try_from(*bytes).unwrap_or(i64::MAX);
+                metric.encode_family(&[("plugin", &**plugin)])?.encode_gauge(&bytes)?;
+            }
+        }
         Ok(())
     }
 

@@ -14,7 +14,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{Totals, contexts, totals::HookTotals};
+use super::{Totals, contexts, memory, totals::HookTotals};
 use crate::{config::Mode, load::Framework, pipeline::outcome::Status};
 
 /// Statistics of all plugins.
@@ -73,7 +73,8 @@ pub struct PluginReport {
     pub background_dropped: u64,
     /// Times its circuit breaker opened.
     pub breaker_opened: u64,
-    /// Memory of its process or sandbox; null for plugins that run within the gateway.
+    /// Memory of its process, with what that has started, which plugins that share the process all show; null for
+    /// plugins that run within the gateway, or elsewhere and not started by it.
     pub memory_usage_bytes: Option<u64>,
     /// By hook.
     pub hooks: BTreeMap<String, HookReport>,
@@ -128,11 +129,15 @@ impl Framework {
                 }
             }
         }
+        let held = memory::of_plugins(&pipelines);
         let configured = |name: &str| instances.iter().any(|instance| &*instance.name == name);
         let plugins: Vec<_> = stats
             .all()
             .into_iter()
-            .map(|(name, stats)| PluginReport::new(&name, &stats.since_reset()))
+            .map(|(name, stats)| PluginReport {
+                memory_usage_bytes: held.get(&name).copied(),
+                ..PluginReport::new(&name, &stats.since_reset())
+            })
             .filter(|plugin| plugin.executions > 0 || configured(&plugin.name))
             .collect();
         let disabled = instances.iter().filter(|instance| instance.entry.mode == Mode::Disabled).count();
@@ -156,7 +161,7 @@ impl Framework {
 }
 
 impl PluginReport {
-    /// What these totals show of the plugin `name`.
+    /// What these totals show of the plugin `name`; of its memory they know nothing.
     pub fn new(name: &str, totals: &Totals) -> Self {
         let all = totals.all_hooks();
         let mut violations: BTreeMap<String, u64> = BTreeMap::new();

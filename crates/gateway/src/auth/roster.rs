@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use mortise_plugin_api::Caller;
 use mortise_store::{App, Stored, Token};
 
-use super::{Grant, GrantedApp, spread::Spread};
+use super::{Grant, GrantedApp, Reach, spread::Spread};
 use crate::config::TokenDigest;
 
 /// Everybody who may call and is kept in storage.
@@ -148,6 +148,11 @@ impl Roster {
         listed.is_none_or(|listed| id.is_some_and(|id| listed.iter().any(|one| one == id)))
     }
 
+    /// Tools and data sources that the app of a name may use; everything, where it is not here.
+    pub(super) fn reach(&self, name: &str) -> Reach {
+        self.app(name).map(|app| reach(&app.fields)).unwrap_or_default()
+    }
+
     /// Puts an app in, or in the place of what it was; `None` for one that is there no more.
     pub fn put_app(&mut self, id: i64, app: Option<Stored<App>>) {
         let before = self.apps.get(&id).cloned();
@@ -245,6 +250,7 @@ fn passes(member: &Member) -> Vec<(TokenDigest, Pass)> {
         names.as_ref().map(|names| Arc::new(names.iter().cloned().collect::<BTreeSet<_>>()))
     };
     let (servers, llms) = (shared(&app.fields.servers), shared(&app.fields.llms));
+    let may_use = reach(&app.fields);
     let facts = Arc::new(GrantedApp::stored(app));
     let active = member.tokens.iter().filter(|token| token.fields.active);
     let passes = active.filter_map(|token| {
@@ -255,12 +261,17 @@ fn passes(member: &Member) -> Vec<(TokenDigest, Pass)> {
             caller: Arc::new(caller(&app.fields, &token.fields.scopes)),
             servers: servers.clone(),
             llms: llms.clone(),
+            reach: may_use.clone(),
             app: Some(facts.clone()),
         };
         let used = Arc::new(Used { token: token.id, minute: AtomicI64::new(0) });
         Some((digest(token)?, Pass { grant: Arc::new(grant), expires, used }))
     });
     passes.collect()
+}
+
+fn reach(app: &App) -> Reach {
+    Reach::new(app.tools.as_ref(), app.datasources.as_ref())
 }
 
 /// Who an app acts for.

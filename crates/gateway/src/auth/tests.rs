@@ -25,6 +25,8 @@ fn app(name: &str, tokens: &[(&str, Option<&str>)]) -> App {
         monthly_budget: None,
         rate_limit: None,
         llms: None,
+        tools: None,
+        datasources: None,
         servers: None,
     }
 }

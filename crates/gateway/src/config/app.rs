@@ -41,17 +41,35 @@ pub struct AppConfig {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub monthly_budget: Option<f64>,
+    /// Day of the month on which its budget begins anew, 1 to 28. Default 1.
+    #[serde(default = "first")]
+    #[schemars(range(min = 1, max = 28))]
+    pub budget_reset_day: u8,
     /// LLM calls per minute.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub rate_limit: Option<u64>,
+    /// Tokens of LLM calls per minute, in and out.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub token_limit: Option<u64>,
     /// LLMs it may use. Not given, all; an empty list, none.
     #[serde(default)]
     pub llms: Option<Vec<String>>,
+    /// Tools over HTTP it may use, by slug. Not given, all; an empty list, none.
+    #[serde(default)]
+    pub tools: Option<Vec<String>>,
+    /// Data sources it may use, by slug. Not given, all; an empty list, none.
+    #[serde(default)]
+    pub datasources: Option<Vec<String>>,
     /// Virtual servers it may use. Not given, all of them and `/mcp`; given, only these, and not `/mcp`; an empty
     /// list, none.
     #[serde(default)]
     pub servers: Option<Vec<String>>,
+}
+
+fn first() -> u8 {
+    1
 }
 
 /// A token of an app. Only its SHA-256 is written down: `printf %s "$TOKEN" | sha256sum` prints it.
@@ -90,10 +108,18 @@ pub struct App {
     pub metadata: Map<String, Value>,
     /// Money it may spend on LLM calls in a month; `None` for no limit.
     pub monthly_budget: Option<f64>,
+    /// Day of the month on which that begins anew, 1 to 28.
+    pub budget_reset_day: u8,
     /// LLM calls per minute; `None` for no limit.
     pub rate_limit: Option<u64>,
+    /// Tokens of LLM calls per minute; `None` for no limit.
+    pub token_limit: Option<u64>,
     /// LLMs it may use, `None` for all.
     pub llms: Option<BTreeSet<String>>,
+    /// Tools over HTTP it may use, `None` for all.
+    pub tools: Option<BTreeSet<String>>,
+    /// Data sources it may use, `None` for all.
+    pub datasources: Option<BTreeSet<String>>,
     /// Virtual servers it may use, `None` for all and `/mcp`.
     pub servers: Option<BTreeSet<String>>,
 }
@@ -168,8 +194,12 @@ pub(super) fn settle(index: usize, raw: AppConfig, found: &mut Findings<'_>) -> 
         is_admin: raw.is_admin,
         metadata: raw.metadata,
         monthly_budget: raw.monthly_budget.filter(|budget| budget.is_finite()),
+        budget_reset_day: raw.budget_reset_day.clamp(1, 28),
         rate_limit: raw.rate_limit,
+        token_limit: raw.token_limit,
         llms: raw.llms.map(|names| names.into_iter().collect()),
+        tools: raw.tools.map(|names| names.into_iter().collect()),
+        datasources: raw.datasources.map(|names| names.into_iter().collect()),
         servers: raw.servers.map(|names| names.into_iter().collect()),
     }
 }

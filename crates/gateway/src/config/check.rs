@@ -8,7 +8,7 @@ use mortise_framework::{
 };
 
 use super::{
-    Config,
+    Config, Kept,
     listen::shown,
     place::{Findings, key},
 };
@@ -18,12 +18,39 @@ pub(super) fn flag_error(flag: &str, message: String) -> Diagnostic {
     Diagnostic::new(DiagnosticKind::InvalidValue, message).path(flag)
 }
 
+/// LLMs that are in no file.
+pub(super) struct Beside<'k> {
+    /// Those that storage is known to have.
+    pub(super) kept: &'k Kept,
+    /// Whether there may be a database that has some.
+    pub(super) possible: bool,
+}
+
+impl Beside<'_> {
+    /// An error unless an LLM of this name is configured, or may be kept in storage.
+    fn known(&self, name: &str, config: &Config, path: &str, found: &mut Findings<'_>) {
+        let kept = &self.kept.llms;
+        if kept.iter().any(|llm| llm.fields.name == name) {
+            return;
+        }
+        if !self.possible || config.llms.contains_key(name) {
+            return known("LLM", name, config.llms.keys(), path, found);
+        }
+        // Before storage is read, nothing is known of what it has.
+        if !kept.is_empty() {
+            found.notice(path, format!("there is no LLM `{}`, neither configured nor stored", shown(name)));
+        }
+    }
+}
+
 /// Checks names, and references between the sections.
-pub(super) fn names(config: &Config, found: &mut Findings<'_>) {
+pub(super) fn names(config: &Config, beside: &Beside<'_>, found: &mut Findings<'_>) {
     for (section, names) in [
         ("upstreams", config.upstreams.keys().collect::<Vec<_>>()),
         ("servers", config.servers.keys().collect()),
         ("llms", config.llms.keys().collect()),
+        ("tools", config.tools.keys().collect()),
+        ("datasources", config.datasources.keys().collect()),
     ] {
         for name in names.into_iter().filter(|name| !is_name(name)) {
             found
@@ -32,17 +59,23 @@ pub(super) fn names(config: &Config, found: &mut Findings<'_>) {
                 Some("a name is letters, digits, `_`, `.` and `-`, and begins with a letter or digit".into());
         }
     }
+    // They are upstreams like the others, told from these by name.
+    for slug in config.tools.keys().filter(|slug| config.upstreams.contains_key(*slug)) {
+        let message = format!("an upstream has the name `{}`, too", shown(slug));
+        found.key_error("tools", slug, message).kind = DiagnosticKind::Duplicate;
+    }
+    let behind = || config.upstreams.keys().chain(config.tools.keys());
     for (id, server) in &config.servers {
         let path = key(&key("servers", id), "upstreams");
         for (index, upstream) in server.upstreams.iter().flatten().enumerate() {
-            known("upstream", upstream, config.upstreams.keys(), &format!("{path}[{index}]"), found);
+            known("upstream", upstream, behind(), &format!("{path}[{index}]"), found);
         }
     }
-    apps(config, found);
-    bindings(config, found);
+    apps(config, beside, found);
+    bindings(config, beside, found);
 }
 
-fn apps(config: &Config, found: &mut Findings<'_>) {
+fn apps(config: &Config, beside: &Beside<'_>, found: &mut Findings<'_>) {
     let mut first: HashMap<&str, usize> = HashMap::new();
     for (index, app) in config.apps.iter().flatten().enumerate() {
         let path = format!("apps[{index}]");
@@ -62,7 +95,14 @@ fn apps(config: &Config, found: &mut Findings<'_>) {
             known("virtual server", name, config.servers.keys(), &format!("{path}.servers[{at}]"), found);
         }
         for (at, name) in app.llms.iter().flatten().enumerate() {
-            known("LLM", name, config.llms.keys(), &format!("{path}.llms[{at}]"), found);
+            beside.known(name, config, &format!("{path}.llms[{at}]"), found);
+        }
+        for (at, slug) in app.tools.iter().flatten().enumerate() {
+            known("tool", slug, config.tools.keys(), &format!("{path}.tools[{at}]"), found);
+        }
+        for (at, slug) in app.datasources.iter().flatten().enumerate() {
+            let path = format!("{path}.datasources[{at}]");
+            known("data source", slug, config.datasources.keys(), &path, found);
         }
     }
     digests(config, found);
@@ -88,13 +128,13 @@ fn digests(config: &Config, found: &mut Findings<'_>) {
 
 /// A binding whose scope names nothing that exists would silently never hold. A pattern may be meant for what is still to
 /// come, so that is only told.
-fn bindings(config: &Config, found: &mut Findings<'_>) {
+fn bindings(config: &Config, beside: &Beside<'_>, found: &mut Findings<'_>) {
     let apps: Vec<&String> = config.apps.iter().flatten().map(|app| &app.name).collect();
     for (index, binding) in config.bindings.iter().enumerate() {
         let path = format!("bindings[{index}].scope");
         let scope = &binding.scope;
         let sections: [(&str, &str, &Option<String>, Vec<&String>); 4] = [
-            ("upstream", "upstream", &scope.upstream, config.upstreams.keys().collect()),
+            ("upstream", "upstream", &scope.upstream, config.upstreams.keys().chain(config.tools.keys()).collect()),
             ("virtual server", "server", &scope.server, config.servers.keys().collect()),
             ("LLM", "llm", &scope.llm, config.llms.keys().collect()),
             ("app", "app", &scope.app, apps.clone()),
@@ -102,7 +142,9 @@ fn bindings(config: &Config, found: &mut Findings<'_>) {
         for (what, field, name, names) in sections {
             let Some(name) = name else { continue };
             let path = format!("{path}.{field}");
-            if !name.contains('*') {
+            if field == "llm" && !name.contains('*') {
+                beside.known(name, config, &path, found);
+            } else if !name.contains('*') {
                 known(what, name, names, &path, found);
             } else if found.errors.is_empty() && !names.iter().any(|there| Scope::fits(name, there)) {
                 found.notice(&path, format!("no {what} that is configured fits `{}`", shown(name)));

@@ -17,13 +17,18 @@ use mortise_framework::{
 };
 
 use super::{
-    App, Config, Egress, EndpointLimits, Kept, Listen, Llm, Storage, Telemetry, Upstream, app, check, egress,
-    endpoints, listen, llm,
+    App, Config, Datasource, Egress, EndpointLimits, Kept, Listen, Llm, Storage, Telemetry, Upstream, app,
+    check, datasources, egress, endpoints, listen, llm,
     outline::Outline,
     place::{self, Findings, Unread},
-    plugins, storage, stored, telemetry, upstream,
+    plugins,
+    secrets::{self, VAULT},
+    storage, stored, telemetry, tools, upstream,
 };
-use crate::overrides::{self, OverrideSource, Overrides};
+use crate::{
+    overrides::{self, OverrideSource, Overrides},
+    vault::{self, Logins, Vault},
+};
 
 /// The file that is read when nobody names one; it may be missing.
 pub const DEFAULT_FILE: &str = "mortise.yaml";
@@ -78,6 +83,8 @@ pub struct LoadOptions {
     unsure: Vec<usize>,
     /// Whether one of those added is certainly of the own kind.
     surely_own: bool,
+    /// Tokens of logins at stores of secrets.
+    logins: Logins,
 }
 
 impl LoadOptions {
@@ -101,6 +108,7 @@ impl LoadOptions {
             notices,
             unsure: Vec::new(),
             surely_own: false,
+            logins: Logins::default(),
         }
     }
 
@@ -134,6 +142,15 @@ impl LoadOptions {
         again
     }
 
+    /// The same for one load, with the stores of secrets that it asks.
+    fn with_stores(&self) -> Self {
+        let plain = self.clone();
+        let vault = Vault::new(move || vault_settings(&plain), self.logins.clone());
+        let mut with = self.clone();
+        with.environment = with.environment.with_store(vault::SCHEME, Arc::new(vault));
+        with
+    }
+
     /// A path in the working folder, as short as it can be shown.
     pub(super) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         if self.directory == Path::new(".") { path.as_ref().to_path_buf() } else { self.directory.join(path) }
@@ -153,6 +170,8 @@ pub struct Settled {
     pub upstreams: Vec<Upstream>,
     /// The LLMs that are served, in file order.
     pub llms: Vec<Llm>,
+    /// The data sources that are served, in file order.
+    pub datasources: Vec<Datasource>,
     /// Who may call; `None` for anyone.
     pub apps: Option<Vec<App>>,
     /// Where the database is.
@@ -191,8 +210,10 @@ impl Settled {
     /// # Errors
     /// Everything that is wrong, as far as one can tell at once.
     pub fn load(options: &LoadOptions, framework: &Framework) -> Result<Self, Errors> {
-        let (settled, looked_at) = looked_at::during(|| Self::read(options, framework));
-        settled.map(|settled| Self { looked_at, ..settled })
+        let asking = options.with_stores();
+        let (settled, looked_at) = looked_at::during(|| Self::read(&asking, framework));
+        // The next load asks anew.
+        settled.map(|settled| Self { looked_at, source: options.clone(), ..settled })
     }
 
     fn read(options: &LoadOptions, framework: &Framework) -> Result<Self, Errors> {
@@ -213,19 +234,25 @@ impl Settled {
         let egress = egress::settle(&config.egress, &mut found);
         let endpoints = endpoints::settle(&config.endpoints, &options.environment, &mut found);
         let telemetry = telemetry::settle(&config.telemetry, &options.environment, &mut found);
-        check::names(config, &mut found);
+        secrets::settle(&config.secrets, &options.environment, &mut found);
+        let state_dir = state_dir(&loaded, options);
+        let possible = config.storage.is_some() || storage::usual(&state_dir).exists();
+        check::names(config, &check::Beside { kept: &options.kept, possible }, &mut found);
         let upstreams = config.upstreams.iter();
-        let upstreams = upstreams.filter_map(|(name, raw)| upstream::settle(name, raw, &mut found)).collect();
+        let mut upstreams: Vec<Upstream> =
+            upstreams.filter_map(|(name, raw)| upstream::settle(name, raw, &mut found)).collect();
+        let tools = config.tools.iter();
+        upstreams.extend(tools.filter_map(|(slug, raw)| tools::settle(slug, raw, &mut found)));
         let llms = config.llms.iter();
         let mut llms: Vec<Llm> =
             llms.filter_map(|(name, raw)| llm::settle(name, raw, config.llms.keys(), &mut found)).collect();
         let (kept_llms, kept_nodes) = stored::llms(options, config, &mut found);
         llms.extend(kept_llms);
+        let datasources = datasources::settle(config, &mut found);
         let apps = config.apps.as_ref().map(|apps| {
             let apps = apps.iter().enumerate();
             apps.map(|(index, raw)| app::settle(index, raw.clone(), &mut found)).collect()
         });
-        let state_dir = state_dir(&loaded, options);
         let overrides = overrides(options, &state_dir, &mut found);
         let storage_node = loaded.node.get("storage");
         let storage = storage::settle(
@@ -244,6 +271,9 @@ impl Settled {
         for (path, node) in plugins.kept.iter().chain(&kept_nodes) {
             outline.add_kept(path, node);
         }
+        for upstream in &upstreams {
+            outline.add_document(upstream);
+        }
         let mut outline = outline.with_overrides(&overrides, plugins.plan.enabled);
         for entry in &plugins.plan.entries {
             outline.add_beside(&entry.name, &framework.beside(entry));
@@ -256,6 +286,7 @@ impl Settled {
             state_dir,
             upstreams,
             llms,
+            datasources,
             apps,
             storage,
             egress,
@@ -287,6 +318,16 @@ fn own(options: &LoadOptions) -> Partial<Config> {
         loader = loader.own_file(options.path(path));
     }
     loader.overrides(options.overrides.iter().cloned()).load_partial()
+}
+
+/// How Vault is reached, which stands in the same files as the values that refer to it. These are not looked up here.
+fn vault_settings(options: &LoadOptions) -> Result<vault::Settings, String> {
+    let loaded = own(options).loaded;
+    let node = |key: &str| loaded.as_ref()?.node.at(&place::key(VAULT, key));
+    let usual = super::VaultConfig::default();
+    let raw = loaded.as_ref().map_or(&usual, |loaded| &loaded.value.secrets.vault);
+    let path = |key: &str, written: &str| place::folder(node(key), &options.directory).join(written);
+    vault::Settings::of(raw, &options.environment, path).map_err(|unfit| unfit.to_string())
 }
 
 fn or_unreadable(errors: Vec<Diagnostic>) -> Errors {

@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::place;
+use super::{Spec, Transport, Upstream, place};
 use crate::overrides::Overrides;
 
 /// Longest text of a value that is shown, in characters.
@@ -115,6 +115,16 @@ impl Outline {
     pub(super) fn add_kept(&mut self, path: &str, node: &Node) {
         self.remove(path);
         self.add(path, node, false);
+    }
+
+    /// With the OpenAPI document of a tool, which may stand in a file of its own: told when it changes, never shown.
+    pub(super) fn add_document(&mut self, upstream: &Upstream) {
+        if let Transport::OpenApi(tool) = &upstream.transport
+            && let Spec::Read(_, digest) = &tool.spec
+        {
+            let path = place::key(&place::key("tools", &upstream.name), "document");
+            self.put(path, &digest.to_hex(), None);
+        }
     }
 
     /// With what the code of a plugin depends on beside its entry: told when it changes, never shown.

@@ -72,6 +72,8 @@ impl Unread<'_> {
             "upstream" => "upstreams",
             "virtual server" => "servers",
             "LLM" => "llms",
+            "tool" => "tools",
+            "data source" => "datasources",
             "app" => "apps",
             _ => return false,
         };

@@ -190,7 +190,8 @@ pub(super) fn llms(
         } else {
             match llm_config(&llm.fields, options) {
                 Ok(raw) => {
-                    if let Some(settled) = config_llm::settle(name, &raw, names.clone(), found) {
+                    if let Some(mut settled) = config_llm::settle(name, &raw, names.clone(), found) {
+                        settled.slug = Some(llm.fields.slug());
                         let span = Source::from_text(PLACE, "").start();
                         let shown = serde_json::to_value(&llm.fields).unwrap_or_default();
                         nodes.push((place::key("llms", name), Node::from_json(&shown, &span)));
@@ -221,15 +222,22 @@ fn llm_config(llm: &Llm, options: &LoadOptions) -> Result<LlmConfig, String> {
     put("endpoint", text(&llm.endpoint));
     put("default_model", text(&llm.default_model));
     put("models", llm.models.clone().map(Value::from));
+    put("monthly_budget", llm.monthly_budget.map(Value::from));
+    put("rate_limit", llm.rate_limit.map(Value::from));
+    put("token_limit", llm.token_limit.map(Value::from));
     if let Some(key) = &llm.api_key {
         put("api_key", Some(looked_up(key, options)?.into()));
     }
     serde_path_to_error::deserialize(Value::Object(raw)).map_err(|error| error.to_string())
 }
 
-/// What `${NAME}` or `${file:PATH}` stands for.
+/// What `${NAME}`, `${file:PATH}` or `${vault:PATH#KEY}` stands for.
 fn looked_up(reference: &str, options: &LoadOptions) -> Result<String, String> {
     let inner = reference.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).unwrap_or(reference);
+    let stored = |(scheme, rest)| Some((options.environment.store(scheme)?, rest));
+    if let Some((store, rest)) = inner.split_once(':').and_then(stored) {
+        return store.look_up(rest).map_err(|why| format!("{reference} {why}"));
+    }
     match inner.strip_prefix("file:") {
         Some(path) => {
             let text = std::fs::read_to_string(options.path(path));

@@ -114,6 +114,7 @@ pub async fn offline(
     let (pipelines, _) = framework.build(&settled.plan).await.map_err(OfflineError::Plugins)?;
     let snapshot = Snapshot {
         llms: Arc::new(Llms::new(settled, None).unwrap_or_default()),
+        datasources: settled.datasources.clone().into(),
         number: 0,
         pipelines: pipelines.clone(),
         catalogs: Arc::new(Catalogs::empty()),

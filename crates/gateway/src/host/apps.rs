@@ -1,5 +1,5 @@
 //! What plugins are told of apps: those of the configuration and those of storage, as they are in force at that moment.
-//! Never a token, nor how one begins.
+//! Never a token, nor how one begins. And of what they ask: LLMs, prices, and what was spent.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,12 +12,13 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     auth::{Authenticator, GrantedApp},
-    snapshot::Snapshots,
+    llm::{LlmSurface, told},
+    snapshot::{Snapshot, Snapshots},
 };
 
 /// The apps of a gateway, once it serves.
 #[derive(Debug, Default)]
-pub struct AppService(OnceLock<Arc<Snapshots>>);
+pub struct AppService(OnceLock<(Arc<Snapshots>, Arc<LlmSurface>)>);
 
 impl AppService {
     /// Offers what is known of them to plugins.
@@ -30,13 +31,18 @@ impl AppService {
     }
 
     /// Tells of those of the snapshot in force, from now on.
-    pub fn serve(&self, snapshots: Arc<Snapshots>) {
-        let _ = self.0.set(snapshots);
+    pub fn serve(&self, snapshots: Arc<Snapshots>, llm: Arc<LlmSurface>) {
+        let _ = self.0.set((snapshots, llm));
+    }
+
+    fn now(&self) -> Result<(Arc<Snapshot>, &LlmSurface), PluginError> {
+        let starting = || PluginError::Unavailable("the gateway is starting".to_owned());
+        let (snapshots, llm) = self.0.get().ok_or_else(starting)?;
+        Ok((snapshots.load(), llm))
     }
 
     fn ask<T>(&self, ask: impl FnOnce(&Authenticator) -> T) -> Result<T, PluginError> {
-        let starting = || PluginError::Unavailable("the gateway is starting".to_owned());
-        let snapshot = self.0.get().ok_or_else(starting)?.load();
+        let (snapshot, _) = self.now()?;
         Ok(ask(&snapshot.access.authenticator))
     }
 }
@@ -58,6 +64,39 @@ impl Apps for AppService {
 
     fn credential<'a>(&'a self, token: &'a [u8]) -> Fut<'a, Result<Option<Credential>, PluginError>> {
         Box::pin(std::future::ready(self.ask(|apps| apps.credential(token))))
+    }
+
+    fn llms(&self) -> Fut<'_, Result<Vec<Map<String, Value>>, PluginError>> {
+        let told = self.now().map(|(snapshot, _)| told::llms(&snapshot.llms));
+        Box::pin(std::future::ready(told))
+    }
+
+    fn prices(&self) -> Fut<'_, Result<Vec<Map<String, Value>>, PluginError>> {
+        let told = self.now().map(|(snapshot, llm)| told::prices(&snapshot.llms, &llm.prices()));
+        Box::pin(std::future::ready(told))
+    }
+
+    fn price<'a>(
+        &'a self,
+        vendor: &'a str,
+        model: &'a str,
+    ) -> Fut<'a, Result<Option<Map<String, Value>>, PluginError>> {
+        let told =
+            self.now().map(|(snapshot, llm)| told::price_of(&snapshot.llms, &llm.prices(), vendor, model));
+        Box::pin(std::future::ready(told))
+    }
+
+    fn budget<'a>(
+        &'a self,
+        app: &'a str,
+        llm: Option<&'a str>,
+    ) -> Fut<'a, Result<Option<Map<String, Value>>, PluginError>> {
+        Box::pin(async move {
+            let Some(found) = self.ask(|apps| apps.facts().find(|found| found.name == app))? else {
+                return Ok(None);
+            };
+            Ok(Some(told::budget(self.now()?.1, &found, llm).await))
+        })
     }
 }
 

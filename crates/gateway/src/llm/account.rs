@@ -26,7 +26,8 @@ use serde_json::{Value, json};
 
 use super::{
     LlmSurface,
-    ledger::Tally,
+    held::Held,
+    ledger,
     metrics::Came,
     record::{Job, Wanted},
     table::{Llm, Terms},
@@ -41,14 +42,14 @@ const LARGEST_EVENT: usize = 8 << 20;
 
 /// What is said of a request when it is over.
 pub(super) struct Account {
-    surface: Arc<LlmSurface>,
+    pub(super) surface: Arc<LlmSurface>,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) request: Arc<Request>,
     pub(super) followed: Option<Followed>,
     pub(super) llm: Option<Arc<Llm>>,
     pub(super) terms: Option<Arc<Terms>>,
-    /// What the app has used, where that is limited.
-    pub(super) tally: Option<Arc<Tally>>,
+    /// What app and LLM are held to.
+    pub(super) held: Held,
     pub(super) model: Option<Arc<str>>,
     pub(super) shape: Shape,
     method: Method,
@@ -93,15 +94,14 @@ impl Account {
         followed: Option<Followed>,
         (method, path): (Method, &str),
     ) -> Box<Self> {
-        let terms = snapshot.llms.terms(grant, &request.caller);
+        let terms = snapshot.llms.terms(grant, &request.caller, snapshot.access.authenticator.stored());
         let app = grant.and_then(|grant| grant.app.as_ref()).map(|app| app.name.as_str());
         let app = app.or(request.caller.app.as_deref());
-        let limited = terms.as_ref().is_some_and(|terms| terms.budget.is_some() || terms.rate.is_some());
         Box::new(Self {
             surface: surface.clone(),
-            tally: app.filter(|_| limited).map(|app| surface.ledger.of(app)),
+            held: Held::new(&surface.ledger, app.zip(terms.as_ref().map(|terms| terms.limits))),
             terms,
-            wanted: Wanted::by(snapshot),
+            wanted: Wanted::by(snapshot, surface.kept()),
             snapshot: snapshot.clone(),
             request,
             followed,
@@ -265,13 +265,13 @@ impl Account {
             let (meter, events) = self.read();
             let usage = self.usage(&meter, events);
             let model = self.model.as_deref().or(meter.model()).unwrap_or_default();
-            let cost = llm.cost(model, &usage);
+            let cost = llm.cost(model, &usage, &self.surface.storage.prices());
             let micros = cost.map_or(0, |cost| cost.0 / 1_000_000);
             llm.metrics.ended(came, took);
             llm.metrics.used(usage.input, usage.output, micros);
-            if let (Some(cost), Some(tally)) = (cost, &self.tally) {
-                tally.spend(cost);
-            }
+            let reached = self.status.is_some_and(|status| status.is_success());
+            let spent = (usage, cost.unwrap_or_default());
+            self.held.settle(&self.surface, &self.request, &llm, spent, (reached, self.wanted.sums));
             if self.wanted.any() {
                 let units = cost.map(mortise_llm::price::Cost::units);
                 self.record(&llm, &meter, usage, units, came, took);
@@ -337,6 +337,10 @@ impl Account {
             let mut record = with(tokens);
             record["tokens_used"] = usage.total().into();
             record["requests_count"] = 1.into();
+            let reset = self.terms.as_ref().map_or(1, |terms| terms.limits.reset);
+            let (from, to) = ledger::period(reset);
+            record["period_start"] = from.into();
+            record["period_end"] = to.into();
             records.push((RecordBudgetUsage::ID, record));
         }
         if !records.is_empty() {

@@ -1,9 +1,16 @@
 //! Asking a vendor: once, again, or another one in its place, for as long as nothing has gone to the client.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header::RETRY_AFTER};
+use http::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    header::{HOST, RETRY_AFTER},
+};
 use http_body_util::Full;
 use mortise_framework::{Blocked, Contexts, Pair};
 use mortise_llm::{
@@ -20,7 +27,12 @@ use mortise_plugin_api::{
 };
 use tokio::time::{sleep, timeout};
 
-use super::{account::Account, headers, place::joined, table::Llm};
+use super::{
+    account::Account,
+    headers,
+    place::joined,
+    table::{Endpoint, Llm},
+};
 use crate::{snapshot::Plugins, spans::TraceContext};
 
 /// Longest pause between two attempts.
@@ -38,6 +50,8 @@ pub(super) struct Outgoing {
     pub(super) model: Option<Arc<str>>,
     /// The trace it belongs to.
     pub(super) context: Option<Arc<TraceContext>>,
+    /// Which address of the LLM it was meant for it goes to; others that stand in are asked at their own.
+    pub(super) place: usize,
 }
 
 /// An answer that began.
@@ -60,14 +74,14 @@ pub(super) enum Failed {
 }
 
 impl Outgoing {
-    /// Path and query at an LLM.
-    fn target(&self, llm: &Llm, model: Option<&str>) -> String {
+    /// Path and query at an address of an LLM.
+    fn target(&self, endpoint: &Endpoint, model: Option<&str>) -> String {
         let call: Call<'_> = classify(&self.rest);
         let rest = match (call.model.as_deref(), model) {
             (Some(known), Some(wanted)) if known != wanted => call.with_model(&self.rest, wanted),
             _ => self.rest.clone(),
         };
-        let mut target = joined(&llm.base, &rest);
+        let mut target = joined(&endpoint.base, &rest);
         if let Some(query) = self.query.as_deref().filter(|query| !query.is_empty()) {
             target.push(if target.contains('?') { '&' } else { '?' });
             target.push_str(query);
@@ -76,7 +90,7 @@ impl Outgoing {
     }
 
     /// The request for an LLM: this one, with a model that the LLM has.
-    fn for_llm(&self, llm: &Llm) -> Option<(String, Bytes)> {
+    fn for_llm(&self, llm: &Llm, endpoint: &Endpoint) -> Option<(String, Bytes)> {
         let wanted = match self.model.as_deref() {
             Some(model) if !llm.has_model(model) => Some(llm.settings.default_model.as_deref()?),
             model => model,
@@ -88,7 +102,7 @@ impl Outgoing {
             }
             _ => self.body.clone(),
         };
-        Some((self.target(llm, wanted), body))
+        Some((self.target(endpoint, wanted), body))
     }
 }
 
@@ -109,14 +123,20 @@ pub(super) async fn send(
     let instead = instead.filter(|other| other.family() == llm.family() && account.may_use(&other.name));
     let candidates: Vec<&Arc<Llm>> = std::iter::once(&llm).chain(instead).collect();
     let mut last = Err(Failed::Away);
-    for (nth, llm) in candidates.iter().enumerate() {
-        let Some((target, body)) = out.for_llm(llm) else { continue };
+    for (nth, llm) in candidates.into_iter().enumerate() {
+        let endpoint = llm.at(if nth == 0 { out.place } else { 0 });
+        let Some((target, body)) = out.for_llm(llm, endpoint) else { continue };
+        if nth > 0 && !account.has_room(llm) {
+            continue;
+        }
         for attempt in 0..=llm.settings.retries {
             if nth + attempt as usize > 0 {
                 llm.metrics.retried(attempt == 0);
             }
             let is_last = attempt == llm.settings.retries;
-            last = once(account, llm, out, &target, &body, contexts).await;
+            let began = account.followed.is_some().then(Instant::now);
+            last = once(account, (llm, endpoint), out, &target, &body, contexts).await;
+            note(account, llm, began, &last);
             let pause = match &last {
                 Ok(sent) if !is_passing(sent.response.status()) => return last,
                 Err(Failed::Stopped(_)) => return last,
@@ -129,6 +149,19 @@ pub(super) async fn send(
         }
     }
     last
+}
+
+/// Notes what an attempt came to, for whoever explains the call, where it is not the only one.
+fn note(account: &mut Account, llm: &Llm, began: Option<Instant>, last: &Result<Sent, Failed>) {
+    let Some((followed, began)) = account.followed.as_mut().zip(began) else { return };
+    let came: Cow<'static, str> = match last {
+        Ok(sent) if !is_passing(sent.response.status()) && !followed.has_attempts() => return,
+        Ok(sent) => sent.response.status().as_str().to_owned().into(),
+        Err(Failed::Stopped(_)) => "blocked".into(),
+        Err(Failed::TimedOut) => "timeout".into(),
+        Err(Failed::Away) => "unreachable".into(),
+    };
+    followed.attempted(&llm.name, began, came);
 }
 
 /// Longer with each attempt.
@@ -144,7 +177,7 @@ fn wished_pause(headers: &HeaderMap) -> Option<Duration> {
 /// One attempt, between its hooks.
 async fn once(
     account: &mut Account,
-    llm: &Arc<Llm>,
+    (llm, endpoint): (&Arc<Llm>, &Endpoint),
     out: &Outgoing,
     target: &str,
     body: &Bytes,
@@ -154,16 +187,16 @@ async fn once(
     let hooked = pipelines.chain(HttpPreForwardingCall::ID).is_some()
         || pipelines.chain(HttpPostForwardingCall::ID).is_some();
     if !hooked {
-        let response = exchange(account, llm, out, target, body, None).await?;
+        let response = exchange(account, (llm, endpoint), out, target, body, None).await?;
         return Ok(Sent { llm: llm.clone(), response, wished: Headers::new() });
     }
-    Box::pin(around(account, llm, out, target, body, contexts)).await
+    Box::pin(around(account, (llm, endpoint), out, target, body, contexts)).await
 }
 
 /// The same with plugins around it: before it they set headers of the call, after its head they see that of the answer.
 async fn around(
     account: &mut Account,
-    llm: &Arc<Llm>,
+    (llm, endpoint): (&Arc<Llm>, &Endpoint),
     out: &Outgoing,
     target: &str,
     body: &Bytes,
@@ -191,7 +224,7 @@ async fn around(
     if let Some(changed) = changed {
         headers::change(&mut told, &shown.headers, &changed.headers);
     }
-    let response = match exchange(account, llm, out, target, body, Some(&told)).await {
+    let response = match exchange(account, (llm, endpoint), out, target, body, Some(&told)).await {
         Ok(response) => response,
         Err(failed) => {
             let end = if matches!(failed, Failed::TimedOut) { End::TimedOut } else { End::UpstreamFailed };
@@ -221,17 +254,18 @@ fn substitute(asked: &dyn Payload, end: End) -> Box<dyn Payload> {
 
 async fn exchange(
     account: &mut Account,
-    llm: &Llm,
+    (llm, endpoint): (&Arc<Llm>, &Endpoint),
     out: &Outgoing,
     target: &str,
     body: &Bytes,
     told: Option<&HeaderMap>,
 ) -> Result<Response<PooledBody>, Failed> {
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let traced = out.context.as_ref().map(|context| context.with_headers(told));
     let told = traced.as_ref().or(told);
     let make = || {
         let mut headers = headers::outbound(llm, &out.headers, told);
+        headers.insert(HOST, endpoint.host.clone());
         if let Some(sign) = &llm.sign {
             sign.sign(out.method.as_str(), target, &mut headers, body);
         }
@@ -242,7 +276,7 @@ async fn exchange(
         *request.uri_mut() = target.parse().unwrap_or_default();
         request
     };
-    let answer = timeout(llm.settings.first_byte_timeout, llm.pool.send(make)).await;
+    let answer = timeout(llm.settings.first_byte_timeout, endpoint.pool.send(make)).await;
     if let Some(followed) = &account.followed {
         followed.upstream_took(began);
     }

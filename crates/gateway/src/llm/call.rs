@@ -24,8 +24,10 @@ use mortise_llm::{
 };
 use mortise_mcp_transport::{http::pool::PooledBody, server::answer::AnswerBody};
 use mortise_plugin_api::{
-    End, Hook, Json, Revision,
-    hooks::{LlmInput, LlmOutput, llm::LlmInputPayload},
+    End, Hook, HookId, Json, Revision,
+    hooks::{
+        AuthPostCheck, HttpAuthResolveUser, HttpPreRequest, LlmInput, LlmOutput, llm::LlmInputPayload,
+    },
 };
 
 use super::{
@@ -33,7 +35,7 @@ use super::{
     account::Account,
     ask::Ask,
     attempt::{self, Failed, Outgoing, Sent},
-    checks::{list, looked, named, read, within_limits},
+    checks::{list, looked, named, read},
     choose,
     guarded::{self, Answered},
     headers,
@@ -49,6 +51,9 @@ use crate::{
 };
 
 pub(super) type Refused = Box<Response<AnswerBody>>;
+
+/// Hooks before it is known which model a request is for.
+const BEFORE: [HookId; 3] = [HttpPreRequest::ID, HttpAuthResolveUser::ID, AuthPostCheck::ID];
 
 /// Longest name that is repeated in an answer.
 const LONGEST_NAME: usize = 128;
@@ -134,6 +139,7 @@ impl LlmSurface {
             body,
             model: model.as_deref().map(Into::into),
             context,
+            place: 0,
         };
         if let (true, Some(model)) = (renamed, model.as_deref()) {
             if in_path {
@@ -145,7 +151,9 @@ impl LlmSurface {
             }
         }
         account.about(&llm, out.model.clone());
-        within_limits(&mut account, family)?;
+        if account.is_limited() {
+            Box::pin(account.within_limits(family, &out.body)).await?;
+        }
         let mut streams = classified.streams.unwrap_or(false);
         let mut turn = None;
         if llm.family() != family {
@@ -182,7 +190,11 @@ impl LlmSurface {
             Some(llm) => (llm, model.map(Cow::into_owned), false),
             None => {
                 let turn = TURN.fetch_add(1, Relaxed);
-                let may_use = |llm: &str| account.may_use(llm);
+                // Plugins that are bound to an LLM before its request is read do not know that it is this one: whoever
+                // wants it names it.
+                let may_use = |llm: &str| {
+                    account.may_use(llm) && !snapshot.pipelines.is_bound_to_llm(llm, &BEFORE)
+                };
                 let shape = account.shape;
                 let find = |speaks: &dyn Fn(&Llm) -> bool| {
                     choose::by_model(&snapshot.llms, may_use, speaks, model.as_deref(), turn)
@@ -243,6 +255,7 @@ impl Account {
         let request = Arc::make_mut(&mut self.request);
         request.upstream = Some(llm.name.clone());
         request.server_id = Some(llm.name.clone());
+        request.llm = Some(llm.name.clone());
         if let Some(followed) = &mut self.followed {
             match &model {
                 Some(model) => followed.about(&format!("{}/{model}", llm.name)),
@@ -358,6 +371,16 @@ async fn guarded(known: Known) -> Result<Response<AnswerBody>, Refused> {
         pair.failed(End::UpstreamFailed).await;
         return Err(refused);
     }
+    if let Some(place) = named_address(pair.contexts_mut(), &llm) {
+        match place {
+            Some(place) => out.place = place,
+            None => {
+                pair.failed(End::UpstreamFailed).await;
+                let message = "a plugin names an address that this LLM does not have";
+                return Err(account.refused(family, FaultKind::Upstream, message));
+            }
+        }
+    }
     let mut wished = before.response_headers();
     account.asked = out.body.clone();
     let memory = pair.contexts_mut().companion();
@@ -373,6 +396,21 @@ async fn guarded(known: Known) -> Result<Response<AnswerBody>, Refused> {
     sent.wished = wished;
     let (answered, body) = begun(sent, &mut account, out.query.as_deref(), streams);
     Ok(guarded::through(pair, answered, account, body).await)
+}
+
+/// The address that a plugin names in place of the LLM's own, by its number; the inner `None` for one that the LLM does not
+/// have. Plugins of Tyk name it in their context, others in what all plugins of a request share.
+fn named_address(contexts: &mut Contexts, llm: &Llm) -> Option<Option<usize>> {
+    const NAME: &str = "upstream_override";
+    let shared = &contexts.shared().state;
+    let named = shared.get("plugin_context").and_then(|context| context.get(NAME));
+    let url = named.or_else(|| shared.get(NAME))?.as_str()?;
+    let place = llm.place_of(url);
+    if place.is_none() {
+        let url = mortise_telemetry::redact::url(url);
+        tracing::warn!(llm = &*llm.name, %url, "a plugin names an address that is not among `other_endpoints`");
+    }
+    Some(place)
 }
 
 /// Takes what plugins made of a request.

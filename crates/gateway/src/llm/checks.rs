@@ -1,4 +1,4 @@
-//! What is looked at before a vendor is asked: the LLM that is named, the body, and what the app has left.
+//! What is looked at before a vendor is asked: the LLM that is named, and the body.
 
 use std::sync::Arc;
 
@@ -20,7 +20,6 @@ use super::{
     BODY_TIMEOUT, Place,
     account::Account,
     call::{Refused, shown},
-    ledger::Month,
     listing,
     table::Llm,
 };
@@ -114,25 +113,3 @@ pub(super) fn looked<'b>(
     }
 }
 
-/// Refuses what the app's rate or budget has no room for.
-pub(super) fn within_limits(account: &mut Account, family: Family) -> Result<(), Refused> {
-    let (Some(terms), Some(tally)) = (account.terms.clone(), account.tally.clone()) else { return Ok(()) };
-    let wait = |mut response: Refused, seconds: u64| {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
-        response
-    };
-    if let Some(rate) = terms.rate
-        && let Err(pause) = tally.take(rate)
-    {
-        let message = format!("this app has used its {rate} calls a minute");
-        let response = account.refused(family, FaultKind::RateLimited, &message);
-        return Err(wait(response, pause.as_secs_f64().ceil() as u64));
-    }
-    if let Some(budget) = terms.budget
-        && tally.spent_in(Month::now()).units() >= budget
-    {
-        let response = account.refused(family, FaultKind::QuotaExceeded, "Budget limit exceeded");
-        return Err(wait(response, Month::left()));
-    }
-    Ok(())
-}

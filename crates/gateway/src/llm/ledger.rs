@@ -1,240 +1,370 @@
-//! What apps have used: money in a month, calls in a minute.
+//! What apps and LLMs have used: money in a month, calls and tokens in a minute.
 //!
-//! Counted in memory, without locks; money is written to the state folder every few seconds and at the end, so that it
-//! survives a restart. A gateway that is killed forgets what was spent in the last of them.
+//! Counted in memory, and in storage for what comes after: what was spent is added to the sums there every few seconds
+//! and at the end, so several gateways at one database see one another's, and a gateway that is killed forgets the last of
+//! it. How full the buckets of the minute are is written at the end only. Without any limit nothing is opened.
 //!
-//! Calls a minute are a bucket that fills evenly: as many at once as a minute allows, then one whenever its share of the
-//! minute has passed.
+//! What an app has spent is read when it first calls, and not before: a gateway with many apps knows those that call.
+//! Where the database is away, what is known here counts.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    path::{Path, PathBuf},
+    collections::HashMap,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use jiff::{Timestamp, Zoned, tz::TimeZone};
-use mortise_llm::price::Cost;
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
+use mortise_mcp_transport::chain::Chain;
+use mortise_store::{Day, Place, Spent, Usage};
 
-use crate::state_dir::Aside;
+use super::bucket::Bucket;
+use crate::storage::Storage;
 
 /// How often what was spent is written down.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Where.
-const FILE: &str = "llm-spending.json";
+/// How long a call waits for what its app has spent to be read.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What all apps with a limit have used.
+/// After how long it is tried again where that failed.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// Sums that are written at once.
+const AT_ONCE: usize = 500;
+
+/// What all apps and LLMs with a limit have used.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    file: PathBuf,
-    tallies: Mutex<HashMap<Box<str>, Arc<Tally>>>,
-    /// What was there at the start, of apps that have not called yet.
-    known: Mutex<Written>,
-    written: AtomicU64,
+    storage: Arc<Storage>,
+    apps: Mutex<HashMap<Box<str>, Arc<Tally>>>,
+    llms: Mutex<HashMap<Box<str>, Arc<Tally>>>,
+    /// What was spent and is not in the database yet.
+    pending: Mutex<Pending>,
+    /// Held while sums are written or read: what is pending is in neither or in both otherwise.
+    exchange: tokio::sync::Mutex<()>,
+    /// Buckets of an earlier run, by name.
+    known: Mutex<HashMap<String, i64>>,
+    failing: AtomicBool,
 }
 
-/// What one app has used.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    /// Months since the year 0.
-    month: AtomicU64,
-    spent: AtomicU64,
-    /// When the bucket of calls will be empty again, in nanoseconds since 1970.
-    empty_at: AtomicU64,
+type Pending = HashMap<(Day, Box<str>, Box<str>), Spent>;
+
+/// Whose limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    App,
+    Llm,
 }
 
-/// The file: a month, and what apps have spent in it, in millionths of millionths.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Written {
-    month: String,
-    #[serde(default)]
-    spent: BTreeMap<String, u64>,
+/// What one app or LLM has used.
+#[derive(Debug)]
+pub(super) struct Tally {
+    side: Side,
+    name: Box<str>,
+    /// Calls of a minute.
+    pub(super) calls: Bucket,
+    /// Tokens of a minute.
+    pub(super) tokens: Bucket,
+    sum: Mutex<Option<Sum>>,
+}
+
+/// What was spent in a month.
+#[derive(Clone, Copy, Debug)]
+struct Sum {
+    /// The day on which the month began.
+    from: Day,
+    spent: f64,
+    /// Set where the database could not be asked: when it is to be asked again.
+    again: Option<Instant>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// The month that is now, of those that begin on day `reset`.
+pub(super) fn month(reset: u8) -> Day {
+    Day::month_of(now(), reset)
+}
+
+/// Where that month begins and ends, in seconds since 1970.
+pub(super) fn period(reset: u8) -> (i64, i64) {
+    let from = month(reset);
+    (from.begins() / 1_000, from.next_month(reset).begins() / 1_000)
+}
+
+/// Seconds until it ends.
+pub(super) fn left(reset: u8) -> u64 {
+    let end = month(reset).next_month(reset).begins();
+    u64::try_from((end - now()) / 1_000).unwrap_or(0).max(1)
+}
+
+impl Tally {
+    fn new(side: Side, name: &str) -> Self {
+        let (calls, tokens) = (Bucket::default(), Bucket::default());
+        Self { side, name: name.into(), calls, tokens, sum: Mutex::default() }
+    }
+
+    /// What was spent in the month that began on a day, as far as that is known.
+    pub(super) fn spent_since(&self, from: Day) -> Option<f64> {
+        let sum = (*lock(&self.sum))?;
+        let is_old = sum.again.is_some_and(|again| again <= Instant::now());
+        (sum.from == from && !is_old).then_some(sum.spent)
+    }
+
+    fn add(&self, cost: f64) {
+        if let Some(sum) = &mut *lock(&self.sum) {
+            sum.spent += cost;
+        }
+    }
+
+    /// The names of its buckets.
+    fn buckets(&self) -> [(String, &Bucket); 2] {
+        let side = match self.side {
+            Side::App => "app",
+            Side::Llm => "llm",
+        };
+        [
+            (format!("{side}/{}/calls", self.name), &self.calls),
+            (format!("{side}/{}/tokens", self.name), &self.tokens),
+        ]
+    }
+
+    /// App and LLM to ask the database for.
+    fn whose(&self) -> (Option<String>, Option<String>) {
+        let name = Some(self.name.to_string());
+        match self.side {
+            Side::App => (name, None),
+            Side::Llm => (None, name),
+        }
+    }
+
+    fn is_of(&self, app: &str, llm: &str) -> bool {
+        match self.side {
+            Side::App => *self.name == *app,
+            Side::Llm => *self.name == *llm,
+        }
+    }
 }
 
 impl Ledger {
-    /// What is written in a state folder. A file that cannot be read is left behind with an error in the log.
-    pub(crate) fn open(state_dir: &Path) -> Arc<Self> {
-        let file = state_dir.join(FILE);
-        let known = match std::fs::read(&file) {
-            Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
-                tracing::error!(file = %file.display(), %error, "what apps have spent cannot be read: it counts from 0");
-                Written::default()
-            }),
-            Err(_) => Written::default(),
-        };
-        let (tallies, written) = (Mutex::default(), AtomicU64::new(0));
-        Arc::new(Self { file, tallies, known: Mutex::new(known), written })
+    /// Counts that are kept in this storage.
+    pub(super) fn new(storage: Arc<Storage>) -> Arc<Self> {
+        Arc::new(Self {
+            storage,
+            apps: Mutex::default(),
+            llms: Mutex::default(),
+            pending: Mutex::default(),
+            exchange: tokio::sync::Mutex::default(),
+            known: Mutex::default(),
+            failing: AtomicBool::new(false),
+        })
     }
 
-    /// What an app has used.
-    pub(super) fn of(&self, app: &str) -> Arc<Tally> {
-        let mut tallies = self.tallies.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tally) = tallies.get(app) {
+    /// Reads how full buckets were when an earlier run ended.
+    pub(super) async fn begin(&self) {
+        if self.storage.trouble().is_some() {
+            return;
+        }
+        match self.storage.read(|store| async move { store.limits(now()).await }).await {
+            Ok(known) => lock(&self.known).extend(known.into_iter().flatten()),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "which limits were used up cannot be read");
+            }
+        }
+    }
+
+    /// What an app or an LLM has used.
+    pub(super) fn of(&self, side: Side, name: &str) -> Arc<Tally> {
+        let mut tallies = lock(match side {
+            Side::App => &self.apps,
+            Side::Llm => &self.llms,
+        });
+        if let Some(tally) = tallies.get(name) {
             return tally.clone();
         }
-        let month = Month::now();
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let spent = known.spent.remove(app).filter(|_| known.month == month.word());
-        let tally = Arc::new(Tally::default());
-        tally.month.store(month.0, Relaxed);
-        tally.spent.store(spent.unwrap_or(0), Relaxed);
-        tallies.insert(app.into(), tally.clone());
+        let tally = Arc::new(Tally::new(side, name));
+        let mut known = lock(&self.known);
+        for (name, bucket) in tally.buckets() {
+            if let Some(ends) = known.remove(&name) {
+                bucket.restore(ends);
+            }
+        }
+        tallies.insert(name.into(), tally.clone());
         tally
+    }
+
+    /// What was spent this month, of months that begin on day `reset`. Reads it where it is not known yet.
+    pub(super) async fn spent(&self, tally: &Tally, reset: u8) -> f64 {
+        let from = month(reset);
+        if let Some(spent) = tally.spent_since(from) {
+            return spent;
+        }
+        if self.storage.trouble().is_some() {
+            return self.put(tally, from, None);
+        }
+        let read = async {
+            let _exchange = self.exchange.lock().await;
+            match tally.spent_since(from) {
+                Some(spent) => spent,
+                None => self.put(tally, from, self.stored(tally, from).await),
+            }
+        };
+        match tokio::time::timeout(PATIENCE, read).await {
+            Ok(spent) => spent,
+            Err(_) => self.put(tally, from, None),
+        }
+    }
+
+    /// What stands in the database; `None` where it cannot be asked.
+    async fn stored(&self, tally: &Tally, from: Day) -> Option<f64> {
+        let (app, llm) = tally.whose();
+        let ask = self.storage.read(move |store| async move {
+            store.spent(app.as_deref(), llm.as_deref(), from, Day(i64::MAX)).await
+        });
+        match ask.await {
+            Ok(spent) => Some(spent.unwrap_or_default().cost),
+            Err(error) => {
+                let name = &*tally.name;
+                tracing::warn!(name, error = %Chain(&error), "what was spent cannot be read: it counts from here");
+                None
+            }
+        }
+    }
+
+    /// What an app has used since a day, at all LLMs or at one: for whoever asks, not to hold anybody to it. Where the
+    /// database is away, what is known here.
+    pub(super) async fn used(&self, app: &str, llm: Option<&str>, from: Day) -> Spent {
+        let (whose, at) = (app.to_owned(), llm.map(str::to_owned));
+        let read = async {
+            let _exchange = self.exchange.lock().await;
+            let ask = self.storage.read(move |store| async move {
+                store.spent(Some(&whose), at.as_deref(), from, Day(i64::MAX)).await
+            });
+            let mut used = ask.await.ok().flatten().unwrap_or_default();
+            for ((day, of, by), spent) in &*lock(&self.pending) {
+                if *day >= from && **of == *app && llm.is_none_or(|llm| **by == *llm) {
+                    used += *spent;
+                }
+            }
+            used
+        };
+        tokio::time::timeout(PATIENCE, read).await.unwrap_or_default()
+    }
+
+    /// Takes over what stands in the database; what is pending comes on top.
+    fn put(&self, tally: &Tally, from: Day, stored: Option<f64>) -> f64 {
+        // Held, so that what is spent meanwhile is added to the new sum.
+        let pending = lock(&self.pending);
+        let of_it = pending.iter().filter(|((day, app, llm), _)| *day >= from && tally.is_of(app, llm));
+        let own: f64 = of_it.map(|(_, spent)| spent.cost).sum();
+        let spent = stored.unwrap_or(0.0) + own;
+        let again = stored.is_none().then(|| Instant::now() + AGAIN);
+        *lock(&tally.sum) = Some(Sum { from, spent, again });
+        spent
+    }
+
+    /// Adds what a call of an app to an LLM took; empty names for none.
+    pub(super) fn spend(&self, (app, llm): (&str, &str), spent: Spent, tallies: [Option<&Tally>; 2]) {
+        let mut pending = lock(&self.pending);
+        *pending.entry((Day::of(now()), app.into(), llm.into())).or_default() += spent;
+        tallies.into_iter().flatten().for_each(|tally| tally.add(spent.cost));
     }
 
     /// Writes down what was spent, now and then, for ever.
     pub(super) async fn keep(&self) {
-        let mut tick = tokio::time::interval(EVERY);
-        tick.tick().await;
         loop {
-            tick.tick().await;
+            tokio::time::sleep(EVERY).await;
             self.write().await;
         }
     }
 
-    /// Writes down what was spent, if that is more than last time.
+    /// Writes down what was spent, if there is anything.
     pub(super) async fn write(&self) {
-        let (month, mut spent, mut sum) = (Month::now(), BTreeMap::new(), 0_u64);
-        for (app, tally) in &*self.tallies.lock().unwrap_or_else(PoisonError::into_inner) {
-            let amount = tally.spent_in(month).0;
-            if amount > 0 {
-                sum = sum.wrapping_add(amount);
-                spent.insert(app.to_string(), amount);
-            }
-        }
-        if sum == self.written.load(Relaxed) {
+        let _exchange = self.exchange.lock().await;
+        let batch = std::mem::take(&mut *lock(&self.pending));
+        if batch.is_empty() {
             return;
         }
-        {
-            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if known.month == month.word() {
-                // Apps that are not in the configuration at the moment keep what they spent.
-                known.spent.iter().for_each(|(app, amount)| {
-                    spent.entry(app.clone()).or_insert(*amount);
-                });
+        let usage = batch.into_iter().map(|((day, app, llm), spent)| Usage {
+            day,
+            app: app.into(),
+            llm: llm.into(),
+            spent,
+        });
+        let usage: Vec<Usage> = usage.collect();
+        let mut written = 0;
+        for part in usage.chunks(AT_ONCE) {
+            let all = part.to_vec();
+            match self.storage.write(move |store| async move { store.append(&[], &all).await }).await {
+                Ok(()) => written += part.len(),
+                Err(error) => {
+                    if !self.failing.swap(true, Relaxed) {
+                        tracing::error!(error = %Chain(&error), "what was spent cannot be written down yet");
+                    }
+                    break;
+                }
             }
         }
-        let (file, written) = (self.file.clone(), Written { month: month.word(), spent });
-        let done = tokio::task::spawn_blocking(move || {
-            Aside::write(file, &written).and_then(Aside::put_in_place).map_err(|error| error.to_string())
-        });
-        match done.await {
-            Ok(Ok(())) => self.written.store(sum, Relaxed),
-            Ok(Err(error)) => tracing::error!(error, "what apps have spent cannot be written down"),
-            Err(error) => tracing::error!(%error, "what apps have spent cannot be written down"),
+        let (done, rest) = usage.split_at(written);
+        if rest.is_empty() {
+            self.failing.store(false, Relaxed);
+        }
+        {
+            let mut pending = lock(&self.pending);
+            for used in rest {
+                let key = (used.day, used.app.as_str().into(), used.llm.as_str().into());
+                *pending.entry(key).or_default() += used.spent;
+            }
+        }
+        if matches!(self.storage.place(), Place::Postgres(_)) {
+            self.look_again(done).await;
         }
     }
-}
 
-/// A month of UTC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Month(u64);
-
-impl Month {
-    pub(super) fn now() -> Self {
-        Self::of(&Timestamp::now().to_zoned(TimeZone::UTC))
-    }
-
-    fn of(now: &Zoned) -> Self {
-        Self(u64::try_from(i64::from(now.year()) * 12 + i64::from(now.month()) - 1).unwrap_or(0))
-    }
-
-    fn word(self) -> String {
-        format!("{:04}-{:02}", self.0 / 12, self.0 % 12 + 1)
-    }
-
-    /// Seconds to its end.
-    pub(super) fn left() -> u64 {
-        let now = Timestamp::now().to_zoned(TimeZone::UTC);
-        let next =
-            now.date().last_of_month().tomorrow().ok().and_then(|day| day.to_zoned(TimeZone::UTC).ok());
-        let left = next.map_or(3600, |next| next.timestamp().as_second() - now.timestamp().as_second());
-        u64::try_from(left).unwrap_or(0).max(1)
-    }
-}
-
-impl Tally {
-    /// What was spent in a month.
-    pub(super) fn spent_in(&self, month: Month) -> Cost {
-        let known = self.month.load(Relaxed);
-        if known == month.0 { Cost(self.spent.load(Relaxed)) } else { Cost(0) }
-    }
-
-    /// Adds what a call cost.
-    pub(super) fn spend(&self, cost: Cost) {
-        let month = Month::now();
-        let known = self.month.load(Relaxed);
-        if known != month.0 && self.month.compare_exchange(known, month.0, Relaxed, Relaxed).is_ok() {
-            self.spent.store(0, Relaxed);
+    /// Reads the sums of those who have spent something: other gateways may have added to them.
+    async fn look_again(&self, done: &[Usage]) {
+        let mut tallies: Vec<Arc<Tally>> = Vec::new();
+        for used in done {
+            tallies.extend(lock(&self.apps).get(used.app.as_str()).cloned());
+            tallies.extend(lock(&self.llms).get(used.llm.as_str()).cloned());
         }
-        self.spent.fetch_add(cost.0, Relaxed);
+        tallies.sort_by_key(Arc::as_ptr);
+        tallies.dedup_by_key(|tally| Arc::as_ptr(tally));
+        for tally in tallies {
+            let Some(from) = lock(&tally.sum).map(|sum| sum.from) else { continue };
+            let Some(stored) = self.stored(&tally, from).await else { return };
+            self.put(&tally, from, Some(stored));
+        }
     }
 
-    /// Takes one of `rate` calls a minute; the time to wait where there is none left.
-    pub(super) fn take(&self, rate: u64) -> Result<(), Duration> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        self.take_at(rate, u64::try_from(now).unwrap_or(u64::MAX))
-    }
-
-    fn take_at(&self, rate: u64, now: u64) -> Result<(), Duration> {
-        const MINUTE: u64 = 60_000_000_000;
-        let Some(share) = MINUTE.checked_div(rate) else { return Err(Duration::from_secs(60)) };
-        let taken = self.empty_at.fetch_update(Relaxed, Relaxed, |empty_at| {
-            let next = empty_at.max(now) + share;
-            (next <= now + MINUTE).then_some(next)
-        });
-        taken
-            .map(|_| ())
-            .map_err(|empty_at| Duration::from_nanos(empty_at.saturating_add(share) - now - MINUTE))
+    /// Writes down what was spent, and how full buckets are.
+    pub(super) async fn stop(&self) {
+        self.write().await;
+        let soon = now() + 1_000;
+        let mut limits: Vec<(String, i64)> = Vec::new();
+        for tallies in [&self.apps, &self.llms] {
+            for tally in lock(tallies).values() {
+                let buckets = tally.buckets().into_iter().map(|(name, bucket)| (name, bucket.ends()));
+                limits.extend(buckets.filter(|(_, ends)| *ends > soon));
+            }
+        }
+        if limits.is_empty() {
+            return;
+        }
+        let kept = self.storage.write(move |store| async move { store.keep_limits(&limits, now()).await });
+        if let Err(error) = kept.await {
+            tracing::warn!(error = %Chain(&error), "which limits are used up cannot be written down");
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_of_a_minute_can_come_at_once_and_then_evenly() {
-        let (tally, start) = (Tally::default(), 1_000_000_000_000);
-        for _ in 0..60 {
-            tally.take_at(60, start).unwrap();
-        }
-        assert_eq!(tally.take_at(60, start), Err(Duration::from_secs(1)));
-        let later = start + 1_000_000_000;
-        tally.take_at(60, later).unwrap();
-        assert!(tally.take_at(60, later).is_err());
-        assert!(tally.take_at(0, later).is_err(), "none a minute is none");
-    }
-
-    #[test]
-    fn month_before_counts_for_nothing() {
-        let tally = Tally::default();
-        tally.spend(Cost(5));
-        assert_eq!(tally.spent_in(Month::now()), Cost(5));
-        assert_eq!(tally.spent_in(Month(Month::now().0 + 1)), Cost(0));
-        tally.month.store(Month::now().0 - 1, Relaxed);
-        tally.spend(Cost(3));
-        assert_eq!(tally.spent_in(Month::now()), Cost(3));
-        assert!((1..=31 * 86_400).contains(&Month::left()));
-        assert_eq!(Month(2026 * 12 + 10).word(), "2026-11");
-    }
-
-    #[tokio::test]
-    async fn what_was_spent_is_known_to_the_next_gateway() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Ledger::open(folder.path());
-        first.of("a").spend(Cost(7));
-        first.write().await;
-        let second = Ledger::open(folder.path());
-        second.of("b").spend(Cost(1));
-        second.write().await;
-        let third = Ledger::open(folder.path());
-        assert_eq!(third.of("a").spent_in(Month::now()), Cost(7), "one that was away for a while");
-        assert_eq!(third.of("b").spent_in(Month::now()), Cost(1));
-    }
-}
+mod tests;

@@ -20,13 +20,19 @@ use mortise_mcp_transport::{
         origin::{Origin, OriginError},
         pool::{Pool, PoolConfig},
     },
-    tls::{ClientTls, TlsError},
+    tls::{ClientTls, LoadedClientTls, TlsError},
 };
 use mortise_plugin_api::Caller;
+use url::Url;
 
-use super::{choose::Health, headers::Sign, metrics::LlmMetrics};
+use super::{
+    choose::Health,
+    headers::Sign,
+    metrics::LlmMetrics,
+    prices::{self, Prices},
+};
 use crate::{
-    auth::Grant,
+    auth::{Grant, Roster},
     config::{self, Settled},
 };
 
@@ -72,23 +78,56 @@ pub struct Llms {
 pub(crate) struct Terms {
     /// LLMs, `None` for all.
     pub(crate) llms: Option<Arc<BTreeSet<String>>>,
+    pub(super) limits: Limits,
+}
+
+/// What an app, or an LLM, is held to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Limits {
     /// Money for a month.
     pub(super) budget: Option<f64>,
+    /// The day on which a month begins.
+    pub(super) reset: u8,
     /// Calls per minute.
-    pub(super) rate: Option<u64>,
+    pub(super) calls: Option<u64>,
+    /// Tokens per minute.
+    pub(super) tokens: Option<u64>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { budget: None, reset: 1, calls: None, tokens: None }
+    }
+}
+
+impl Limits {
+    pub(super) fn any(&self) -> bool {
+        self.budget.is_some() || self.calls.is_some() || self.tokens.is_some()
+    }
+}
+
+/// Where an LLM is.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    url: Url,
+    /// Path, without a slash at its end.
+    pub(super) base: Box<str>,
+    pub(super) host: HeaderValue,
+    pub(super) pool: Pool,
 }
 
 /// One LLM.
 pub(crate) struct Llm {
     pub(super) settings: config::Llm,
     pub(super) name: Arc<str>,
-    /// Path of the endpoint, without a slash at its end.
-    pub(super) base: Box<str>,
-    /// Headers of every request: the key, the host, configured ones.
+    /// Headers of every request: the key, configured ones.
     pub(super) headers: HeaderMap,
     /// Set where requests are signed.
     pub(super) sign: Option<Sign>,
-    pub(super) pool: Pool,
+    pub(super) endpoint: Endpoint,
+    /// Those that a plugin may name instead.
+    pub(super) others: Vec<Endpoint>,
+    pub(super) limits: Limits,
     pub(super) metrics: Arc<LlmMetrics>,
     pub(super) health: Arc<Health>,
 }
@@ -97,7 +136,7 @@ impl std::fmt::Debug for Llm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Llm")
             .field("settings", &self.settings)
-            .field("pool", &self.pool)
+            .field("endpoint", &self.endpoint)
             .finish_non_exhaustive()
     }
 }
@@ -117,23 +156,37 @@ impl Llms {
                 known => Arc::new(Llm::new(settings, known.map(|known| &**known), &mut tls)?),
             });
         }
-        let by_name = list.iter().enumerate().map(|(at, llm)| (llm.name.as_ref().into(), at)).collect();
+        let mut by_name: HashMap<Box<str>, usize> = HashMap::new();
+        for (at, llm) in list.iter().enumerate() {
+            by_name.insert(llm.name.as_ref().into(), at);
+        }
+        // A name goes before another one's slug.
+        for (at, llm) in list.iter().enumerate() {
+            if let Some(slug) = &llm.settings.slug {
+                by_name.entry(slug.as_str().into()).or_insert(at);
+            }
+        }
         let limited = settled
             .apps
             .iter()
             .flatten()
-            .filter(|app| app.llms.is_some() || app.monthly_budget.is_some() || app.rate_limit.is_some());
-        let apps = limited.map(|app| {
-            let llms = app.llms.clone().map(Arc::new);
-            let terms = Terms { llms, budget: app.monthly_budget, rate: app.rate_limit };
-            (app.name.as_str().into(), Arc::new(terms))
-        });
+            .map(|app| {
+                let limits = Limits {
+                    budget: app.monthly_budget,
+                    reset: app.budget_reset_day,
+                    calls: app.rate_limit,
+                    tokens: app.token_limit,
+                };
+                (&app.name, Terms { llms: app.llms.clone().map(Arc::new), limits })
+            })
+            .filter(|(_, terms)| terms.llms.is_some() || terms.limits.any());
+        let apps = limited.map(|(name, terms)| (name.as_str().into(), Arc::new(terms)));
         let limits = &settled.config.limits;
         let max_bytes = limits.max_content_bytes.max(settled.listen.max_body_bytes);
         Ok(Self { apps: apps.collect(), list, by_name, max_bytes })
     }
 
-    /// An LLM by its name, or its name in lower case.
+    /// An LLM by its name, its slug, or its name in lower case.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<Llm>> {
         let by = |name: &str| self.by_name.get(name).and_then(|at| self.list.get(*at));
         by(name).or_else(|| self.list.iter().find(|llm| llm.name.eq_ignore_ascii_case(name)))
@@ -144,15 +197,38 @@ impl Llms {
         &self.list
     }
 
-    /// What a caller's app is held to: by the key that let it in, else by the configuration.
-    pub(crate) fn terms(&self, grant: Option<&Grant>, caller: &Caller) -> Option<Arc<Terms>> {
+    /// What a caller's app is held to: by the key that let it in, else by the configuration, else by what is kept of it.
+    pub(crate) fn terms(
+        &self,
+        grant: Option<&Grant>,
+        caller: &Caller,
+        stored: &Roster,
+    ) -> Option<Arc<Terms>> {
         if let Some(app) = grant.and_then(|grant| grant.app.as_ref()) {
             let llms = grant.and_then(|grant| grant.llms().cloned());
-            let (budget, rate) = (app.monthly_budget, app.rate_limit);
-            let limited = llms.is_some() || budget.is_some() || rate.is_some();
-            return limited.then(|| Arc::new(Terms { llms, budget, rate }));
+            let limits = Limits {
+                budget: app.monthly_budget,
+                reset: app.budget_reset_day,
+                calls: app.rate_limit,
+                tokens: app.token_limit,
+            };
+            return (llms.is_some() || limits.any()).then(|| Arc::new(Terms { llms, limits }));
         }
-        self.apps.get(caller.app.as_deref()?).cloned()
+        let name = caller.app.as_deref()?;
+        if let Some(configured) = self.apps.get(name) {
+            return Some(configured.clone());
+        }
+        let app = &stored.app(name)?.fields;
+        // One that may not call may use nothing, whoever says that a caller belongs to it.
+        let llms = if app.active { app.llms.clone() } else { Some(Vec::new()) };
+        let limits = Limits {
+            budget: app.monthly_budget,
+            reset: app.budget_reset_day,
+            calls: app.rate_limit,
+            tokens: app.token_limit,
+        };
+        let llms = llms.map(|llms| Arc::new(llms.into_iter().collect()));
+        (llms.is_some() || limits.any()).then(|| Arc::new(Terms { llms, limits }))
     }
 }
 
@@ -160,32 +236,30 @@ impl Llm {
     fn new(
         settings: &config::Llm,
         before: Option<&Self>,
-        tls: &mut Option<mortise_mcp_transport::tls::LoadedClientTls>,
+        tls: &mut Option<LoadedClientTls>,
     ) -> Result<Self, LlmError> {
         let name = &settings.name;
-        let failed = |source| LlmError::Endpoint { name: name.clone(), source };
-        let origin = Origin::of(&settings.endpoint).map_err(failed)?;
-        if origin.is_secure() && tls.is_none() {
-            *tls = Some(ClientTls::default().load().map_err(LlmError::Tls)?);
-        }
-        let pool = PoolConfig {
-            max_connections: settings.max_connections,
-            connect_timeout: settings.connect_timeout,
-            ..PoolConfig::default()
-        };
+        let endpoint = Endpoint::new(&settings.endpoint, settings, tls)?;
+        let others = settings.other_endpoints.iter().map(|url| Endpoint::new(url, settings, tls));
+        let others = others.collect::<Result<_, _>>()?;
         let (key, sign) = key(settings)?;
         let mut headers = HeaderMap::new();
-        headers.insert(http::header::HOST, origin.authority().clone());
         headers.extend(key);
         for (name, value) in &settings.headers {
             headers.insert(name.clone(), value.clone());
         }
         Ok(Self {
             name: name.as_str().into(),
-            base: settings.endpoint.path().trim_end_matches('/').into(),
             headers,
             sign,
-            pool: Pool::new(origin.clone(), tls.clone().filter(|_| origin.is_secure()), pool),
+            endpoint,
+            others,
+            limits: Limits {
+                budget: settings.monthly_budget,
+                reset: 1,
+                calls: settings.rate_limit,
+                tokens: settings.token_limit,
+            },
             metrics: before.map(|before| before.metrics.clone()).unwrap_or_default(),
             health: before.map(|before| before.health.clone()).unwrap_or_default(),
             settings: settings.clone(),
@@ -212,14 +286,58 @@ impl Llm {
         self.settings.models.as_ref().is_none_or(|models| models.iter().any(|word| Scope::fits(word, model)))
     }
 
-    /// What tokens of a model cost today; `None` where no price is known.
-    pub(super) fn cost(&self, model: &str, usage: &Usage) -> Option<Cost> {
-        let prices = &self.settings.prices;
-        if prices.0.is_empty() {
+    /// What tokens of a model cost now, by its own prices, else by those that are kept; `None` where no price is known.
+    pub(super) fn cost(&self, model: &str, usage: &Usage, kept: &Prices) -> Option<Cost> {
+        let own = &self.settings.prices;
+        if own.0.is_empty() && kept.is_empty() {
             return None;
         }
-        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
-        prices.price(model, &today).map(|price| price.cost(usage))
+        let now = prices::now();
+        let price = own.price(model, &now).or_else(|| kept.price(self.vendor().name(), model, &now));
+        price.map(|price| price.cost(usage))
+    }
+
+    /// The address at a number: 0 for its own, then those that a plugin may name.
+    pub(super) fn at(&self, place: usize) -> &Endpoint {
+        place.checked_sub(1).and_then(|other| self.others.get(other)).unwrap_or(&self.endpoint)
+    }
+
+    /// The number of the address that a plugin names by its base URL; `None` where it may not.
+    pub(super) fn place_of(&self, url: &str) -> Option<usize> {
+        let url = Url::parse(url).ok()?;
+        let same = |endpoint: &Endpoint| {
+            let path = |url: &Url| url.path().trim_end_matches('/').to_owned();
+            endpoint.url.origin() == url.origin()
+                && path(&endpoint.url) == path(&url)
+                && url.query().is_none()
+                && url.username().is_empty()
+        };
+        std::iter::once(&self.endpoint).chain(&self.others).position(same)
+    }
+}
+
+impl Endpoint {
+    fn new(
+        url: &Url,
+        settings: &config::Llm,
+        tls: &mut Option<LoadedClientTls>,
+    ) -> Result<Self, LlmError> {
+        let failed = |source| LlmError::Endpoint { name: settings.name.clone(), source };
+        let origin = Origin::of(url).map_err(failed)?;
+        if origin.is_secure() && tls.is_none() {
+            *tls = Some(ClientTls::default().load().map_err(LlmError::Tls)?);
+        }
+        let pool = PoolConfig {
+            max_connections: settings.max_connections,
+            connect_timeout: settings.connect_timeout,
+            ..PoolConfig::default()
+        };
+        Ok(Self {
+            url: url.clone(),
+            base: url.path().trim_end_matches('/').into(),
+            host: origin.authority().clone(),
+            pool: Pool::new(origin.clone(), tls.clone().filter(|_| origin.is_secure()), pool),
+        })
     }
 }
 

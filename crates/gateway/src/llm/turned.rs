@@ -51,7 +51,7 @@ pub(super) fn vendors_shape(client: Shape, llm: &Llm) -> Shape {
 
 /// Puts an OpenAI path where Azure has it: below the deployment that serves the model.
 pub(super) fn deployed(out: &mut Outgoing, llm: &Llm, shape: Shape) {
-    if llm.vendor() != Vendor::Azure || llm.base.ends_with("/v1") {
+    if llm.vendor() != Vendor::Azure || llm.endpoint.base.ends_with("/v1") {
         return;
     }
     let path = out.model.as_deref().and_then(|model| llm.vendor().path(shape, model, false));

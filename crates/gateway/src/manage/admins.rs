@@ -36,7 +36,12 @@ impl Admins {
         self.check(headers, callers).is_ok()
     }
 
-    /// The same, with the reason why not.
+    /// Whether a caller may change things.
+    pub(crate) fn may_change(&self, headers: &HeaderMap, callers: &Authenticator) -> bool {
+        self.who(headers, callers).is_ok()
+    }
+
+    /// The same as [`Admins::may_read`], with the reason why not.
     pub(super) fn check(&self, headers: &HeaderMap, callers: &Authenticator) -> Result<(), NoAdmin> {
         if callers.is_open() {
             return Ok(());

@@ -134,8 +134,8 @@ pub(super) fn show(asked: &Asked<'_>) -> Response<Bytes> {
             "last" => "no call is kept".to_owned(),
             id => format!("no call with the request id '{id}' is kept"),
         };
-        let kept = "`explain.keep` says how many are; of calls that passed untouched each worker keeps an eighth of that";
-        return detail(StatusCode::NOT_FOUND, &format!("{what}; {kept}"));
+        let kept = "only the last calls are, as many as `explain.keep` says, and fewer of those that passed untouched";
+        return detail(StatusCode::NOT_FOUND, &format!("{what}: {kept}"));
     };
     let whole = Detail::Whole { framework: asked.managed.framework(), text: asked.managed.shows_text() };
     ok(&shown::call(call, asked.managed.framework(), whole))

@@ -7,6 +7,7 @@
 mod configured;
 mod crud;
 mod plugins;
+mod spent;
 mod tokens;
 
 use bytes::Bytes;
@@ -30,6 +31,7 @@ use crate::storage::{Storage, StorageError};
 use std::sync::Arc;
 
 pub(super) use plugins::name_of;
+pub(super) use spent::ROUTES as SPENT;
 
 /// A part of a list.
 #[derive(Serialize, JsonSchema)]
@@ -420,6 +422,17 @@ pub(super) static ROUTES: &[Route] = &[
     )
     .of(Tag::Storage)
     .takes(whole::<Price>)
+    .refuses(REFUSALS),
+    Route::change(
+        Verb::Patch,
+        "/api/v1/prices/{id}",
+        "changePrice",
+        "Changes fields of a price (a merge patch); calls that end from now on cost that",
+        Json(one::<Stored<Price>>),
+        Later(|asked| Box::pin(crud::patch::<Price>(asked))),
+    )
+    .of(Tag::Storage)
+    .takes(one::<serde_json::Value>)
     .refuses(REFUSALS),
     Route::change(
         Verb::Delete,

@@ -63,6 +63,7 @@ pub(super) fn one(managed: &dyn Managed, name: &str) -> Option<PluginDetail> {
         on_error: entry.on_error,
         capabilities: entry.permissions.clone(),
         offers: entry.offers.clone(),
+        confinement: instance.plugin().and_then(|plugin| plugin.confinement()),
         source: entry.span.to_string(),
         config: entry.config.to_masked_json(),
         circuit_breaker: breaker(instance),
@@ -102,6 +103,7 @@ fn summary(framework: &Framework, overrides: &Overrides, kept: &Kept, instance: 
         author: entry.author.clone(),
         version: entry.version.clone(),
         id: kept.map(|plugin| plugin.id),
+        sandbox: instance.plugin().and_then(|plugin| plugin.confinement()).map(|held| held.profile),
         over: overrides.of(&instance.name),
         configured: Configured::of(entry),
     }

@@ -315,7 +315,7 @@ static ROUTES: &[Route] = &[
 
 /// Every route of every table.
 pub(super) fn all() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter().chain(kept::ROUTES)
+    ROUTES.iter().chain(kept::ROUTES).chain(kept::SPENT)
 }
 
 /// What a path and method lead to.

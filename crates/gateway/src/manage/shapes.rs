@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use mortise_framework::config::{Mode, OfferName, OnError, OneOrMany, PluginPermission};
+use mortise_plugin_api::Confinement;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
@@ -115,6 +116,9 @@ pub(super) struct PluginSummary {
     /// Its number, where it is kept in storage; one without stands in a file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<i64>,
+    /// The rules that its process runs under, where it has one of its own: `compat`, `strict` or `none`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sandbox: Option<&'static str>,
     /// What of it is changed while running. What stands above is what comes of it.
     #[serde(rename = "override", skip_serializing_if = "Option::is_none")]
     pub(super) over: Option<Overridden>,
@@ -168,6 +172,9 @@ pub(super) struct PluginDetail {
     pub(super) capabilities: Vec<PluginPermission>,
     /// What it offers beside hooks.
     pub(super) offers: Vec<OfferName>,
+    /// What holds its process, where it has one of its own that runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) confinement: Option<Confinement>,
     /// Where it is configured: file, line and column.
     pub(super) source: String,
     /// Its configuration, secrets as `***`.

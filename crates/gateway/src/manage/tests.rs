@@ -121,6 +121,8 @@ fn guarded() -> Authenticator {
         monthly_budget: None,
         rate_limit: None,
         llms: None,
+        tools: None,
+        datasources: None,
         servers: None,
     };
     Authenticator::new(Some(&[app("plain", false), app("boss", true)]))

@@ -130,6 +130,15 @@ impl Inbound {
         std::mem::take(self.wished.get_mut().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Whether the caller may use an upstream at all: tools over HTTP are granted one by one.
+    pub(crate) fn may_use(&self, at: usize) -> bool {
+        if !self.snapshot.catalogs.fleet.has_tools() {
+            return true;
+        }
+        let Some(tool) = self.upstream(at).filter(|upstream| upstream.tool().is_some()) else { return true };
+        self.snapshot.access.authenticator.reach(&self.request.caller).may_use_tool(&tool.name)
+    }
+
     /// The upstream at a position.
     pub(crate) fn upstream(&self, at: usize) -> Option<&Arc<Upstream>> {
         self.snapshot.catalogs.fleet.get(at)
@@ -161,7 +170,10 @@ impl Inbound {
             return Err(NoAnswer::failed("there is no such upstream"));
         };
         let around = match upstream.http_path().filter(|_| forwarding::is_hooked(self)) {
-            Some(path) => Some(Box::pin(Around::begin(self, &upstream.name, path, headers)).await?),
+            Some(_) => {
+                let target = upstream.http_target(params);
+                Some(Box::pin(Around::begin(self, &upstream.name, target, headers)).await?)
+            }
             None => None,
         };
         let mut way = match (&self.session, upstream.live()) {

@@ -71,13 +71,13 @@ impl Around {
     pub(super) async fn begin(
         inbound: &Inbound,
         upstream: &str,
-        path: &str,
+        (method, path): (&str, String),
         headers: Option<&HeaderMap>,
     ) -> Result<Box<Self>, NoAnswer> {
         let shown = ForwardingPayload {
             upstream: upstream.to_owned(),
-            method: "POST".to_owned(),
-            path: path.to_owned(),
+            method: method.to_owned(),
+            path,
             headers: headers.map(readable).unwrap_or_default(),
             status_code: None,
             ended: None,

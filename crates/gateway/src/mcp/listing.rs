@@ -4,10 +4,13 @@
 //! connections list: servers may offer more to a client that can do more. Names come from one table either way, so
 //! a name means the same to everybody.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::future::join_all;
-use mortise_mcp::{catalog::Kind, params::cursor};
+use mortise_mcp::{
+    catalog::{Filter, Kind, View},
+    params::cursor,
+};
 use mortise_mcp_transport::upstream::Outcome;
 
 use super::{exchange::Inbound, invalid_params, rpc, session::Session};
@@ -21,7 +24,9 @@ use crate::upstreams::{
 pub(crate) async fn list(inbound: &Inbound, kind: Kind) -> Outcome {
     let cursor = cursor(inbound.params.as_ref()).map_err(invalid_params)?;
     let page = |views: &Views| {
-        views.of(kind).page(cursor.as_deref()).cloned().map_err(|error| rpc(&error.to_error()))
+        let allowed = only_granted(inbound, views, kind);
+        let view = allowed.as_ref().unwrap_or(views.of(kind));
+        view.page(cursor.as_deref()).cloned().map_err(|error| rpc(&error.to_error()))
     };
     match &inbound.session {
         None => page(inbound.views()),
@@ -32,17 +37,31 @@ pub(crate) async fn list(inbound: &Inbound, kind: Kind) -> Outcome {
     }
 }
 
-/// Finds a tool or prompt in what all callers see.
+/// What is left of a view for a caller who may not use all of the tools in it; `None` where that is everything.
+fn only_granted(inbound: &Inbound, views: &Views, kind: Kind) -> Option<View> {
+    if kind != Kind::Tools || !inbound.snapshot.catalogs.fleet.has_tools() {
+        return None;
+    }
+    let granted: HashSet<usize> = views.upstreams.iter().copied().filter(|at| inbound.may_use(*at)).collect();
+    if granted.len() == views.upstreams.len() {
+        return None;
+    }
+    let shown = views.tools.entries().map(|entry| entry.exposed.to_string()).collect();
+    let filter = Filter { upstreams: Some(granted), allowed: Some(shown) };
+    Some(View::new(views.tools.catalog().clone(), &filter, 0))
+}
+
+/// Finds a tool or prompt in what all callers see, if this one may use it.
 pub(crate) fn find_shared(inbound: &Inbound, kind: Kind, name: &str) -> Option<(usize, Arc<str>)> {
     let entry = inbound.views().of(kind).find(name)?;
-    Some((entry.upstream, entry.original.clone()))
+    inbound.may_use(entry.upstream).then(|| (entry.upstream, entry.original.clone()))
 }
 
 /// Finds a tool or prompt by any of its names: its upstream and its name there.
 pub(crate) async fn find(inbound: &Inbound, kind: Kind, name: &str) -> Option<(usize, Arc<str>)> {
     let in_views = |views: &Views| {
         let entry = views.of(kind).find(name)?;
-        Some((entry.upstream, entry.original.clone()))
+        inbound.may_use(entry.upstream).then(|| (entry.upstream, entry.original.clone()))
     };
     if let Some(found) = find_shared(inbound, kind, name) {
         return Some(found);

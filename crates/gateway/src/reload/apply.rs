@@ -23,7 +23,7 @@ use crate::{
         self, Listen, LoadOptions, Settled,
         outline::{Change, Outline},
     },
-    gateway::{server_specs, upstream_spec},
+    gateway::{server_specs, serves, upstream_spec},
     history::Outcome,
     llm::Llms,
     overrides::OverrideSource,
@@ -111,7 +111,7 @@ impl Reloader {
         let (mut source, framework) = (in_force.source.clone(), self.parts.framework.clone());
         // What is overridden is what this process holds, whatever the folder says now.
         source.runtime_overrides = OverrideSource::Given(self.overrides());
-        source.kept = self.parts.storage.kept();
+        source.kept = self.parts.storage.kept_here();
         source.must_fit.clone_from(&trigger.kept);
         let known = self.seen.borrow().files.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&source, &framework, known)).await;
@@ -214,6 +214,7 @@ impl Reloader {
                 pipelines: pipelines.clone(),
                 catalogs,
                 llms,
+                datasources: settled.datasources.clone().into(),
                 // Asked for only now, as tokens may change at any moment.
                 access: Arc::new(access.with_stored(storage.roster())),
             });
@@ -252,7 +253,7 @@ impl Reloader {
                 (None, _) => false,
             };
             let server = session.server.as_deref();
-            app_gone || server.is_some_and(|server| !settled.config.servers.contains_key(server))
+            app_gone || server.is_some_and(|server| !serves(settled, server))
         });
         for session in ended {
             let closing = self.closing.clone();

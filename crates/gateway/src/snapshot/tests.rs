@@ -30,6 +30,7 @@ fn first() -> Snapshot {
         pipelines: framework.pipelines(),
         catalogs: Arc::new(Catalogs::empty()),
         llms: Arc::default(),
+        datasources: Arc::default(),
         access: Arc::new(Access::new(&settled, &settled.listen, 1)),
     }
 }

@@ -74,7 +74,8 @@ impl Own {
 
 impl TraceContext {
     /// The context of a request with these headers; `None` where there is nothing to trace and nothing to pass on.
-    pub(crate) fn begin(headers: &HeaderMap, spans: Option<&Arc<Spans>>) -> Option<Arc<Self>> {
+    #[must_use]
+    pub fn begin(headers: &HeaderMap, spans: Option<&Arc<Spans>>) -> Option<Arc<Self>> {
         let caller = single(headers, &TRACEPARENT).and_then(|value| Caller::parse(value.as_bytes()));
         if caller.is_none() && spans.is_none() {
             return None;
@@ -109,7 +110,8 @@ impl TraceContext {
     }
 
     /// What plugins see as the request's `traceparent`: its own span where it is traced here, else the caller's.
-    pub(crate) fn shown(&self) -> Arc<str> {
+    #[must_use]
+    pub fn shown(&self) -> Arc<str> {
         let span = self.own.as_ref().map(|own| own.span).or(self.parent).unwrap_or_default();
         text(self.trace, span, self.flags).into()
     }
@@ -121,7 +123,8 @@ impl TraceContext {
     }
 
     /// Headers for an upstream with the context among them, unless a plugin has set one.
-    pub(crate) fn with_headers(&self, headers: Option<&HeaderMap>) -> HeaderMap {
+    #[must_use]
+    pub fn with_headers(&self, headers: Option<&HeaderMap>) -> HeaderMap {
         let mut headers = headers.cloned().unwrap_or_default();
         if headers.contains_key(TRACEPARENT) {
             return headers;
@@ -137,7 +140,8 @@ impl TraceContext {
 
     /// Parameters for an upstream without headers, with the context in `_meta` unless the client has put one there.
     /// `None` where it has, or where they are not what can be added to.
-    pub(crate) fn with_meta(&self, params: Option<&Raw>) -> Option<Raw> {
+    #[must_use]
+    pub fn with_meta(&self, params: Option<&Raw>) -> Option<Raw> {
         let nothing = Raw::EMPTY_OBJECT;
         let object = params.unwrap_or(&nothing).object().ok()?;
         let empty = nothing.object().ok()?;

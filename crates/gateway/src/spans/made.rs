@@ -126,10 +126,12 @@ fn about_request(span: &mut Span<'_>, call: &FinishedCall) {
     let request = &call.request;
     span.text("mortise.request.id", &request.id);
     span.text("mortise.outcome", call.outcome.word());
-    if !call.method.is_empty() && call.method != endpoints::METHOD {
+    if let Some(operation) = call.method.strip_prefix("llm/") {
+        about_model(span, operation, call.subject.as_deref());
+    } else if !call.method.is_empty() && call.method != endpoints::METHOD {
         span.text("mcp.method.name", short(&call.method));
     }
-    if let Some(subject) = &call.subject {
+    if let Some(subject) = call.subject.as_ref().filter(|_| !call.method.starts_with("llm/")) {
         match &*call.method {
             method::TOOLS_CALL => span.text("gen_ai.tool.name", short(subject)),
             method::PROMPTS_GET => span.text("gen_ai.prompt.name", short(subject)),
@@ -164,6 +166,28 @@ fn about_request(span: &mut Span<'_>, call: &FinishedCall) {
     if let Some(failure) = failure(call) {
         span.text("error.type", call.outcome.word());
         span.error(failure);
+    }
+}
+
+/// What was asked of which model, in OpenTelemetry's words for it.
+fn about_model(span: &mut Span<'_>, operation: &str, subject: Option<&str>) {
+    span.text(
+        "gen_ai.operation.name",
+        match operation {
+            "messages" | "responses" | "converse" => "chat",
+            "completions" => "text_completion",
+            "generate" => "generate_content",
+            other => other,
+        },
+    );
+    let (llm, model) = subject.map_or((None, None), |subject| match subject.split_once('/') {
+        Some((llm, model)) => (Some(llm), Some(model)),
+        None => (Some(subject), None),
+    });
+    for (name, value) in [("mortise.llm", llm), ("gen_ai.request.model", model)] {
+        if let Some(value) = value {
+            span.text(name, short(value));
+        }
     }
 }
 

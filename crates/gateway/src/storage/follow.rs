@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use mortise_mcp_transport::chain::Chain;
 use mortise_store::{Change, Filter, Store, StoreError, What};
 
 use super::{Storage, StorageError};
-use crate::{auth::Roster, config::Kept, history::Source, reload::Trigger};
+use crate::{auth::Roster, config::Kept, history::Source, llm::Prices, reload::Trigger};
 
 /// How often other gateways' changes are looked for.
 const LOOK: Duration = Duration::from_secs(2);
@@ -54,6 +55,7 @@ impl Storage {
             store.keep_fact(GUARDED, 1).await?;
         }
         self.read_kept(store).await?;
+        self.read_prices(store).await?;
         self.put_in_force(Roster::of(apps, tokens, guarded || self.settings.given));
         Ok(revision)
     }
@@ -62,6 +64,12 @@ impl Storage {
         let plugins = store.plugins().all(&Filter::new()).await?;
         let llms = store.llms().all(&Filter::new()).await?;
         self.kept.store(Arc::new(Kept { plugins, llms }));
+        Ok(())
+    }
+
+    async fn read_prices(&self, store: &Store) -> Result<(), StoreError> {
+        let prices = store.prices().all(&Filter::new()).await?;
+        self.prices.store(Arc::new(Prices::of(&prices)));
         Ok(())
     }
 
@@ -76,7 +84,7 @@ impl Storage {
         // A token finds its app here, also where that changed once more after it.
         changed.sort_by_key(|change| change.what != What::App);
         let mut roster = self.roster();
-        let mut is_kept = false;
+        let (mut is_kept, mut is_price) = (false, false);
         for Change { what, id } in &changed {
             match what {
                 What::App => {
@@ -88,11 +96,15 @@ impl Storage {
                 }
                 What::Token => roster.put_token(*id, store.tokens().get(*id).await?),
                 What::Plugin | What::Llm => is_kept = true,
+                What::Price => is_price = true,
                 _ => {}
             }
         }
         if is_kept {
             self.read_kept(store).await?;
+        }
+        if is_price {
+            self.read_prices(store).await?;
         }
         self.put_in_force(roster);
         Ok((changes.revision, is_kept))
@@ -122,7 +134,7 @@ impl Storage {
                 self.note_use(store).await;
             }
             if looks.is_multiple_of(TIDY) {
-                tidy(store).await;
+                self.tidy(store).await;
             }
         }
     }
@@ -132,6 +144,20 @@ impl Storage {
         let Some(reloader) = self.reloader.get().and_then(std::sync::Weak::upgrade) else { return };
         // What was wrong is in the log and in the history.
         let _ = reloader.reload(Trigger::new(Source::Storage, "storage")).await;
+    }
+
+    /// Removes what has ended, and records that are old.
+    async fn tidy(&self, store: &Store) {
+        let dropped = store.drop_ended_values().await.map(drop);
+        let mut done = dropped.and(store.forget_changes().await);
+        let days = i64::from(self.settings().records.days);
+        if days > 0 {
+            let before = Timestamp::now().as_millisecond() - days * 86_400_000;
+            done = done.and(store.drop_records_before(before).await.map(drop));
+        }
+        if let Err(error) = done {
+            tracing::warn!(error = %Chain(&error), "what has ended could not be removed from the database");
+        }
     }
 
     /// Notes which tokens were used.
@@ -146,9 +172,3 @@ impl Storage {
     }
 }
 
-async fn tidy(store: &Store) {
-    let dropped = store.drop_ended_values().await.map(drop);
-    if let Err(error) = dropped.and(store.forget_changes().await) {
-        tracing::warn!(error = %Chain(&error), "what has ended could not be removed from the database");
-    }
-}

@@ -10,6 +10,7 @@
 
 mod hidden;
 mod line;
+mod read;
 
 use std::{
     collections::VecDeque,
@@ -29,6 +30,7 @@ use super::{CallObserver, Calls, FinishedCall};
 use line::lines;
 
 pub use line::{Decision, RecordedCall, RecordedHook, RecordedRequest};
+pub use read::ReadError;
 
 /// Recordings at a time.
 const MOST: usize = 4;

@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    FinishedCall,
+    Attempt, FinishedCall,
     difference::{self, Part},
 };
 
@@ -52,6 +52,9 @@ pub struct ShownCall {
     /// Upstream it went to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream: Option<String>,
+    /// Every attempt, where the first one was not all: sent again, or to an LLM that stands in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<ShownAttempt>,
     /// Number of the configuration it was served by.
     pub snapshot: u64,
     /// Plugin that blocked it; empty where the gateway itself did.
@@ -62,6 +65,19 @@ pub struct ShownCall {
     pub served_by: Option<String>,
     /// The hooks that ran, in the order in which they began.
     pub hooks: Vec<ShownHook>,
+}
+
+/// One attempt to have a call answered.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ShownAttempt {
+    /// Who was asked.
+    pub upstream: String,
+    /// When, in microseconds from the beginning of the call.
+    pub at_us: f64,
+    /// How long it took to the head of an answer, in microseconds.
+    pub took_us: f64,
+    /// The status of the answer, or why there was none: `timeout`, `unreachable`, `blocked`.
+    pub came: String,
 }
 
 /// One run of the plugins at a hook.
@@ -171,10 +187,20 @@ pub(crate) fn call(call: &FinishedCall, framework: &Framework, detail: Detail<'_
         user: text(&caller.user),
         tenant: text(&caller.tenant),
         upstream: text(&call.request.upstream),
+        attempts: call.attempts.iter().flatten().map(attempt).collect(),
         snapshot: call.snapshot,
         served_by: call.served_by().map(ToString::to_string),
         blocked_by: hooks.iter().find_map(|hook| hook.blocked.as_ref()).map(|block| block.plugin.clone()),
         hooks,
+    }
+}
+
+fn attempt(attempt: &Attempt) -> ShownAttempt {
+    ShownAttempt {
+        upstream: attempt.upstream.to_string(),
+        at_us: micros(attempt.at),
+        took_us: micros(attempt.took),
+        came: attempt.came.to_string(),
     }
 }
 

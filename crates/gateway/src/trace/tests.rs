@@ -32,6 +32,7 @@ fn call(calls: &Arc<Calls>, id: &str, explain: ExplainConfig) -> Arc<Call> {
         took: Duration::from_micros(5),
         upstream: Duration::ZERO,
         upstream_began: None,
+        attempts: None,
     };
     call.say(facts);
     Arc::new(call)

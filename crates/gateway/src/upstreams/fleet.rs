@@ -40,18 +40,25 @@ pub struct Fleet {
     upstreams: Vec<Arc<Upstream>>,
     servers: Vec<Arc<ServerSpec>>,
     leases: Vec<(Arc<DropGuard>, CancellationToken)>,
+    has_tools: bool,
 }
 
 impl Fleet {
     pub(super) fn new(berths: Vec<Berth>, servers: Vec<Arc<ServerSpec>>) -> Self {
-        let (upstreams, leases) =
+        let (upstreams, leases): (Vec<Arc<Upstream>>, _) =
             berths.into_iter().map(|berth| (berth.upstream, (berth.lease, berth.ended))).unzip();
-        Self { id: NEXT_ID.fetch_add(1, Relaxed), upstreams, servers, leases }
+        let has_tools = upstreams.iter().any(|upstream| upstream.tool().is_some());
+        Self { id: NEXT_ID.fetch_add(1, Relaxed), upstreams, servers, leases, has_tools }
     }
 
     /// All upstreams, in file order.
     pub fn upstreams(&self) -> &[Arc<Upstream>] {
         &self.upstreams
+    }
+
+    /// Whether there are tools over HTTP among them, which are granted one by one.
+    pub fn has_tools(&self) -> bool {
+        self.has_tools
     }
 
     /// The upstream at a position.

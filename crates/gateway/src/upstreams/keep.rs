@@ -36,7 +36,7 @@ impl Upstream {
     /// Keeps the shared connection open and the lists current, for ever. `publish` is called after each change.
     pub async fn keep_connected(&self, publish: impl Fn()) {
         match &self.transport {
-            Transport::Http(_) => self.keep_http(&publish).await,
+            Transport::Http(_) | Transport::OpenApi(_) => self.keep_http(&publish).await,
             Transport::Stdio(config) => self.keep_child(StdioConfig::clone(config), &publish).await,
         }
     }

@@ -43,6 +43,10 @@ impl Link {
                 let (connection, initialized) = ready(&child, patience).await?;
                 Ok(Self { connection, initialized, child: Some(child) })
             }
+            Transport::OpenApi(api) => {
+                let (connection, initialized) = api.open().await?;
+                Ok(Self { connection, initialized, child: None })
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
+use mortise_mcp::raw::Raw;
 use mortise_mcp_transport::{
     http::client::Endpoint,
     stdio::upstream::StdioConfig,
@@ -20,7 +21,7 @@ use mortise_mcp_transport::{
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::UpstreamMetrics;
+use crate::{metrics::UpstreamMetrics, tools::ToolApi};
 
 use super::{link::Link, lists::Offered};
 
@@ -42,6 +43,8 @@ pub enum Transport {
     Http(Endpoint),
     /// A child process.
     Stdio(Box<StdioConfig>),
+    /// An HTTP API whose operations are tools.
+    OpenApi(Arc<ToolApi>),
 }
 
 /// Where an upstream stands.
@@ -158,6 +161,24 @@ impl Upstream {
         match &self.transport {
             Transport::Http(endpoint) => Some(endpoint.path()),
             Transport::Stdio(_) => None,
+            Transport::OpenApi(api) => Some(api.base()),
+        }
+    }
+
+    /// Method and path of the HTTP request that a request with these parameters comes to.
+    pub fn http_target(&self, params: Option<&Raw>) -> (&'static str, String) {
+        let of_api = match &self.transport {
+            Transport::OpenApi(api) => api.leads_to(params),
+            _ => None,
+        };
+        of_api.unwrap_or_else(|| ("POST", self.http_path().unwrap_or_default().to_owned()))
+    }
+
+    /// The API behind it, where its tools are operations of one.
+    pub fn tool(&self) -> Option<&Arc<ToolApi>> {
+        match &self.transport {
+            Transport::OpenApi(api) => Some(api),
+            _ => None,
         }
     }
 

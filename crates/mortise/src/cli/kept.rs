@@ -105,6 +105,61 @@ The key itself is never kept: it is looked up where the gateway runs.")]
     Delete(KeptOneArgs),
 }
 
+/// Commands about prices of models that are kept in storage.
+#[derive(Debug, Subcommand)]
+pub enum PricesCommand {
+    /// List prices
+    #[command(after_help = "Examples:
+  mortise prices list
+  mortise prices list --search gpt-5")]
+    List(KeptListArgs),
+    /// Show one price
+    #[command(after_help = "Examples:
+  mortise prices show 17")]
+    Show(KeptOneArgs),
+    /// Make a price, for a model from a day on
+    #[command(after_help = "Examples:
+  mortise prices create 'gpt-5*' vendor=openai input=0.00000125 output=0.00001
+  mortise prices create 'gpt-5*' vendor=openai input=0.000001 output=0.000008 valid_from=2027-02-01
+
+Prices are for one token. `*` in a model, or as vendor, stands for anything. Prices that an LLM has in a file go before
+these.")]
+    Create(KeptCreateArgs),
+    /// Change fields of a price; calls that end from now on cost that
+    #[command(after_help = "Examples:
+  mortise prices update 17 output=0.000009
+  mortise prices update 17 cache_read=null")]
+    Update(KeptUpdateArgs),
+    /// Remove a price
+    #[command(after_help = "Examples:
+  mortise prices delete 17")]
+    Delete(KeptOneArgs),
+}
+
+/// Show what apps have spent on LLMs.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  mortise spending
+  mortise spending --app ci --from 2027-01-01 --to 2027-01-31
+  mortise spending --llm gpt --format json")]
+pub struct SpendingArgs {
+    /// Only what this app spent
+    #[arg(long, value_name = "APP")]
+    pub app: Option<String>,
+    /// Only what was spent on this LLM
+    #[arg(long, value_name = "LLM")]
+    pub llm: Option<String>,
+    /// The first day, in UTC [default: the first of this month]
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<String>,
+    /// The last day, in UTC [default: today]
+    #[arg(long, value_name = "DAY")]
+    pub to: Option<String>,
+    /// Which gateway to ask, and how the result looks.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
 /// List what is kept.
 #[derive(Args, Debug)]
 pub struct KeptListArgs {
@@ -149,7 +204,7 @@ pub struct KeptOneArgs {
 /// Make something that is kept.
 #[derive(Args, Debug)]
 pub struct KeptCreateArgs {
-    /// Its name; of a token, the app it is for
+    /// Its name; of a token, the app it is for; of a price, the model
     pub name: String,
     /// Fields, for example owner=ci@example.com or metadata.team=blue; the value is YAML
     #[arg(value_name = "KEY=VALUE")]

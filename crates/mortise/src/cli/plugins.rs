@@ -50,6 +50,16 @@ A field that is given replaces all of the old one. `mortise plugins set` changes
   mortise plugins approve echo --scope kv.readwrite
   mortise plugins approve echo --deny")]
     Approve(ApproveArgs),
+    /// Ask whether a plugin of the running gateway is well; 1 where it is not
+    #[command(after_help = "Examples:
+  mortise plugins health echo
+  mortise plugins health echo --url https://gateway.example.com --format json")]
+    Health(KeptOneArgs),
+    /// Show the JSON Schema of a plugin's own configuration, as the running gateway knows it; null where it tells none
+    #[command(after_help = "Examples:
+  mortise plugins config-schema echo
+  mortise plugins config-schema pii | jq .properties")]
+    ConfigSchema(KeptOneArgs),
     /// Have the running gateway read the entry of a plugin anew, and start it anew
     Reload(ReloadPluginArgs),
     /// Show what the plugins of the running gateway counted

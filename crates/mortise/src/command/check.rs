@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use mortise_framework::config::{Environment, Errors, FileKind, Mode, PluginEntry, recognise};
+use anyhow::anyhow;
+use mortise_framework::config::{
+    DEFAULT_PLUGINS_FILE, Environment, Errors, FileKind, Mode, PluginEntry, recognise,
+};
 use mortise_gateway::{
-    config::{LoadOptions, Settled},
+    config::{DEFAULT_FILE, LoadOptions, Settled},
     overrides::OverrideSource,
 };
 use serde_json::{Value, json};
@@ -17,11 +20,18 @@ use crate::{
 };
 
 pub(super) fn check(args: &CheckArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
-    let groups: Vec<Vec<PathBuf>> = if args.together {
-        vec![args.files.clone()]
-    } else {
-        args.files.iter().map(|file| vec![file.clone()]).collect()
+    let files = match &args.files[..] {
+        [] => usual(),
+        named => named.to_vec(),
     };
+    if files.is_empty() {
+        let missing =
+            anyhow!("name a file: neither {DEFAULT_FILE} nor {DEFAULT_PLUGINS_FILE} is in this folder");
+        output.error(&missing);
+        return Ok(Exit::Usage);
+    }
+    let groups: Vec<Vec<PathBuf>> =
+        if args.together { vec![files] } else { files.into_iter().map(|file| vec![file]).collect() };
     let mut results = Vec::new();
     let mut exit = Exit::Ok;
     for files in groups {
@@ -46,6 +56,12 @@ pub(super) fn check(args: &CheckArgs, assembly: &Assembly, output: &mut Output) 
         output.json(&json!({ "ok": exit == Exit::Ok, "files": results }));
     }
     Ok(exit)
+}
+
+/// What `serve` would begin with where no file is named. A plugin file beside an own one is read with it.
+fn usual() -> Vec<PathBuf> {
+    let usual = [DEFAULT_FILE, DEFAULT_PLUGINS_FILE].map(PathBuf::from);
+    usual.into_iter().find(|file| file.is_file()).into_iter().collect()
 }
 
 fn load(files: &[PathBuf], strict: bool, assembly: &Assembly) -> Result<Settled, Errors> {
@@ -183,7 +199,7 @@ fn as_json(name: &str, result: &Result<Settled, Errors>, assembly: &Assembly) ->
 /// A plugin of a configuration that does not run here, in the words of a running gateway's list.
 pub(super) fn summary(entry: &PluginEntry, idle: &Idle, assembly: &Assembly) -> Value {
     let standing = standing(entry, idle, assembly);
-    json!({
+    let mut summary = json!({
         "name": entry.name,
         "priority": entry.priority,
         "mode": entry.mode,
@@ -197,5 +213,10 @@ pub(super) fn summary(entry: &PluginEntry, idle: &Idle, assembly: &Assembly) -> 
         "version": entry.version,
         "depends_on": entry.dependencies.iter().map(|one| one.dependency.to_string()).collect::<Vec<_>>(),
         "source": entry.span.to_string(),
-    })
+    });
+    if entry.kind == "process" {
+        // What its program asks for is known when it runs.
+        summary["sandbox"] = entry.process.sandbox.as_ref().map_or("compat", |keys| keys.profile.word()).into();
+    }
+    summary
 }

@@ -109,7 +109,16 @@ fn show(call: &Value, output: &mut Output) {
         output.line(format!("  caller    {}", who.join(", ")));
     }
     if let Some(upstream) = call["upstream"].as_str() {
-        output.line(format!("  upstream  {upstream}, {}", time(&call["upstream_us"])));
+        let took = match call["upstream_us"].as_f64() {
+            Some(micros) if micros > 0.0 => time(&call["upstream_us"]),
+            _ => "not asked".to_owned(),
+        };
+        output.line(format!("  upstream  {upstream}, {took}"));
+    }
+    for attempt in list_of(call, "attempts") {
+        let (at, took) = (time(&attempt["at_us"]), time(&attempt["took_us"]));
+        let (upstream, came) = (text(attempt, "upstream"), text(attempt, "came"));
+        output.line(format!("  attempt   {upstream} at {at}: {came} after {took}"));
     }
     let hooks = list_of(call, "hooks");
     if hooks.is_empty() {

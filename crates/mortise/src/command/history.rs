@@ -41,7 +41,10 @@ pub(super) fn history(args: &HistoryArgs, assembly: &Assembly, output: &mut Outp
         return Ok(Exit::Ok);
     }
     if entries.is_empty() {
-        output.say("nothing has been noted yet");
+        match &args.name {
+            Some(name) => output.say(format!("nothing has been noted of `{name}`")),
+            None => output.say("nothing has been noted yet"),
+        }
     }
     for entry in &entries {
         show(entry, output);
@@ -58,7 +61,7 @@ fn show(entry: &Value, output: &mut Output) {
     let plugin = entry["plugin"].as_str().map(|name| format!(" plugin {name}")).unwrap_or_default();
     output.line(format!(
         "{}  snapshot {}  {outcome}{plugin}  by {}: {}",
-        text("at"),
+        to_milliseconds(text("at")),
         entry["snapshot"],
         text("source"),
         text("who")
@@ -75,6 +78,16 @@ fn show(entry: &Value, output: &mut Output) {
     }
     for setting in list("waiting").filter_map(Value::as_str) {
         output.line(format!("    `{setting}` waits for a restart"));
+    }
+}
+
+/// A point in time without the digits that nobody compares by eye.
+fn to_milliseconds(at: &str) -> String {
+    match at.split_once('.') {
+        Some((seconds, fraction)) if fraction.len() > 4 && fraction.is_ascii() => {
+            format!("{seconds}.{}Z", &fraction[..3])
+        }
+        _ => at.to_owned(),
     }
 }
 

@@ -19,7 +19,7 @@ use crate::{
     Assembly, Exit,
     cli::{
         ApproveArgs, AppsCommand, Format, KeptCreateArgs, KeptListArgs, KeptOneArgs, KeptUpdateArgs,
-        LlmsCommand, SourceArgs, TokensCommand,
+        LlmsCommand, PricesCommand, SourceArgs, SpendingArgs, TokensCommand,
     },
     output::{Output, Paint},
 };
@@ -74,6 +74,34 @@ const LLMS: Section = Section {
     ],
 };
 
+const PRICES: Section = Section {
+    path: "/api/v1/prices",
+    what: "price",
+    columns: &[
+        ("ID", "id"),
+        ("VENDOR", "vendor"),
+        ("MODEL", "model"),
+        ("INPUT", "input"),
+        ("OUTPUT", "output"),
+        ("CURRENCY", "currency"),
+        ("FROM", "valid_from"),
+    ],
+};
+
+const SPENDING: Section = Section {
+    path: "/api/v1/spending",
+    what: "spending",
+    columns: &[
+        ("DAY", "day"),
+        ("APP", "app"),
+        ("LLM", "llm"),
+        ("CALLS", "requests"),
+        ("TOKENS IN", "input_tokens"),
+        ("TOKENS OUT", "output_tokens"),
+        ("COST", "cost"),
+    ],
+};
+
 const PLUGINS: Section = Section { path: "/api/v1/plugins", what: "plugin", columns: &[] };
 
 /// Where the commands of one kind go.
@@ -118,6 +146,57 @@ pub(super) fn llms(command: &LlmsCommand, assembly: &Assembly, output: &mut Outp
         LlmsCommand::Update(args) => call.update(args),
         LlmsCommand::Delete(args) => call.delete(args),
     }
+}
+
+pub(super) fn prices(
+    command: &PricesCommand,
+    assembly: &Assembly,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
+    let mut call = Call { section: &PRICES, assembly, output };
+    match command {
+        PricesCommand::List(args) => call.list(args, None),
+        PricesCommand::Show(args) => call.show(args),
+        PricesCommand::Create(args) => call.create(args, "model"),
+        PricesCommand::Update(args) => call.update(args),
+        PricesCommand::Delete(args) => call.delete(args),
+    }
+}
+
+/// Shows what apps have spent, by day.
+pub(super) fn spending(
+    args: &SpendingArgs,
+    assembly: &Assembly,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
+    let given = [("app", &args.app), ("llm", &args.llm), ("from", &args.from), ("to", &args.to)];
+    let query = given.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", encoded(value.as_ref()?))));
+    let path = format!("{}?{}", SPENDING.path, query.collect::<Vec<_>>().join("&"));
+    let mut call = Call { section: &SPENDING, assembly, output };
+    let spent = match call.send(&args.source, Method::GET, &path, None)? {
+        Answer::Done(spent) => spent,
+        Answer::Told(exit) => return Ok(exit),
+    };
+    if args.source.format == Format::Json {
+        call.output.json(&spent);
+        return Ok(Exit::Ok);
+    }
+    let items: Vec<&Value> = spent["items"].as_array().into_iter().flatten().collect();
+    if items.is_empty() {
+        call.output.say("nothing was spent");
+        return Ok(Exit::Ok);
+    }
+    let columns = SPENDING.columns;
+    let row = |item: &Value| columns.iter().map(|(_, key)| shown(&item[*key])).collect::<Vec<_>>();
+    let mut rows: Vec<Vec<String>> = items.into_iter().map(row).collect();
+    let mut total = row(&spent["total"]);
+    if let Some(first) = total.first_mut() {
+        "total".clone_into(first);
+    }
+    rows.push(total);
+    let head: Vec<&str> = columns.iter().map(|(head, _)| *head).collect();
+    call.output.table(&head, &rows);
+    Ok(Exit::Ok)
 }
 
 pub(super) fn create_plugin(
@@ -177,6 +256,40 @@ pub(super) fn approve(args: &ApproveArgs, assembly: &Assembly, output: &mut Outp
     }
     let sent = send(&args.source, Method::POST, &path, Some(&body), assembly);
     super::change::tell_outcome(sent, args.source.format, output)
+}
+
+/// Whether a plugin is well. One that is not fails the command.
+pub(super) fn health(
+    args: &KeptOneArgs,
+    assembly: &Assembly,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
+    let path = format!("{}/{}/health", PLUGINS.path, encoded(&args.which));
+    let mut call = Call { section: &PLUGINS, assembly, output };
+    let health = match call.send(&args.source, Method::GET, &path, None)? {
+        Answer::Done(health) => health,
+        Answer::Told(exit) => return Ok(exit),
+    };
+    match args.source.format {
+        Format::Json => call.output.json(&health),
+        Format::Text => call.fields(&health),
+    }
+    Ok(if health["healthy"] == true { Exit::Ok } else { Exit::Failed })
+}
+
+/// The schema of a plugin's own configuration.
+pub(super) fn config_schema(
+    args: &KeptOneArgs,
+    assembly: &Assembly,
+    output: &mut Output,
+) -> anyhow::Result<Exit> {
+    let path = format!("{}/{}/config-schema", PLUGINS.path, encoded(&args.which));
+    let mut call = Call { section: &PLUGINS, assembly, output };
+    match call.send(&args.source, Method::GET, &path, None)? {
+        Answer::Done(schema) => call.output.json(&schema),
+        Answer::Told(exit) => return Ok(exit),
+    }
+    Ok(Exit::Ok)
 }
 
 /// What came of a request: an answer, or a refusal that was told.
@@ -361,6 +474,8 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(shown).collect::<Vec<_>>().join(", "),
         Value::Object(map) if map.is_empty() => String::new(),
+        // Prices of a token are small: written out they can be compared.
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
         other => other.to_string(),
     }
 }

@@ -42,6 +42,7 @@ pub(super) fn list(args: &ListArgs, assembly: &Assembly, output: &mut Output) ->
         return Ok(Exit::Ok);
     }
     let text = |plugin: &Value, key: &str| plugin[key].as_str().unwrap_or_default().to_owned();
+    let confined = plugins.iter().any(|plugin| plugin["sandbox"].is_string());
     let rows: Vec<Vec<String>> = plugins
         .iter()
         .map(|plugin| {
@@ -49,17 +50,22 @@ pub(super) fn list(args: &ListArgs, assembly: &Assembly, output: &mut Output) ->
                 .as_array()
                 .map(|hooks| hooks.iter().filter_map(Value::as_str).collect::<Vec<_>>());
             let hooks = hooks.unwrap_or_default().join(", ");
-            vec![
+            let mut row = vec![
                 text(plugin, "name"),
                 text(plugin, "status"),
                 plugin["priority"].to_string(),
                 text(plugin, "mode"),
                 text(plugin, "kind"),
-                if hooks.is_empty() { "(its own)".to_owned() } else { hooks },
-            ]
+            ];
+            row.extend(confined.then(|| plugin["sandbox"].as_str().unwrap_or("-").to_owned()));
+            row.push(if hooks.is_empty() { "(its own)".to_owned() } else { hooks });
+            row
         })
         .collect();
-    output.table(&["NAME", "STATUS", "PRIORITY", "MODE", "KIND", "HOOKS"], &rows);
+    // Rules of processes, where there is one.
+    let rules = if confined { &["SANDBOX"][..] } else { &[] };
+    let heads = [&["NAME", "STATUS", "PRIORITY", "MODE", "KIND"][..], rules, &["HOOKS"]].concat();
+    output.table(&heads, &rows);
     let waiting =
         plugins.iter().filter_map(|plugin| Some((text(plugin, "name"), plugin["reason"].as_str()?)));
     for (name, reason) in waiting {

@@ -13,7 +13,11 @@ use super::{
     listing::encoded,
     remote::{Remote, fetch, tell},
 };
-use crate::{Assembly, Exit, cli::RecordArgs, output::Output};
+use crate::{
+    Assembly, Exit,
+    cli::RecordArgs,
+    output::{Output, counted},
+};
 
 /// Seconds that the gateway waits for calls before it answers that there are none yet.
 const WAIT: u64 = 5;
@@ -32,7 +36,8 @@ pub(super) fn record(args: &RecordArgs, assembly: &Assembly, output: &mut Output
     // One that came to its end by itself is not there any more.
     drop(ended);
     let target = args.out.display();
-    output.say(format!("{calls} calls recorded to {target}{}", if args.raw { ", as they came" } else { "" }));
+    let calls = counted(calls, "call");
+    output.say(format!("{calls} recorded to {target}{}", if args.raw { ", as they came" } else { "" }));
     if dropped > 0 {
         output.say(format!("{dropped} calls came faster than they could be fetched and are missing"));
     }
@@ -71,12 +76,13 @@ fn open(args: &RecordArgs) -> anyhow::Result<Box<dyn Write>> {
     } else {
         options.create_new(true);
     }
-    let file = options.open(&args.out);
-    let file = file.with_context(|| match args.out.exists() {
-        true => format!("{} is there already; --force overwrites it", args.out.display()),
-        false => format!("cannot write {}", args.out.display()),
-    })?;
-    Ok(Box::new(file))
+    match options.open(&args.out) {
+        Ok(file) => Ok(Box::new(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("{} is there already; --force overwrites it", args.out.display())
+        }
+        Err(error) => Err(error).context(format!("cannot write {}", args.out.display())),
+    }
 }
 
 struct Written {

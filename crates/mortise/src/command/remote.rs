@@ -55,10 +55,10 @@ impl Remote {
         if given != "local" && token.is_some() {
             return Ok(Self { url: given, token });
         }
-        let local = match state_dir(config, assembly) {
-            Ok(folder) => LocalGateway::find(&folder),
+        let (local, folder) = match state_dir(config, assembly) {
+            Ok(folder) => (LocalGateway::find(&folder), folder),
             // A configuration is not needed to ask a gateway at a URL.
-            Err(_) if given != "local" => None,
+            Err(_) if given != "local" => (None, PathBuf::new()),
             Err(problem) => return Err(problem),
         };
         if given != "local" {
@@ -67,7 +67,10 @@ impl Remote {
             return Ok(Self { url: given, token });
         }
         let local = local.ok_or_else(|| {
-            NotSettled::Other(anyhow!("no gateway runs with this configuration's state_dir; give its --url"))
+            let folder = folder.display();
+            NotSettled::Other(anyhow!(
+                "no gateway runs with the state folder {folder}: start one here (`mortise serve`), or say which by --url"
+            ))
         })?;
         Ok(Self { url: local.url, token: token.or(Some(local.token)) })
     }

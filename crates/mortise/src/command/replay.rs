@@ -8,7 +8,7 @@ mod difference;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use mortise_framework::{
     Contexts, Framework, Outcome, Pipelines, Plan, Status,
     config::{Mode, PluginEntry},
@@ -17,7 +17,7 @@ use mortise_gateway::{
     host::HttpService,
     trace::recording::{Decision, RecordedCall, RecordedRequest},
 };
-use mortise_plugin_api::{Caller, HookTable, Request, Revision, Wire};
+use mortise_plugin_api::{Caller, Request, Revision, Wire};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -25,7 +25,7 @@ use super::{NotSettled, block_on, read, settle};
 use crate::{
     Assembly, Exit,
     cli::{ConfigArgs, Format, ReplayArgs},
-    output::{Output, Paint},
+    output::{Output, Paint, counted},
 };
 use difference::{Difference, compared};
 
@@ -36,7 +36,11 @@ const WATCHERS: [&str; 1] = ["audit_logger"];
 const MOST_PATHS: usize = 8;
 
 pub(super) fn replay(args: &ReplayArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
-    let calls = recording(&read(&args.file)?, assembly.framework.hooks())?;
+    let calls = RecordedCall::read(&read(&args.file)?, assembly.framework.hooks())
+        .with_context(|| format!("cannot replay {}", args.file.display()))?;
+    if calls.is_empty() {
+        output.say(format!("{} holds no calls", args.file.display()));
+    }
     let would = match decisions(&args.with, &calls, assembly)? {
         Ok(would) => would,
         Err(problem) => return problem.tell(output),
@@ -55,25 +59,6 @@ pub(super) fn replay(args: &ReplayArgs, assembly: &Assembly, output: &mut Output
     }
     let differs = args.fail_on_difference && report.compared.iter().any(|one| one.difference.is_some());
     Ok(if differs { Exit::Failed } else { Exit::Ok })
-}
-
-/// Reads a recording.
-fn recording(text: &[u8], hooks: &HookTable) -> anyhow::Result<Vec<RecordedCall>> {
-    let text = std::str::from_utf8(text).context("the recording is no text")?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    let calls = lines.map(|(at, line)| {
-        let number = at + 1;
-        let call: RecordedCall =
-            serde_json::from_str(line).with_context(|| format!("line {number} is no recorded call"))?;
-        if call.recorded != 1 {
-            bail!("line {number} is of form {}; this program reads form 1", call.recorded);
-        }
-        if let Some(unknown) = call.hooks.iter().find(|hook| hooks.get(&hook.hook).is_none()) {
-            bail!("line {number} names the hook `{}`, which there is not", unknown.hook);
-        }
-        Ok(call)
-    });
-    calls.collect()
 }
 
 /// What a configuration decides at one hook of a call; `None` where it would not have come to it.
@@ -199,6 +184,7 @@ fn request(call: &RecordedCall) -> Request {
     request.caller = Arc::new(caller);
     request.server_id = shared(server);
     request.upstream = shared(upstream);
+    request.llm = request.upstream.clone().filter(|_| call.method.starts_with("llm/"));
     request.original_name = shared(original_name);
     request.content_type = shared(content_type);
     request.path = shared(path);
@@ -333,9 +319,11 @@ impl<'a> Report<'a> {
         }
         let (differ, calls) = (self.differing().count(), self.calls_that_differ());
         let summary = format!(
-            "{} calls, {} decisions: {differ} differ, in {calls} calls",
-            self.calls,
-            self.compared.len()
+            "{}, {}: {differ} {}, in {}",
+            counted(self.calls, "call"),
+            counted(self.compared.len(), "decision"),
+            if differ == 1 { "differs" } else { "differ" },
+            counted(calls, "call")
         );
         let paint = if differ == 0 { Paint::Good } else { Paint::Warn };
         let summary = output.paint(paint, &summary);

@@ -6,7 +6,7 @@ use anyhow::Context;
 use mortise_framework::config::Notice;
 use mortise_gateway::{
     Gateway, StartError,
-    config::Settled,
+    config::{DEFAULT_FILE, Settled},
     history::Source,
     overrides::Patch,
     reload::{Reloader, Trigger},
@@ -34,6 +34,11 @@ pub(super) fn serve(args: &ServeArgs, assembly: Assembly, output: &mut Output) -
         Err(problem) => return problem.tell(output),
     };
     log_notices(&settled.notices);
+    if settled.files.is_empty() && settled.upstreams.is_empty() && settled.llms.is_empty() {
+        tracing::warn!(
+            "no configuration was found (`{DEFAULT_FILE}` in this folder, or --config FILE): nothing is served yet"
+        );
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the asynchronous runtime")?;
     runtime.block_on(run(settled, assembly, args, output))

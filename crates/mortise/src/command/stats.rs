@@ -44,9 +44,15 @@ fn show(stats: &Value, output: &mut Output) {
         counts.sum::<u64>().to_string()
     };
     let plugins = stats["plugins"].as_array().into_iter().flatten();
+    // Only those in processes of their own have memory apart.
+    let anywhere = plugins.clone().any(|plugin| plugin["memory_usage_bytes"].is_u64());
+    let memory = |plugin: &Value| match plugin["memory_usage_bytes"].as_f64() {
+        Some(bytes) => format!("{:.1}", bytes / f64::from(1 << 20)),
+        None => "-".to_owned(),
+    };
     let rows: Vec<Vec<String>> = plugins
         .map(|plugin| {
-            vec![
+            let mut row = vec![
                 plugin["name"].as_str().unwrap_or_default().to_owned(),
                 plugin["executions"].to_string(),
                 plugin["executions_by_status"]["block"].to_string(),
@@ -55,13 +61,15 @@ fn show(stats: &Value, output: &mut Output) {
                 milliseconds(plugin, "avg"),
                 milliseconds(plugin, "p99"),
                 milliseconds(plugin, "max"),
-            ]
+            ];
+            row.extend(anywhere.then(|| memory(plugin)));
+            row
         })
         .collect();
     if rows.is_empty() {
         output.say("no plugins are configured");
         return;
     }
-    let head = ["NAME", "CALLS", "BLOCKED", "WOULD BLOCK", "ERRORS", "AVG ms", "P99 ms", "MAX ms"];
-    output.table(&head, &rows);
+    let head = ["NAME", "CALLS", "BLOCKED", "WOULD BLOCK", "ERRORS", "AVG ms", "P99 ms", "MAX ms", "MiB"];
+    output.table(&head[..head.len() - usize::from(!anywhere)], &rows);
 }

@@ -45,12 +45,21 @@ pub struct App {
     #[serde(default = "first")]
     #[schemars(range(min = 1, max = 28))]
     pub budget_reset_day: u8,
-    /// Requests per minute.
+    /// LLM calls per minute.
     #[serde(default)]
     pub rate_limit: Option<u64>,
+    /// Tokens of LLM calls per minute, in and out.
+    #[serde(default)]
+    pub token_limit: Option<u64>,
     /// LLMs it may use. Not given, all; an empty list, none.
     #[serde(default)]
     pub llms: Option<Vec<String>>,
+    /// Tools over HTTP it may use, by slug. Not given, all; an empty list, none.
+    #[serde(default)]
+    pub tools: Option<Vec<String>>,
+    /// Data sources it may use, by slug. Not given, all; an empty list, none.
+    #[serde(default)]
+    pub datasources: Option<Vec<String>>,
     /// Virtual servers it may use. Not given, all of them and `/mcp`; given, only these; an empty list, none.
     #[serde(default)]
     pub servers: Option<Vec<String>>,
@@ -80,7 +89,10 @@ impl App {
             monthly_budget: None,
             budget_reset_day: 1,
             rate_limit: None,
+            token_limit: None,
             llms: None,
+            tools: None,
+            datasources: None,
             servers: None,
             active: true,
         }

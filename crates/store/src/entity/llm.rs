@@ -41,9 +41,12 @@ pub struct Llm {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub monthly_budget: Option<f64>,
-    /// Requests per minute.
+    /// Calls per minute, of all apps together.
     #[serde(default)]
     pub rate_limit: Option<u64>,
+    /// Tokens per minute, in and out, of all apps together.
+    #[serde(default)]
+    pub token_limit: Option<u64>,
     /// A namespace; empty for the global one.
     #[serde(default)]
     pub namespace: String,
@@ -74,6 +77,7 @@ impl Llm {
             plugins: Vec::new(),
             monthly_budget: None,
             rate_limit: None,
+            token_limit: None,
             namespace: String::new(),
             active: true,
             entry: Map::new(),

@@ -323,9 +323,25 @@ pub(crate) async fn spending_adds_up_by_day_app_and_llm(database: Database) {
         assert_eq!((spent.requests, spent.cost), (requests, cost), "{app:?} {llm:?} {from}..{to}");
         assert_eq!((spent.input_tokens, spent.output_tokens), (10 * requests, 5 * requests));
     }
+    let days = store.spent_by_day(Some("ci"), None, (Day(0), Day(1_000)), 2).await.unwrap();
+    let days: Vec<_> = days.iter().map(|line| (line.day.0, &*line.llm, line.spent.cost)).collect();
+    assert_eq!(days, [(101, "claude", 2.0), (101, "gpt", 1.0)]);
     let by_all = store.spent_by_all(Day(101)).await.unwrap();
     let by_all: Vec<_> = by_all.iter().map(|(app, llm, spent)| (&**app, &**llm, spent.cost)).collect();
     assert_eq!(by_all, [("cd", "gpt", 4.0), ("ci", "claude", 2.0), ("ci", "gpt", 1.0)]);
+}
+
+pub(crate) async fn limits_that_are_used_up_are_known_until_they_are_not(database: Database) {
+    let store = &database.store;
+    let limit = |name: &str, ends| (name.to_owned(), ends);
+    store.keep_limits(&[limit("a", 1_000), limit("b", 2_000)], 0).await.unwrap();
+    store.keep_limits(&[limit("b", 1_500), limit("c", 3_000)], 500).await.unwrap();
+
+    let mut known = store.limits(500).await.unwrap();
+    known.sort();
+    assert_eq!(known, [limit("a", 1_000), limit("b", 2_000), limit("c", 3_000)]);
+    store.keep_limits(&[], 2_000).await.unwrap();
+    assert_eq!(store.limits(0).await.unwrap(), [limit("c", 3_000)]);
 }
 
 pub(crate) async fn records_come_back_newest_first(database: Database) {
@@ -381,4 +397,50 @@ pub(crate) async fn writers_at_once_lose_nothing(database: Database) {
     assert_eq!(database.store.changes_since(0).await.unwrap().changed.unwrap().len(), 40);
     assert_eq!(database.store.values_of("p").list("", 100).await.unwrap().len(), 40);
     assert_eq!(database.store.spent(None, None, Day(0), Day(9)).await.unwrap().requests, 40);
+}
+
+pub(crate) async fn documents_are_found_by_nearness_and_by_data(database: Database) {
+    use mortise_store::documents::{Document, Documents as _, Matching};
+    let store = &database.store;
+    let document = |name: &str, page: i64, embedding: &[f32]| Document {
+        id: 0,
+        content: name.to_owned(),
+        metadata: json!({ "source": "manual", "page": page }).as_object().unwrap().clone(),
+        embedding: embedding.to_vec(),
+    };
+    let filter = |wanted: serde_json::Value, any| Matching { wanted: wanted.as_object().unwrap().clone(), any };
+    let documents =
+        vec![document("north", 1, &[0.0, 2.0]), document("east", 2, &[3.0, 0.0]), document("between", 3, &[1.0, 1.0])];
+    let ids = store.add("docs", documents, 1_000).await.unwrap();
+    store.add("other", vec![document("elsewhere", 1, &[0.0, 1.0])], 10).await.unwrap();
+    // More than are looked at together.
+    for _ in 0..3 {
+        let far = (0..100).map(|at| document("far", at, &[-1.0, 0.0])).collect();
+        store.add("docs", far, 1_000).await.unwrap();
+    }
+
+    let near = store.nearest("docs", &[0.0, 1.0], 2, 0.0).await.unwrap();
+    let names: Vec<&str> = near.iter().map(|near| near.document.content.as_str()).collect();
+    assert_eq!(names, ["north", "between"]);
+    assert!((near[0].score - 1.0).abs() < 1e-6 && (near[1].score - 0.5_f64.sqrt()).abs() < 1e-6);
+    assert_eq!(near[0].document.id, ids[0]);
+    assert_eq!(store.nearest("docs", &[0.0, 1.0], 10, 0.9).await.unwrap().len(), 1);
+    assert_eq!(store.nearest("docs", &[0.0, 1.0, 0.0], 10, -1.0).await.unwrap().len(), 0);
+    assert_eq!(store.nearest("docs", &[0.0, 1.0], 0, -1.0).await.unwrap().len(), 0);
+
+    let (found, total) = store.matching("docs", &filter(json!({ "page": "2" }), false), 2, 1).await.unwrap();
+    assert_eq!((found.len(), total), (2, 4));
+    let both = filter(json!({ "page": 3, "source": "none" }), false);
+    assert_eq!(store.matching("docs", &both, 10, 0).await.unwrap().1, 0);
+    let any = filter(json!({ "page": 3, "source": "none" }), true);
+    assert_eq!(store.matching("docs", &any, 10, 0).await.unwrap().1, 4);
+
+    let full = store.add("other", vec![document("x", 1, &[1.0]), document("y", 1, &[1.0])], 2).await;
+    assert!(full.unwrap_err().to_string().contains("has at most 2"));
+    assert!(store.add("other", vec![document("x", 1, &[])], 10).await.is_err());
+    assert!(store.add("other", vec![document("x", 1, &[f32::NAN])], 10).await.is_err());
+    assert_eq!(store.matching("other", &Matching::default(), 10, 0).await.unwrap().1, 1, "all or none");
+
+    assert_eq!(store.remove("docs", &filter(json!({ "page": 1 }), false)).await.unwrap(), 4);
+    assert_eq!(store.matching("docs", &Matching::default(), 10, 0).await.unwrap().1, 299);
 }

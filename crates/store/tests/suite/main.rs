@@ -49,7 +49,9 @@ on_both! {
     values_are_a_plugins_own_and_end_in_time,
     values_are_bounded,
     spending_adds_up_by_day_app_and_llm,
+    limits_that_are_used_up_are_known_until_they_are_not,
     records_come_back_newest_first,
     a_thousand_apps_are_read_at_once,
     writers_at_once_lose_nothing,
+    documents_are_found_by_nearness_and_by_data,
 }

@@ -1,9 +1,11 @@
 //! `${...}` in values.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{env, folder, places, plugins};
-use crate::config::{DiagnosticKind, Loader, ProblemKind, RawPluginsFile};
+use crate::config::{DiagnosticKind, Loader, NoSecret, ProblemKind, RawPluginsFile, SecretStore};
 
 fn own(text: &str, variables: &[(&str, &str)]) -> Result<serde_json::Value, crate::config::Errors> {
     let text = format!("plugins:\n  - name: a\n    kind: k\n    priority: 1\n    config:\n      v: {text}\n");
@@ -86,4 +88,53 @@ fn literal_secrets_are_not_shown_on_the_line_of_an_error() {
     let rendered = errors.render(true);
     assert!(errors.list().len() == 2 && !rendered.contains("api_key: abcdef123"), "{rendered}");
     assert!(!rendered.contains("| mode: abcdef123"), "{rendered}");
+}
+
+/// Has one secret, and does not answer for what is locked.
+struct Store;
+
+impl SecretStore for Store {
+    fn look_up(&self, reference: &str) -> Result<String, NoSecret> {
+        match reference {
+            "app#password" => Ok("hush-hush".to_owned()),
+            "locked#key" => Err(NoSecret::Failed("has no value: it is locked".to_owned())),
+            _ => Err(NoSecret::Absent("has no value: there is none".to_owned())),
+        }
+    }
+}
+
+fn stored(text: &str) -> Result<serde_json::Value, crate::config::Errors> {
+    let text = format!("plugins:\n  - name: a\n    kind: k\n    config:\n      v: {text}\n");
+    let dir = folder(&[("mortise.yaml", &text)]);
+    let env = env(&[]).with_store("vault", Arc::new(Store));
+    let loaded = Loader::new(env).own_file(dir.path().join("mortise.yaml")).load::<RawPluginsFile>()?;
+    assert!(!format!("{:?}", loaded.node).contains("hush"), "what a store gave is shown");
+    Ok(loaded.node.at("plugins[0].config.v").expect("v").to_json())
+}
+
+#[test]
+fn stores_of_secrets_are_asked_for_what_refers_to_them() {
+    for (text, expected) in [
+        ("${vault:app#password}", "hush-hush"),
+        ("'Bearer ${vault:app#password}!'", "Bearer hush-hush!"),
+        ("'${vault:app#other:-none}'", "none"),
+        ("'${vault:app#other:-${vault:app#password}}'", "hush-hush"),
+        ("'$${vault:app#password}'", "${vault:app#password}"),
+        // A variable may have that name.
+        ("'${vault:-x}'", "x"),
+    ] {
+        assert_eq!(stored(text).unwrap_or_else(|e| panic!("{text}: {e}")), json!(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_a_store_does_not_say_is_an_error_at_its_line_and_no_default_hides_it() {
+    for text in ["'${vault:app#other}'", "'${vault:locked#key}'", "'${vault:locked#key:-x}'"] {
+        let errors = stored(text).expect_err(text);
+        assert_eq!(places(&errors), [(5, "plugins[0].config.v".to_owned())], "{text}");
+        assert!(errors.to_string().contains("has no value: "), "{errors}");
+    }
+    // Without a store the reference never passes for the value.
+    let errors = own("'${vault:app#password}'", &[]).expect_err("no store");
+    assert!(errors.to_string().contains("asks no store of that kind"), "{errors}");
 }

@@ -92,6 +92,7 @@ fn tool(name: &str) -> Item {
         original: None,
         upstream: Some("docs".into()),
         server: None,
+        llm: None,
         path: Some("/mcp".into()),
         content_type: None,
     }

@@ -141,6 +141,9 @@ pub(super) async fn config_schema(asked: &Asked<'_>) -> Response<Bytes> {
     let known = asked.managed.framework().config_schema(&instance.entry.kind);
     let own = match (&known, instance.plugin()) {
         (None, Some(plugin)) => plugin.config_schema().await,
+        (None, None) if instance.entry.is_available() => {
+            asked.managed.framework().own_schema(&instance.entry).await
+        }
         _ => None,
     };
     ok(&known.map(Value::from).or(own))

@@ -7,7 +7,7 @@ use mortise_plugin_api::{Family, HookTable, Payload, Revision, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Mask, hidden};
+use super::{Mask, hidden, read::FORM};
 use crate::trace::{FinishedCall, shown};
 
 /// One call, as a line of a recording.
@@ -130,7 +130,7 @@ fn recorded(call: &FinishedCall, table: &HookTable, mask: Option<&Mask>) -> Opti
     let hidden = |text: String| mask.map(|mask| hidden::text("", &text, mask)).unwrap_or(text);
     let all = |texts: &[Arc<str>]| texts.iter().map(ToString::to_string).collect();
     Some(RecordedCall {
-        recorded: 1,
+        recorded: FORM,
         request_id: request.id.to_string(),
         at: shown::timestamp(call.started),
         masked: mask.is_some(),

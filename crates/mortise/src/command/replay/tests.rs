@@ -1,3 +1,4 @@
+use mortise_plugin_api::HookTable;
 use serde_json::json;
 
 use super::*;
@@ -44,7 +45,7 @@ fn of_masked_text_only_the_changed_places_are_compared() {
 #[test]
 fn a_line_that_is_no_call_is_named() {
     let hooks = HookTable::standard();
-    let error = recording(b"\n{\"recorded\": 1}\n", &hooks).unwrap_err();
+    let error = RecordedCall::read(b"\n{\"recorded\": 1}\n", &hooks).unwrap_err();
     assert!(format!("{error:#}").starts_with("line 2 is no recorded call"), "{error:#}");
-    assert_eq!(recording(b"", &hooks).unwrap().len(), 0);
+    assert_eq!(RecordedCall::read(b"", &hooks).unwrap().len(), 0);
 }

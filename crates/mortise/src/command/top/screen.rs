@@ -109,9 +109,9 @@ impl Screen {
         plugins.sort_by(|a, b| b.p99_us.total_cmp(&a.p99_us));
         let about =
             |call: &Call| if call.about.is_empty() { "(refused)".to_owned() } else { call.about.clone() };
-        let tools = rows(
-            now.calls.iter().map(|call| (about(call), call.took, Some(call.upstream), call.outcome.as_str())),
-        );
+        let tools = rows(now.calls.iter().map(|call| {
+            (about(call), call.took, (call.upstream > 0.0).then_some(call.upstream), call.outcome.as_str())
+        }));
         Self {
             seconds,
             requests_per_second: by_outcome.values().sum(),

@@ -85,7 +85,7 @@ impl Guard {
 
 #[cfg(test)]
 mod tests {
-    use mortise_testkit::plugin::Harness;
+    use mortise_plugin_test::Harness;
     use serde_json::json;
 
     use super::*;

@@ -1,0 +1,4 @@
+CREATE TABLE limits (
+    name TEXT PRIMARY KEY,
+    ends {int} NOT NULL
+);
