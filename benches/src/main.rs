@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 
 mod allocations;
 mod control;
+mod endpoints;
 mod gateway;
 mod kinds;
 mod llm;
@@ -84,6 +85,8 @@ enum Part {
     Observing,
     /// Plugins served elsewhere, over each transport.
     Served,
+    /// Plugins' own endpoints.
+    Endpoints,
     /// Requests to models.
     Llm,
 }
@@ -114,6 +117,9 @@ enum Role {
     /// Runs a plugin as its gateway starts it.
     #[command(hide = true)]
     ProcessPlugin,
+    /// Runs a plugin with endpoints as its gateway starts it.
+    #[command(hide = true)]
+    EndpointsPlugin,
     /// Runs the gateway with the plugins of the test kit.
     #[command(hide = true)]
     Gateway {
@@ -130,6 +136,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(Role::Upstream { port, tools: Some(tools) }) => scale::run_listing(*port, *tools).map(done),
         Some(Role::Vendor { port }) => llm::run_vendor(*port).map(done),
         Some(Role::ProcessPlugin) => served::run_process_plugin().map(done),
+        Some(Role::EndpointsPlugin) => endpoints::run_plugin().map(done),
         Some(Role::PluginServer { args }) => Ok(served::run(args)),
         Some(Role::Gateway { config }) => Ok(servers::run_gateway(config)),
         None => bench(&options).map(done),
@@ -156,6 +163,9 @@ fn bench(options: &Options) -> anyhow::Result<()> {
     }
     if options.measures(Part::Served) {
         runtime.block_on(served::measure(options, &mut report))?;
+    }
+    if options.measures(Part::Endpoints) {
+        runtime.block_on(endpoints::measure(options, &mut report))?;
     }
     if options.measures(Part::Llm) {
         runtime.block_on(llm::measure(options, &mut report))?;

@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Options,
+    endpoints::in_go,
     report::{Report, Table, median, percent},
     say,
 };
@@ -124,7 +125,7 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> anyhow::R
         table.row(theirs.row(transport, "Python", "Python"));
     }
     say("plugin as a process");
-    let (bare, own) = process::measure(options).await?;
+    let (bare, own) = process::measure(options, &process::own()?).await?;
     let ratio = own.median() / bare.median();
     let what = "hook call of a plugin that is a process against a bare unary call";
     report.bound(what, format!("{ratio:.2} times"), "under 1.25 times", ratio < 1.25);
@@ -132,6 +133,15 @@ pub(crate) async fn measure(options: &Options, report: &mut Report) -> anyhow::R
     report.bound("the same, calls a second", percent(share), "over 80 %", share > 0.8);
     table.row(bare.row("go-plugin", "bare", "process"));
     table.row(own.row("go-plugin", "mortise", "process"));
+    match in_go("request-enricher") {
+        Ok((_folder, program)) => {
+            say("plugin as a process, in Go");
+            let (bare, own) = process::measure(options, &[program.display().to_string()]).await?;
+            table.row(bare.row("go-plugin", "bare", "process in Go"));
+            table.row(own.row("go-plugin", "mortise", "process in Go"));
+        }
+        Err(why) => report.note(format!("no plugin in Go: {why:#}")),
+    }
     report.table(table);
     Ok(())
 }

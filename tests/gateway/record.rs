@@ -255,7 +255,7 @@ async fn bindings_of_paths_match_recorded_calls_as_they_did() {
 
     let call = &calls(&lines)[0];
     assert_eq!((&call["request"]["path"], &call["outcome"]), (&json!("/mcp"), &json!("blocked")));
-    assert!(ran.out.contains("1 calls, 1 decisions: 0 differ"), "{}{}", ran.out, ran.err);
+    assert!(ran.out.contains("1 call, 1 decision: 0 differ"), "{}{}", ran.out, ran.err);
 }
 
 #[tokio::test]

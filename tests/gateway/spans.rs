@@ -1,147 +1,20 @@
 //! Spans and the trace they belong to, as a collector sees them: what it gets is decoded with OpenTelemetry's own
 //! definition.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::time::Duration;
 
 use mortise_plugin_api::{Hook, hooks::ToolPreInvoke};
 use mortise_testkit::{mcp_server::scripted::Scripted, plugins};
-use mortise_tests::{Setup, eventually};
-use opentelemetry_proto::tonic::{
-    collector::trace::v1::ExportTraceServiceRequest,
-    common::v1::any_value::Value,
-    trace::v1::{Span, span::SpanKind, status::StatusCode},
+use mortise_tests::{
+    Setup,
+    collector::{Collector, attribute, hex, named, of_kind},
 };
-use prost::Message;
-use serde_json::{Value as Json, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    task::AbortHandle,
-};
+use opentelemetry_proto::tonic::trace::v1::{span::SpanKind, status::StatusCode};
+use serde_json::json;
+use tokio::net::TcpListener;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
-
-/// A collector: HTTP in front, spans behind.
-struct Collector {
-    url: String,
-    got: Arc<Mutex<Got>>,
-    task: AbortHandle,
-}
-
-#[derive(Default)]
-struct Got {
-    heads: Vec<String>,
-    resource: BTreeMap<String, String>,
-    spans: Vec<Span>,
-    /// Requests that are still to be answered with this status instead of being taken.
-    refuse: Vec<u16>,
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Collector {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let got = Arc::new(Mutex::new(Got::default()));
-        let shared = got.clone();
-        let serving = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, shared.clone()));
-            }
-        });
-        Self { url, got, task: serving.abort_handle() }
-    }
-
-    fn settings(&self) -> Json {
-        json!({ "otlp": { "endpoint": self.url, "delay": 0.02, "headers": { "x-key": "hunter2" } } })
-    }
-
-    fn spans(&self) -> Vec<Span> {
-        self.got.lock().unwrap().spans.clone()
-    }
-
-    /// Waits for the spans of so many requests.
-    async fn requests(&self, count: usize) -> Vec<Span> {
-        eventually("spans arrive", async || {
-            let spans = self.spans();
-            (spans.iter().filter(|span| span.kind == SpanKind::Server as i32).count() >= count)
-                .then_some(spans)
-        })
-        .await
-    }
-}
-
-async fn serve(mut stream: TcpStream, got: Arc<Mutex<Got>>) {
-    let mut bytes = Vec::new();
-    loop {
-        let mut piece = [0; 16 << 10];
-        match stream.read(&mut piece).await {
-            Ok(0) | Err(_) => return,
-            Ok(length) => bytes.extend_from_slice(&piece[..length]),
-        }
-        let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap();
-        let whole = end + 4 + length.trim().parse::<usize>().unwrap();
-        if bytes.len() < whole {
-            continue;
-        }
-        let refused = got.lock().unwrap().refuse.pop();
-        if refused.is_none() {
-            take(&mut got.lock().unwrap(), head, &bytes[end + 4..whole]);
-        }
-        bytes.drain(..whole);
-        let answer = format!("HTTP/1.1 {} Done\r\ncontent-length: 0\r\n\r\n", refused.unwrap_or(200));
-        if stream.write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
-    }
-}
-
-fn take(got: &mut Got, head: String, body: &[u8]) {
-    got.heads.push(head);
-    let request = ExportTraceServiceRequest::decode(body).unwrap();
-    for resource in request.resource_spans {
-        for attribute in resource.resource.unwrap().attributes {
-            if let Some(Value::StringValue(text)) = attribute.value.and_then(|value| value.value) {
-                got.resource.insert(attribute.key, text);
-            }
-        }
-        got.spans.extend(resource.scope_spans.into_iter().flat_map(|scope| scope.spans));
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn attribute(span: &Span, key: &str) -> Option<Json> {
-    let value = span.attributes.iter().find(|attribute| attribute.key == key)?.value.clone()?.value?;
-    Some(match value {
-        Value::StringValue(text) => json!(text),
-        Value::BoolValue(is) => json!(is),
-        Value::IntValue(number) => json!(number),
-        other => json!(format!("{other:?}")),
-    })
-}
-
-fn of_kind(spans: &[Span], kind: SpanKind) -> Span {
-    spans.iter().find(|span| span.kind == kind as i32).unwrap().clone()
-}
-
-fn named(spans: &[Span], name: &str) -> Span {
-    spans.iter().find(|span| span.name == name).unwrap().clone()
-}
 
 #[tokio::test]
 async fn a_call_becomes_spans_of_request_upstream_hooks_and_plugins_within_the_callers_trace() {

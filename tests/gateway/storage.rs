@@ -216,6 +216,45 @@ async fn plugins_of_files_and_of_storage_stand_in_one_list() {
 }
 
 #[tokio::test]
+async fn gateway_has_the_plugins_of_its_namespace_and_of_none() {
+    let upstream = Scripted::start().await.unwrap();
+    let blue = |setup: Setup| {
+        let setup = setup.upstream("docs", &upstream).set("storage", json!({ "namespace": "blue" }));
+        setup.app("ci", "sesame", json!({ "is_admin": true }))
+    };
+    let stand = blue(Setup::new()).start().await;
+    let admin = Admin(stand.client().token("sesame"));
+    let of = |name: &str, word: &str, namespace: &str| {
+        let mut plugin = replacing(name, word, "x");
+        plugin["namespace"] = json!(namespace);
+        plugin
+    };
+
+    admin.done("POST", "/api/v1/plugins", of("all", "a", "")).await;
+    admin.done("POST", "/api/v1/plugins", of("ours", "b", "blue")).await;
+    admin.done("POST", "/api/v1/plugins", of("theirs", "c", "green")).await;
+
+    assert_eq!(said_by(&stand).await, "x x c");
+    let listed = admin.done("GET", "/api/v1/plugins", json!({})).await;
+    let listed: Vec<_> = listed.as_array().unwrap().iter().map(|plugin| &plugin["name"]).collect();
+    assert_eq!(listed, ["all", "ours"]);
+    let kept = admin.done("GET", "/api/v1/plugins/theirs/stored", json!({})).await;
+    assert_eq!(kept["namespace"], "green");
+    let stand = blue(Setup::in_folder(stand.stop().await)).start().await;
+    assert_eq!(said_by(&stand).await, "x x c");
+    let admin = Admin(stand.client().token("sesame"));
+    admin.done("PUT", "/api/v1/plugins/theirs", of("theirs", "c", "blue")).await;
+    assert_eq!(said_by(&stand).await, "x x x");
+    admin.done("PUT", "/api/v1/plugins/all", of("all", "a", "green")).await;
+    assert_eq!(said_by(&stand).await, "a x x");
+}
+
+async fn said_by(stand: &Stand) -> String {
+    let client = stand.client().token("sesame");
+    text(&client.call("echo", json!({ "text": "a b c" })).await).to_owned()
+}
+
+#[tokio::test]
 async fn plugin_that_is_refused_is_not_kept() {
     let stand = Setup::new().start().await;
     let admin = Admin::of(&stand);
@@ -318,7 +357,12 @@ async fn values_of_plugins_outlive_a_restart() {
     let place = Place::File(folder.path().join("store.db"));
     let open = || {
         Storage::new(
-            config::Storage { place: place.clone(), given: false },
+            config::Storage {
+                place: place.clone(),
+                given: false,
+                namespace: String::new(),
+                records: config::Records::default(),
+            },
             tokio::runtime::Handle::current(),
         )
     };

@@ -206,7 +206,7 @@ fn kind() -> NativeKind {
 }
 
 mod tests {
-    use mortise_testkit::plugin::Harness;
+    use mortise_plugin_test::Harness;
     use serde_json::json;
 
     use super::*;

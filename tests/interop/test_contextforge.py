@@ -1,8 +1,10 @@
-"""ContextForge itself, both ways: its plugin manager with `mortise plugin serve`, and its plugin server behind the gateway."""
+"""ContextForge itself, both ways: its gateway and its plugin manager with `mortise plugin serve`, and its plugin server behind
+our gateway."""
 
 import contextlib
 import json
 import subprocess
+import urllib.request
 
 import pytest
 import yaml
@@ -83,6 +85,63 @@ def test_its_plugin_manager_takes_our_plugins(transport, tmp_path):
         assert masked["modified_payload"]["args"] == {"to": "[REDACTED]", "n": 3}, masked
         assert (blocked["violation"]["code"], blocked["plugin_name"]) == ("SQL_SANITIZER", "Sql"), blocked
         assert prompt["continue_processing"] is False and prompt["plugin_name"] == "Deny", prompt
+
+
+def asked(url: str, body: dict | None = None):
+    """What a request to its API is answered, as JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"content-type": "application/json", "accept": "application/json"}
+    with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=30) as answer:
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def their_gateway(stage, tmp_path_factory):
+    """Its whole gateway, in front of our FastMCP server, with the plugins that `mortise plugin serve` serves."""
+    directory = tmp_path_factory.mktemp("contextforge-gateway")
+    with contextlib.ExitStack() as stack:
+        way = our_server("http", directory, stack)
+        entries = [{"name": p["name"], "kind": "external", "hooks": p["hooks"], "mcp": way} for p in SERVED["plugins"]]
+        file = directory / "plugins.yaml"
+        file.write_text(yaml.safe_dump({"plugins": entries, "plugin_dirs": [], "plugin_settings": SETTINGS}))
+        port = free_port()
+        command = [contextforge_python(), "-m", "uvicorn", "mcpgateway.main:app", "--host", "127.0.0.1", "--port", str(port)]
+        env = {
+            "DATABASE_URL": f"sqlite:///{directory}/gateway.db",
+            "CACHE_TYPE": "memory",
+            "AUTH_REQUIRED": "false",
+            "MCPGATEWAY_UI_ENABLED": "false",
+            "PLUGINS_ENABLED": "true",
+            "PLUGIN_CONFIG_FILE": str(file),
+        }
+        program = Program("contextforge", command, directory / "gateway.log", env)
+        stack.callback(program.stop)
+        base = f"http://127.0.0.1:{port}"
+
+        def is_ready() -> bool:
+            with contextlib.suppress(OSError):
+                return asked(f"{base}/health")["status"] == "healthy"
+            return False
+
+        program.wait_until(is_ready, seconds=90)
+        asked(f"{base}/gateways", {"name": "ours", "url": stage.upstream("fastmcp"), "transport": "STREAMABLEHTTP"})
+        yield base
+
+
+def test_its_gateway_runs_our_plugins_on_its_calls(their_gateway):
+    names = [tool["name"] for tool in asked(f"{their_gateway}/tools")]
+    assert "ours-echo" in names, names
+
+    def call(message: str) -> dict:
+        params = {"name": "ours-echo", "arguments": {"message": message}}
+        return asked(f"{their_gateway}/rpc", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+
+    passed = call("write to ann@example.com")
+    text = passed["result"]["content"][0]["text"]
+    assert "[REDACTED]" in text and "ann@example.com" not in text, passed
+    blocked = call("DROP TABLE users")
+    assert blocked["error"]["data"]["plugin_error_code"] == "SQL_SANITIZER", blocked
+    assert blocked["error"]["data"]["plugin_name"] == "Sql", blocked
 
 
 @pytest.fixture(scope="module", params=["http", "stdio"])

@@ -2,27 +2,20 @@
 that is served over MCP."""
 
 import asyncio
-import shutil
-import subprocess
 
 import httpx
 import pytest
-from harness.processes import REPOSITORY
+from harness.processes import REPOSITORY, go_program
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
 EXAMPLE = REPOSITORY / "examples/plugins/mcp-server"
 
 
-def go() -> str:
-    own = REPOSITORY / ".tools/go/bin/go"
-    return str(own) if own.exists() else shutil.which("go") or pytest.fail("Go is missing: scripts/setup/go.sh")
-
-
 @pytest.fixture(scope="module")
 def endpoint(stage):
     """The URL of the example's MCP server, behind the gateway."""
-    subprocess.run([go(), "build", "-ldflags=-s -w", "-o", "mcp-server/plugin", "./mcp-server"], cwd=EXAMPLE.parent, check=True)
+    go_program("examples/plugins", "./mcp-server", EXAMPLE / "plugin")
     gateway = stage.gateway(("mcp-endpoint",), lambda: {"include": [str(EXAMPLE / "mortise.yaml")]})
     return f"{gateway.base.rstrip('/')}/plugins/tools/mcp"
 

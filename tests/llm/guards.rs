@@ -66,6 +66,21 @@ async fn what_was_masked_is_not_said_once_more_by_the_probabilities_of_its_token
 }
 
 #[tokio::test]
+async fn text_of_a_document_is_masked_and_what_is_binary_is_not() {
+    let vendor = Vendor::start([Answer::Json(200, json!({ "type": "message", "content": [] }))]).await;
+    let stand = setup(&vendor, json!({ "vendor": "anthropic" })).entry(pii()).start().await;
+    let document = |kind: &str| json!({ "type": "document", "source": { "type": kind, "data": SECRET } });
+    let asked = json!({ "model": "claude", "max_tokens": 9, "messages": [
+        { "role": "user", "content": [document("text"), document("base64")] } ] });
+    post(&stand.client().at("/llm/call/gpt/v1/messages"), &asked).await;
+    let content = &vendor.last().json()["messages"][0]["content"];
+    assert_eq!(
+        (&content[0]["source"]["data"], &content[1]["source"]["data"]),
+        (&json!(MASKED), &json!(SECRET))
+    );
+}
+
+#[tokio::test]
 async fn arguments_of_a_tool_are_masked_where_they_are_an_object() {
     let used =
         json!({ "type": "tool_use", "id": "t", "name": "mail", "input": { "to": ["ann.lee@example.com"] } });

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "what a test takes for granted ends it")]
 
+mod bound;
 mod budgets;
+mod faults;
 mod guards;
 mod passing;
 mod records;
 mod resilience;
+mod spans;
 mod stored;
 mod turned;
 mod vendor;

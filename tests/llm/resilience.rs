@@ -41,8 +41,16 @@ async fn another_llm_stands_in_with_a_model_of_its_own() {
         "spare": { "endpoint": second.url(), "models": ["local"], "default_model": "local", "api_key": "sk-2" },
     });
     let stand = Setup::new().set("llms", llms).start().await;
-    let answer = post(&chat_at(&stand), &question("hi", false)).await;
+    let answer = post(&chat_at(&stand).with("x-request-id", "r-1"), &question("hi", false)).await;
     assert_eq!((answer.status, answer.json()), (200, completion("from the second")));
+    let explained = mortise_tests::eventually("the explanation", async || {
+        let answer = stand.admin().get("/api/v1/calls/r-1").await;
+        (answer.status == 200).then(|| answer.json())
+    })
+    .await;
+    let attempts = explained["attempts"].as_array().cloned().unwrap_or_default();
+    let attempts: Vec<_> = attempts.iter().map(|one| (&one["upstream"], &one["came"])).collect();
+    assert_eq!(attempts, [(&json!("gpt"), &json!("503")), (&json!("spare"), &json!("200"))]);
     let asked = second.last();
     assert_eq!(
         (asked.json()["model"].as_str(), asked.header("authorization")),

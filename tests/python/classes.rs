@@ -118,7 +118,7 @@ async fn isolated_entry_runs_the_class_of_its_config_in_a_worker_of_its_own() {
     let stand = setup(&upstream, "pid.Pid", json!({ "hooks": ["tool_post_invoke"], "priority": 1 }))
         .entry(json!({
             "name": "apart", "kind": "isolated_venv", "hooks": ["tool_post_invoke"], "priority": 2,
-            "config": { "class_name": "pid.Pid" },
+            "max_content_size": 2000, "config": { "class_name": "pid.Pid" },
         }))
         .start_with(|folder| write(folder, &[("plugins/pid.py", pid)]))
         .await;
@@ -127,6 +127,8 @@ async fn isolated_entry_runs_the_class_of_its_config_in_a_worker_of_its_own() {
     let pids: Vec<&str> = said.split(' ').collect();
     assert_eq!((pids.len(), pids[0]), (3, "pids"), "{said}");
     assert_ne!(pids[1], pids[2]);
+    let long = stand.client().call("echo", json!({ "text": "x".repeat(2000) })).await;
+    assert!(text(&long).contains("blocked by plugin apart: PLUGIN_ERROR"), "{long}");
     stand.stop().await;
 }
 

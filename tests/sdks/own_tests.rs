@@ -16,6 +16,12 @@ fn tests_of_the_go_kit_pass() {
 }
 
 #[test]
+fn generated_code_of_the_kits_is_of_the_contract() {
+    let folder = root().join("sdks/go/generate");
+    passes(Command::new(toolchain()).args(["test", "./..."]).current_dir(folder));
+}
+
+#[test]
 fn examples_in_go_are_free_of_what_vet_finds() {
     passes(Command::new(toolchain()).args(["vet", "./..."]).current_dir(root().join("examples/plugins")));
 }

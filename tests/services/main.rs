@@ -9,6 +9,7 @@ mod faults;
 mod guardrail;
 mod moderation;
 mod policies;
+mod secrets;
 mod tokens;
 
 use mortise_testkit::{mcp_server::scripted::Scripted, services::Service};

@@ -12,6 +12,7 @@
 )]
 
 mod client;
+pub mod collector;
 mod given;
 mod recorder;
 mod results;

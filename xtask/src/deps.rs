@@ -26,6 +26,7 @@ const ROOMS: &[Room] = &[
     Room { name: "mortise-telemetry", uses: &[], why: "names and redaction, for everyone" },
     Room { name: "mortise-mcp", uses: &[], why: "pure: the protocol without sockets and plugins" },
     Room { name: "mortise-llm", uses: &[], why: "pure: what vendors speak, without sockets and plugins" },
+    Room { name: "mortise-openapi", uses: &[], why: "pure: what documents make of calls, without sockets" },
     Room {
         name: "mortise-framework",
         uses: &["mortise-plugin-api", "mortise-telemetry"],
@@ -64,6 +65,7 @@ const ROOMS: &[Room] = &[
             "mortise-llm",
             "mortise-mcp",
             "mortise-mcp-transport",
+            "mortise-openapi",
             "mortise-plugin-api",
             "mortise-telemetry",
         ],
@@ -87,7 +89,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "mortise-runtime-process",
-        uses: &["mortise-framework", "mortise-plugin-api", "mortise-proto"],
+        uses: &["mortise-framework", "mortise-mcp-transport", "mortise-plugin-api", "mortise-proto"],
         why: "plugins that are programs of their own; runtimes never use one another",
     },
     Room {
@@ -105,6 +107,11 @@ const ROOMS: &[Room] = &[
             "mortise-telemetry",
         ],
         why: "the only place that knows which runtimes and plugins there are",
+    },
+    Room {
+        name: "mortise-plugin-test",
+        uses: &["mortise-plugin-api"],
+        why: "authors of plugins test with it: it needs the contract and nothing else",
     },
     Room {
         name: "mortise-testkit",
@@ -137,6 +144,7 @@ const ROOMS: &[Room] = &[
             "mortise-mcp",
             "mortise-mcp-transport",
             "mortise-plugin-api",
+            "mortise-plugin-test",
             "mortise-runtime-external",
             "mortise-runtime-process",
             "mortise-runtime-python",
@@ -170,7 +178,7 @@ const ROOMS: &[Room] = &[
 ];
 
 /// What tests of any room may use beside what the room itself may.
-const FOR_TESTS: [&str; 2] = ["mortise-testkit", "mortise-builtins"];
+const FOR_TESTS: [&str; 3] = ["mortise-plugin-test", "mortise-testkit", "mortise-builtins"];
 
 /// What must not be in a room's code, not even indirectly.
 struct Banned {
@@ -186,6 +194,11 @@ const BANNED: &[Banned] = &[
         why: "authors of plugins compile it, for any runtime",
     },
     Banned {
+        room: "mortise-plugin-test",
+        crates: &["hyper", "rustls", "clap"],
+        why: "authors of plugins compile it",
+    },
+    Banned {
         room: "mortise-mcp",
         crates: &["tokio", "hyper", "rustls", "socket2"],
         why: "it is driven by bytes",
@@ -194,6 +207,11 @@ const BANNED: &[Banned] = &[
         room: "mortise-llm",
         crates: &["tokio", "hyper", "rustls", "socket2"],
         why: "it is driven by bytes",
+    },
+    Banned {
+        room: "mortise-openapi",
+        crates: &["tokio", "hyper", "rustls", "socket2"],
+        why: "it fetches nothing",
     },
     Banned { room: "mortise-telemetry", crates: &["tokio", "hyper"], why: "it is names, no exporter" },
     Banned {

@@ -1,30 +1,21 @@
 //! A plugin that is a process, over go-plugin: a hook call of the runtime beside a bare unary call of tonic with the
 //! same program over the same kind of socket.
 
-use std::{
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use mortise::framework::{Contexts, Framework, Pipelines, Plan, config::PluginEntry};
 use mortise_plugin_api::{
     Json, Native, Needs, PluginError, Request, Revision, Verdict,
     hooks::{LlmInput, llm::LlmInputPayload},
 };
-use mortise_proto::tyk::plugin::{
-    EnrichedRequest, InitRequest, PluginContext, PluginRequest, plugin_service_client::PluginServiceClient,
-};
+use mortise_proto::tyk::plugin::{EnrichedRequest, PluginContext, PluginRequest};
 use mortise_runtime_process::ProcessRuntime;
 use mortise_sdk::process::{About, Program};
-use mortise_testkit::process::Owned;
 use serde_json::json;
-use tonic::transport::{Channel, Endpoint};
 
 use super::{PLUGIN, SIZE, Samples, sample};
-use crate::Options;
+use crate::{Options, endpoints::started};
 
 const HOOK: &str = "llm_input";
 
@@ -39,11 +30,16 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(runtime.block_on(program.serve())?)
 }
 
-/// A bare call and a hook call.
-pub(super) async fn measure(options: &Options) -> anyhow::Result<(Samples, Samples)> {
+/// The command of this program as that plugin.
+pub(super) fn own() -> anyhow::Result<Vec<String>> {
+    Ok(vec![std::env::current_exe()?.display().to_string(), "process-plugin".to_owned()])
+}
+
+/// A bare call and a hook call of a program that has the hook.
+pub(super) async fn measure(options: &Options, command: &[String]) -> anyhow::Result<(Samples, Samples)> {
     let folder = tempfile::tempdir()?;
-    let (_program, mut client) = started(folder.path()).await?;
-    let pipelines = gateway().await?;
+    let (_program, mut client) = started(command, folder.path()).await?;
+    let pipelines = gateway(command).await?;
     let request = message();
     let (mut bare, mut ours) = (Samples::default(), Samples::default());
     for _ in 0..options.rounds {
@@ -58,29 +54,12 @@ pub(super) async fn measure(options: &Options) -> anyhow::Result<(Samples, Sampl
     Ok((bare, ours))
 }
 
-/// The program, started by hand, and a connection to it.
-async fn started(folder: &Path) -> anyhow::Result<(Owned, PluginServiceClient<Channel>)> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.arg("process-plugin").env("AI_STUDIO_PLUGIN", "v1").env("PLUGIN_UNIX_SOCKET_DIR", folder);
-    let mut process =
-        Owned::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()))?;
-    let output = process.stdout().context("the plugin has an output")?;
-    let mut line = String::new();
-    BufReader::new(output).read_line(&mut line)?;
-    let Some(socket) = line.split('|').nth(3) else { bail!("the plugin greeted with `{}`", line.trim()) };
-    let channel = Endpoint::from_shared(format!("unix://{socket}"))?.connect().await?;
-    let mut client = PluginServiceClient::new(channel);
-    let told = client.initialize(InitRequest::default()).await?.into_inner();
-    ensure!(told.success, "the plugin did not start: {}", told.error_message);
-    Ok((process, client))
-}
-
 /// The pipelines of a gateway with the same program as its plugin.
-async fn gateway() -> anyhow::Result<Arc<Pipelines>> {
+async fn gateway(command: &[String]) -> anyhow::Result<Arc<Pipelines>> {
     let framework = Framework::builder().runtime(ProcessRuntime::new()).build();
     let mut entry = PluginEntry::new(PLUGIN, "process");
     entry.hooks = vec![HOOK.to_owned()];
-    entry.command = vec![std::env::current_exe()?.display().to_string(), "process-plugin".to_owned()];
+    command.clone_into(&mut entry.command);
     let plan = Plan { entries: vec![entry], enabled: true, start_idle: true, ..Plan::default() };
     let (pipelines, _) = framework.build(&plan).await.map_err(|errors| anyhow::anyhow!("{errors}"))?;
     // The framework ends with the program; what it started is needed to then.

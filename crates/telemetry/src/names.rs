@@ -66,7 +66,7 @@ metrics! {
     CONTEXTS_CLEANED = "mortise_plugin_contexts_cleaned", Counter, [],
         "Requests that ended and took what plugins remembered with them";
     PLUGIN_MEMORY = "mortise_plugin_memory_usage_bytes", Gauge, ["plugin"],
-        "Memory of a plugin's process or sandbox; none for plugins that run within the gateway";
+        "Resident memory of a plugin's process and what it started, which plugins that share it all show";
     DOCUMENTED_EXECUTIONS = "mcpgateway_plugin_executions", Counter, ["plugin", "hook", "status"],
         "Calls of a plugin under the name that ContextForge documents, by status: success, violation, error";
     DOCUMENTED_DURATION = "mcpgateway_plugin_duration_seconds", Histogram, ["plugin", "hook"],
@@ -80,7 +80,7 @@ metrics! {
     DOCUMENTED_CONTEXTS_CLEANED = "mcpgateway_plugin_contexts_cleaned", Counter, [],
         "Requests that ended with what plugins remembered, under the name that ContextForge documents";
     DOCUMENTED_MEMORY = "mcpgateway_plugin_memory_usage_bytes", Gauge, ["plugin"],
-        "Memory of a plugin's process or sandbox, under the name that ContextForge documents";
+        "Resident memory of a plugin's process, under the name that ContextForge documents";
     PLUGINS_ENABLED = "mortise_plugins_enabled", Gauge, [],
         "Whether plugins run at all";
     PLUGINS_DRAINING = "mortise_plugins_draining", Gauge, [],

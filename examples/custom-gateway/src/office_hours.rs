@@ -66,7 +66,7 @@ impl OfficeHours {
 mod tests {
     use std::time::Duration;
 
-    use mortise_testkit::plugin::Harness;
+    use mortise_plugin_test::Harness;
     use serde_json::json;
 
     use super::*;

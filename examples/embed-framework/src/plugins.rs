@@ -83,7 +83,7 @@ fn polite_plugin() -> Arc<dyn Plugin> {
 
 #[cfg(test)]
 mod tests {
-    use mortise_testkit::plugin::Harness;
+    use mortise_plugin_test::Harness;
     use serde_json::json;
 
     use super::*;

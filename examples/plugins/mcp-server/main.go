@@ -1,119 +1,59 @@
-// An MCP server as an endpoint: Streamable HTTP with sessions, streams of events, and resumption.
+// An MCP server as an endpoint: three tools, of which one takes its time.
 //
-// The gateway carries requests and answers as they are; all of the protocol is here.
+// The protocol is in the package mcp beside this file, to be copied for a server of your own.
 package main
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
+	"time"
 
-	"google.golang.org/grpc"
-
-	"mortise.test/sdk/plugin_sdk"
-	pb "mortise.test/sdk/proto"
+	"mortise.test/examples/mcp-server/mcp"
 )
 
-type server struct {
-	plugin_sdk.BasePlugin
-	sessions sessions
+var (
+	text   = map[string]any{"type": "string"}
+	number = map[string]any{"type": "number"}
+)
+
+func echo(call *mcp.Call) ([]any, error) {
+	var told struct{ Text string }
+	err := call.Arguments(&told)
+	return []any{mcp.Text(told.Text)}, err
 }
 
-func (p *server) GetManifest() ([]byte, error) {
-	return []byte(`{
-		"id": "com.example.mcp-server", "name": "MCP server", "version": "1.0.0",
-		"capabilities": {"hooks": ["custom_endpoint"], "primary_hook": "custom_endpoint"}
-	}`), nil
+func add(call *mcp.Call) ([]any, error) {
+	var told struct{ A, B float64 }
+	err := call.Arguments(&told)
+	return []any{mcp.Text(fmt.Sprint(told.A + told.B))}, err
 }
 
-func (p *server) GetEndpointRegistrations() ([]*pb.EndpointRegistration, error) {
-	return []*pb.EndpointRegistration{{
-		Path: "/mcp", Methods: []string{"POST", "GET", "DELETE"}, Description: "MCP Streamable HTTP",
-		RequireAuth: true, StreamResponse: true,
-	}}, nil
-}
-
-func (p *server) HandleEndpointRequest(plugin_sdk.Context, *pb.EndpointRequest) (*pb.EndpointResponse, error) {
-	return nil, fmt.Errorf("every answer of an MCP server is a stream")
-}
-
-func (p *server) HandleEndpointRequestStream(ctx plugin_sdk.Context, req *pb.EndpointRequest, out grpc.ServerStreamingServer[pb.EndpointResponseChunk]) error {
-	// A session belongs to who opened it.
-	owner := req.App.GetName()
-	reply := answer{ctx: ctx, out: out}
-	if req.Method == "POST" {
-		return p.post(reply, req, owner)
+func count(call *mcp.Call) ([]any, error) {
+	var told struct{ To int }
+	if err := call.Arguments(&told); err != nil {
+		return nil, err
 	}
-	opened, known := p.sessions.get(req.Headers["Mcp-Session-Id"], owner)
-	switch {
-	case !known:
-		return reply.empty(404, nil)
-	case req.Method == "DELETE":
-		p.sessions.end(opened)
-		return reply.empty(200, nil)
-	case !strings.Contains(req.Headers["Accept"], "text/event-stream"):
-		return reply.empty(406, nil)
+	if told.To < 0 || told.To > 100 {
+		return nil, errors.New("counts to 100 at most")
 	}
-	// What the client has missed, or what the server has to say of its own.
-	stream, next := opened.standing, 0
-	if last := req.Headers["Last-Event-Id"]; last != "" {
-		if stream, next = opened.after(last); stream == nil {
-			return reply.empty(400, nil)
+	for at := 1; at <= told.To; at++ {
+		select {
+		case <-call.Done():
+			return nil, call.Err()
+		case <-time.After(20 * time.Millisecond):
 		}
+		call.Progress(float64(at), float64(told.To))
 	}
-	return reply.follow(opened, stream, next)
-}
-
-type message struct {
-	ID     json.RawMessage `json:"id"`
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
-}
-
-func (p *server) post(reply answer, req *pb.EndpointRequest, owner string) error {
-	var asked message
-	if err := json.Unmarshal(req.Body, &asked); err != nil || asked.Method == "" && asked.ID == nil {
-		return reply.json(400, nil, failure(nil, -32700, "this is no JSON-RPC message"))
-	}
-	if asked.Method == "initialize" {
-		opened, err := p.sessions.open(owner)
-		if err != nil {
-			return reply.json(503, nil, failure(asked.ID, -32000, err.Error()))
-		}
-		return reply.json(200, map[string]string{"Mcp-Session-Id": opened.id}, result(asked.ID, initialized(asked.Params)))
-	}
-	id := req.Headers["Mcp-Session-Id"]
-	if id == "" {
-		return reply.json(400, nil, failure(asked.ID, -32000, "a session is needed: initialize first"))
-	}
-	opened, known := p.sessions.get(id, owner)
-	if !known {
-		return reply.json(404, nil, failure(asked.ID, -32001, "there is no such session"))
-	}
-	if asked.ID == nil || asked.Method == "" {
-		// A notification, or an answer to a request of which this server makes none.
-		return reply.empty(202, nil)
-	}
-	if asked.Method != "tools/call" || !strings.Contains(req.Headers["Accept"], "text/event-stream") {
-		return reply.json(200, nil, opened.ask(asked, nil))
-	}
-	stream := opened.begin()
-	// It runs on when the client leaves, who may come back for the rest.
-	go func() {
-		defer stream.end()
-		stream.send(opened.ask(asked, stream.send))
-	}()
-	return reply.follow(opened, stream, 0)
-}
-
-func result(id json.RawMessage, value any) any {
-	return map[string]any{"jsonrpc": "2.0", "id": id, "result": value}
-}
-
-func failure(id json.RawMessage, code int, message string) any {
-	return map[string]any{"jsonrpc": "2.0", "id": id, "error": map[string]any{"code": code, "message": message}}
+	return []any{mcp.Text(fmt.Sprintf("counted to %d", told.To))}, nil
 }
 
 func main() {
-	plugin_sdk.Serve(&server{BasePlugin: plugin_sdk.NewBasePlugin("mcp-server", "1.0.0", "An MCP server")})
+	mcp.Main(&mcp.Server{
+		ID: "com.example.mcp-server", Name: "example-mcp-server", Version: "1.0.0",
+		Tools: []mcp.Tool{
+			{Name: "echo", Description: "Says what it is told", Schema: mcp.Object(map[string]any{"text": text}), Call: echo},
+			{Name: "add", Description: "Adds two numbers", Schema: mcp.Object(map[string]any{"a": number, "b": number}), Call: add},
+			{Name: "count", Description: "Counts, and tells how far it is", Schema: mcp.Object(map[string]any{"to": number}), Call: count},
+		},
+	})
 }

@@ -21,11 +21,15 @@ func manifest() string {
 	if *hooks == "" {
 		return "{}"
 	}
-	text, _ := json.Marshal(map[string]any{
+	sections := map[string]any{
 		"id": "test.mortise.plugin", "version": "1.0.0", "name": "Test",
 		"capabilities": map[string]any{"hooks": words(*hooks), "primary_hook": words(*hooks)[0]},
 		"permissions":  map[string]any{"services": words(*services)},
-	})
+	}
+	if err := json.Unmarshal([]byte(*describes), &sections); err != nil {
+		return err.Error()
+	}
+	text, _ := json.Marshal(sections)
 	return string(text)
 }
 
@@ -34,5 +38,5 @@ func (*describer) GetManifest(context.Context, *configpb.GetManifestRequest) (*c
 }
 
 func (*describer) GetConfigSchema(context.Context, *configpb.ConfigSchemaRequest) (*configpb.ConfigSchemaResponse, error) {
-	return &configpb.ConfigSchemaResponse{Success: true, SchemaJson: "{}"}, nil
+	return &configpb.ConfigSchemaResponse{Success: true, SchemaJson: *schema}, nil
 }

@@ -105,14 +105,52 @@ func (g *gateway) credential(ctx context.Context, secret string) (string, error)
 	return app.GetApp().GetName(), err
 }
 
-// Asks for something that this gateway does not tell.
-func (g *gateway) prices(ctx context.Context) error {
+// Asks for something that this gateway does not have.
+func (g *gateway) control(ctx context.Context) error {
 	values, err := g.values()
 	if err != nil {
 		return err
 	}
-	_, err = values.ListModelPrices(ctx, &managementpb.ListModelPricesRequest{})
+	_, err = values.QueueControlPayload(ctx, &managementpb.QueueControlPayloadRequest{Payload: []byte("x")})
 	return err
+}
+
+// Names of the LLMs, what a model costs, and what an app has left.
+func (g *gateway) models(ctx context.Context, model string) (string, error) {
+	values, err := g.values()
+	if err != nil {
+		return "", err
+	}
+	llms, err := values.ListLLMs(ctx, &managementpb.ListLLMsRequest{})
+	if err != nil {
+		return "", err
+	}
+	told := ""
+	for _, llm := range llms.GetLlms() {
+		one, err := values.GetLLM(ctx, &managementpb.GetLLMRequest{LlmId: llm.GetId()})
+		if err != nil {
+			return "", err
+		}
+		told += fmt.Sprintf("%s/%s/%v ", one.GetLlm().GetName(), llm.GetVendor(), llm.GetHasApiKey())
+	}
+	prices, err := values.ListModelPrices(ctx, &managementpb.ListModelPricesRequest{Vendor: "openai"})
+	if err != nil {
+		return "", err
+	}
+	price, err := values.GetModelPrice(ctx, &managementpb.GetModelPriceRequest{Vendor: "openai", ModelName: model})
+	if err != nil {
+		return "", err
+	}
+	told += fmt.Sprintf("%d %v %v ", len(prices.GetModelPrices()), price.GetModelPrice().GetCpit()*1e6, price.GetModelPrice().GetCpt()*1e6)
+	apps, err := values.ListApps(ctx, &managementpb.ListAppsRequest{})
+	if err != nil {
+		return "", err
+	}
+	budget, err := values.GetBudgetStatus(ctx, &managementpb.GetBudgetStatusRequest{AppId: apps.GetApps()[0].GetId()})
+	if err != nil {
+		return "", err
+	}
+	return told + fmt.Sprintf("%v/%v %v", budget.GetRemainingBudget(), budget.GetMonthlyBudget(), budget.GetIsOverBudget()), nil
 }
 
 // Publishes an event and waits until it is told of it.

@@ -6,15 +6,19 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"fmt"
 	"log"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	goplugin "github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	pluginpb "mortise.test/sdk/proto"
 	"mortise.test/sdk/proto/configpb"
@@ -29,12 +33,19 @@ var (
 	moreWhere = flag.String("more-where", "/nowhere", "have other endpoints where this file is")
 	listen    = flag.String("listen", "", "serve at this address instead of being a child, and print it")
 	failOnce  = flag.String("fail-once", "", "end at once with status 4 where this file is, and remove it")
+	describes = flag.String("describe", "{}", "further sections of its manifest, as JSON")
+	schema    = flag.String("schema", "{}", "the schema of its configuration, as JSON")
+	certs     = flag.String("certificates", "", "with -listen: a folder of ca.pem, server.pem and server.key; clients must show a certificate of that CA")
+	starts    = flag.String("starts", "", "write a line into this file at every start")
 )
 
 func main() {
 	flag.Parse()
 	if *greeting != "" {
 		fmt.Println(*greeting)
+	}
+	if *starts != "" {
+		note(*starts, "started")
 	}
 	if *failOnce != "" && os.Remove(*failOnce) == nil {
 		fmt.Fprintln(os.Stderr, "this start fails")
@@ -62,10 +73,32 @@ func serveAt(address string) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	server := grpc.NewServer()
+	server := grpc.NewServer(secured(*certs)...)
 	register(server, &plugin{})
 	fmt.Println(listener.Addr())
 	log.Fatal(server.Serve(listener))
+}
+
+// TLS for a server of that folder's certificates, in which clients must show theirs.
+func secured(folder string) []grpc.ServerOption {
+	if folder == "" {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(filepath.Join(folder, "server.pem"), filepath.Join(folder, "server.key"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	authority, err := os.ReadFile(filepath.Join(folder, "ca.pem"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	clients := x509.NewCertPool()
+	if !clients.AppendCertsFromPEM(authority) {
+		log.Fatal("ca.pem holds no certificate")
+	}
+	return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientCAs: clients, ClientAuth: tls.RequireAndVerifyClientCert,
+	}))}
 }
 
 func register(server *grpc.Server, plugin *plugin) {

@@ -40,10 +40,14 @@ func (p *plugin) Ping(_ context.Context, request *pluginpb.PingRequest) (*plugin
 // Writes into the file it was told, so that a test sees that it was asked.
 func (p *plugin) note(text string) {
 	if path := p.config["journal"]; path != "" {
-		if file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
-			fmt.Fprintln(file, text)
-			file.Close()
-		}
+		note(path, text)
+	}
+}
+
+func note(path, text string) {
+	if file, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600); err == nil {
+		fmt.Fprintln(file, text)
+		file.Close()
 	}
 }
 
@@ -112,6 +116,12 @@ func (p *plugin) told(ctx context.Context, request *pluginpb.PluginRequest) (str
 		text = strings.Join(names(), " ")
 	case "pid":
 		text = strconv.Itoa(os.Getpid())
+	case "connection":
+		text = connection(ctx)
+	case "limits":
+		text = limits()
+	case "change":
+		err = os.WriteFile(words[1], []byte("changed"), 0o600)
 	case "request":
 		text = fmt.Sprintf("%s %s %v", request.GetMethod(), request.GetPath(), request.GetContext().GetRequestId() != "")
 	case "write":
@@ -122,8 +132,10 @@ func (p *plugin) told(ctx context.Context, request *pluginpb.PluginRequest) (str
 		text, err = p.gateway.apps(ctx)
 	case "credential":
 		text, err = p.gateway.credential(ctx, words[1])
-	case "prices":
-		err = p.gateway.prices(ctx)
+	case "control":
+		err = p.gateway.control(ctx)
+	case "models":
+		text, err = p.gateway.models(ctx, words[1])
 	case "event":
 		text, err = p.gateway.echo(ctx, words[1])
 	}
@@ -204,6 +216,8 @@ func (p *plugin) OnBeforeWriteHeaders(_ context.Context, request *pluginpb.Heade
 
 func (p *plugin) OnBeforeWrite(_ context.Context, request *pluginpb.ResponseWriteRequest) (*pluginpb.ResponseWriteResponse, error) {
 	switch body := string(request.GetBody()); {
+	case strings.Contains(body, "fail me"):
+		return nil, fmt.Errorf("the scanner is away")
 	case strings.Contains(body, "empty me"):
 		return &pluginpb.ResponseWriteResponse{Modified: true}, nil
 	case strings.Contains(body, "secret"):

@@ -29,6 +29,17 @@ def node() -> str:
     return str(paths[0])
 
 
+def go_program(module: str, package: str, to: Path) -> Path:
+    """Builds a program in Go."""
+    own = REPOSITORY / ".tools" / "go" / "bin" / "go"
+    go = str(own) if own.exists() else shutil.which("go")
+    assert go, "Go is missing: scripts/setup/go.sh"
+    # Without debug information, which nobody reads and which takes most of the time.
+    command = [go, "build", "-ldflags=-s -w", "-o", str(to), package]
+    subprocess.run(command, cwd=REPOSITORY / module, check=True)
+    return to
+
+
 def npm_program(name: str) -> list[str]:
     """The command of a program that an npm package brings."""
     return [node(), str(NODE_MODULES / ".bin" / name)]

@@ -1,8 +1,11 @@
-//! A plugin server over standard input and output that a test can kill: it keeps a journal in the file it is given.
+//! A plugin server that a test can kill: it keeps a journal in the file it is given. Over standard input and output,
+//! or, with more arguments, at a socket (`plugin_sockets`).
 //!
 //! Of the newer generation (`invoke_hook`), with one plugin at `tool_pre_invoke`. What it does is the argument `text`
 //! of the call: `block`, `change`, `hold` (no answer until `let go`), `late` (as `hold`), `garbage`, `huge`, `die`;
 //! anything else passes. The journal has `start PID`, `call TEXT` and `cancelled` lines.
+
+mod plugin_sockets;
 
 use std::{
     fs::File,
@@ -16,6 +19,12 @@ fn main() -> io::Result<()> {
     let mut journal = File::options().create(true).append(true).open(path)?;
     writeln!(journal, "start {}", std::process::id())?;
     writeln!(io::stderr(), "the plugin server has started")?;
+    let arguments: Vec<String> = std::env::args().skip(2).collect();
+    if let [transport, socket, hook] = &arguments[..] {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let serving = plugin_sockets::serve(journal, transport, socket.into(), hook.clone());
+        return runtime.block_on(serving).map_err(|error| io::Error::other(error.to_string()));
+    }
     let mut output = io::stdout().lock();
     let mut held: Vec<Value> = Vec::new();
     for line in io::stdin().lock().lines() {

@@ -7,6 +7,9 @@ use anyhow::Context;
 /// Keys of `[package]` that are the workspace's.
 const INHERITED: [&str; 5] = ["version", "edition", "rust-version", "license", "publish"];
 
+/// What authors of plugins take from a registry; nothing else is published.
+const PUBLISHED: [&str; 2] = ["mortise-plugin-api", "mortise-plugin-test"];
+
 /// Checks the manifests of all own packages.
 pub(super) fn check(root: &Path, manifests: &[(&str, &Path)]) -> anyhow::Result<Vec<String>> {
     let mut problems = Vec::new();
@@ -24,7 +27,8 @@ fn problems_of(name: &str, text: &str) -> Vec<String> {
         problems
             .push(format!("{name} does not take its lints from the workspace: `[lints] workspace = true`"));
     }
-    for key in INHERITED {
+    let published = PUBLISHED.contains(&name);
+    for key in INHERITED.into_iter().filter(|key| !(published && *key == "publish")) {
         if !lines(text, "package").any(|line| plain(line) == format!("{key}.workspace=true")) {
             problems.push(format!("{name} does not take `{key}` from the workspace"));
         }
@@ -72,6 +76,13 @@ mod tests {
     #[test]
     fn a_manifest_that_takes_everything_from_the_workspace_is_good() {
         assert_eq!(problems_of("x", GOOD), Vec::<String>::new());
+    }
+
+    #[test]
+    fn only_what_authors_take_may_be_published() {
+        let published = GOOD.replace("publish.workspace = true\n", "");
+        assert_eq!(problems_of("mortise-plugin-api", &published), Vec::<String>::new());
+        assert_eq!(problems_of("x", &published).len(), 1);
     }
 
     #[test]

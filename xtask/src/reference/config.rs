@@ -8,7 +8,7 @@ use super::{GENERATED, cell, row, schema};
 
 const HEAD: &str = "Every key of `mortise.yaml`. All are optional but those said to be needed; unknown keys are errors. \
 `${NAME}` and\n`${NAME:-default}` in any value stand for variables, `${file:/run/secrets/x}` for the text of a file, \
-`$${` for a literal\n`${`. The variable `MORTISE_A__B` sets the key `a.b`; flags win over variables, variables over \
+`${vault:PATH#KEY}`\nfor what HashiCorp Vault has, `$${` for a literal `${`. The variable `MORTISE_A__B` sets the key `a.b`; flags win over variables, variables over \
 files. File names are\nrelative to the file they are written in. `mortise config check FILE` tells what is wrong.\n";
 
 /// One map of keys.
