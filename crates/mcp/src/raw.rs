@@ -28,7 +28,7 @@ mod tests;
 pub use depth::{DEFAULT_MAX_DEPTH, check_depth};
 pub use object::{MAX_MEMBERS, Member, Object};
 pub use scan::RawStr;
-pub(crate) use scan::{NotJson, members};
+pub(crate) use scan::{NotJson, is_value, members};
 pub use splice::Splice;
 
 /// Why a piece of JSON text could not be taken.
@@ -110,8 +110,12 @@ impl Raw {
     pub fn parse(text: impl Into<Bytes>) -> Result<Self, RawError> {
         let text = text.into();
         check_depth(&text, DEFAULT_MAX_DEPTH)?;
-        let value = borrow(&text)?;
-        Ok(Self(text.slice_ref(value.get().as_bytes())))
+        let value = trim(&text);
+        if !is_value(value) {
+            // Names the place of the fault; should the two ever disagree, serde_json holds.
+            borrow(&text)?;
+        }
+        Ok(Self(text.slice_ref(value)))
     }
 
     /// Shares the part of `body` that `value` was borrowed from; copies where it was borrowed from elsewhere.

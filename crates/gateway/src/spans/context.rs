@@ -200,8 +200,19 @@ fn digits<const N: usize>(text: &[u8]) -> Option<[u8; N]> {
     Some(bytes)
 }
 
+/// Written digit by digit: a traced request needs two of them.
 fn text(trace: [u8; 16], span: [u8; 8], flags: u8) -> String {
-    format!("00-{:032x}-{:016x}-{flags:02x}", u128::from_be_bytes(trace), u64::from_be_bytes(span))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(LENGTH);
+    text.push_str("00");
+    for part in [&trace[..], &span, &[flags]] {
+        text.push('-');
+        for byte in part {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+        }
+    }
+    text
 }
 
 /// The value of a header that stands once; twice is nobody's context.

@@ -6,7 +6,10 @@
 //! and no secret is among them. When a plugin began is not noted on the path of a call: plugins of a run are laid out one
 //! after another, which is how they run but for those that run at the same time.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    ops::Range,
+    time::{Duration, Instant, SystemTime},
+};
 
 use mortise_framework::{Status as Ended, pipeline::trace::HookRun};
 use mortise_mcp::envelope::method;
@@ -62,6 +65,7 @@ pub(super) fn write(call: &FinishedCall, hooks: &HookTable, out: &mut Vec<u8>) {
             about_run(span, run, hook);
         });
         let mut cursor = run.began;
+        let mut alike = None;
         for execution in &run.executions {
             let took = Duration::from_nanos(execution.took_ns.into());
             // What ran at the same time as others would end after all of them.
@@ -71,7 +75,8 @@ pub(super) fn write(call: &FinishedCall, hooks: &HookTable, out: &mut Vec<u8>) {
             let plugin = call.happened.plugin(execution);
             let ids = (&new_span(), Some(&chain));
             spans.add(kind::INTERNAL, ids, &["plugin.execute.", plugin], (began, took), |span| {
-                about_plugin(span, execution.status, plugin, hook, run);
+                let stopped = run.blocked.as_ref().is_some_and(|blocked| blocked.plugin == *plugin);
+                about_plugin(span, plugin, hook, (execution.status, stopped), &mut alike);
             });
         }
     }
@@ -212,10 +217,31 @@ fn about_run(span: &mut Span<'_>, run: &HookRun, hook: &str) {
     }
 }
 
-fn about_plugin(span: &mut Span<'_>, status: Ended, plugin: &str, hook: &str, run: &HookRun) {
-    let violation = matches!(status, Ended::Block | Ended::WouldBlock);
-    let stopped = run.blocked.as_ref().is_some_and(|blocked| &*blocked.plugin == plugin);
+/// What a plugin came to: its status, and whether it stopped the chain.
+type Ending = (Ended, bool);
+
+/// `alike` is where the attributes stand that follow from how a plugin of the same run ended: most end alike, and what
+/// is written already is copied.
+fn about_plugin(
+    span: &mut Span<'_>,
+    plugin: &str,
+    hook: &str,
+    ending: Ending,
+    alike: &mut Option<(Ending, Range<usize>)>,
+) {
     span.text("plugin.name", plugin);
+    match alike {
+        Some((other, written)) if *other == ending => span.again(written.clone()),
+        _ => {
+            let from = span.written();
+            about_ending(span, hook, ending);
+            *alike = Some((ending, from..span.written()));
+        }
+    }
+}
+
+fn about_ending(span: &mut Span<'_>, hook: &str, (status, stopped): Ending) {
+    let violation = matches!(status, Ended::Block | Ended::WouldBlock);
     span.text("plugin.hook.type", hook);
     span.truth("plugin.had_violation", violation);
     span.truth("plugin.modified_payload", status == Ended::Change);

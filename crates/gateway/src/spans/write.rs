@@ -6,7 +6,7 @@
 //! length is left open and filled in afterwards: four bytes, of which a short length leaves some unused, as every reader
 //! of the format has to accept.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use crate::spans::context::{SpanId, TraceId};
 
@@ -89,6 +89,16 @@ impl Span<'_> {
     pub(super) fn count(&mut self, key: &str, value: usize) {
         begin(self.0, ATTRIBUTES, key, 1 + varint_len(value));
         number(self.0, 3, value as u64);
+    }
+
+    /// Bytes that stand before what is written next, of this span and those before it.
+    pub(super) fn written(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Writes again what is written there: whole fields of a span.
+    pub(super) fn again(&mut self, written: Range<usize>) {
+        self.0.extend_from_within(written);
     }
 
     /// Says that what it stands for went wrong.

@@ -69,6 +69,13 @@ pub(crate) fn members<'a>(
     if scan.at == text.len() { Ok(()) } else { Err(NotJson) }
 }
 
+/// Whether a text without white space around it is one value.
+pub(crate) fn is_value(text: &[u8]) -> bool {
+    let Ok(text) = simdutf8::basic::from_utf8(text) else { return false };
+    let mut scan = Scan { text, at: 0 };
+    scan.value().is_ok() && scan.at == text.len()
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Within {
     Object,

@@ -9,10 +9,10 @@ use std::{borrow::Cow, ops::ControlFlow};
 use memchr::memchr2;
 use smallvec::SmallVec;
 
-use crate::Json;
-
+mod places;
 mod splice;
 
+pub(crate) use places::{Places, strings_of};
 pub use splice::splice;
 
 /// Which strings of a JSON document are text for people.
@@ -165,17 +165,6 @@ impl Span {
     }
 }
 
-/// Where the values stand that a rule picks, all of them. Of one document that several plugins look at in turn, the
-/// first finds them for all.
-#[derive(Clone, Debug)]
-pub(crate) struct Places {
-    root: Select,
-    spots: Box<[Spot]>,
-}
-
-/// So many places are kept at most: what holds more is large, and costs more elsewhere.
-const FEW: usize = 8;
-
 /// Where a string value stands.
 #[derive(Clone, Copy, Debug)]
 struct Spot {
@@ -219,33 +208,6 @@ struct Frame {
 pub fn strings<'a>(json: &'a [u8], root: Select, mut visit: impl FnMut(Found<'a>) -> ControlFlow<()>) {
     if root != Select::Nothing {
         walk(json, root, |spot, _| visit(spot.found(json)));
-    }
-}
-
-/// The same, looking only once where the values stand in a document of few.
-pub(crate) fn strings_of(json: &Json, root: Select, mut visit: impl FnMut(Found<'_>) -> ControlFlow<()>) {
-    if root == Select::Nothing {
-        return;
-    }
-    let text = json.text();
-    if let Some(places) = json.places().get().filter(|places| places.root == root) {
-        let _ = places.spots.iter().try_for_each(|spot| visit(spot.found(text)));
-        return;
-    }
-    let mut spots: SmallVec<[Spot; FEW]> = SmallVec::new();
-    let mut all = true;
-    walk(text, root, |spot, _| {
-        all = spots.len() < FEW;
-        if all {
-            spots.push(*spot);
-        }
-        let flow = visit(spot.found(text));
-        all &= flow.is_continue();
-        flow
-    });
-    if all {
-        // Another may have been there first, with the same.
-        let _ = json.places().set(Places { root, spots: spots.into_vec().into() });
     }
 }
 

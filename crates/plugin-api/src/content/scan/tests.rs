@@ -1,4 +1,4 @@
-use super::*;
+use super::{places::FEW, *};
 use crate::{EditError, Edits, Json, TextId, content::view};
 use proptest::prelude::*;
 use serde_json::{Value, json};
