@@ -56,7 +56,7 @@ async fn call_becomes_spans_of_request_vendor_hooks_and_plugins_within_the_calle
 #[tokio::test]
 async fn stream_has_one_trace_and_the_callers_context_goes_on_without_a_collector() {
     let (collector, vendor) = (Collector::start().await, Vendor::start([]).await);
-    vendor.answers([Answer::Stream(vec![delta("one"), last()])]);
+    vendor.answers([Answer::Stream(vec![delta("ask ann.lee@example.com"), last()])]);
     let guard = json!({
         "name": "pii", "kind": "builtin.pii_filter", "hooks": ["llm_output"], "config": { "detect_email": true },
     });

@@ -87,11 +87,11 @@ async fn records_and_spending_are_kept_and_priced_by_what_is_stored() {
     let hooks = [mortise_plugin_api::hooks::RecordAnalytics::ID];
     let make = |setup: Setup, records: Value| {
         let llm = json!({ "endpoint": vendor.url(), "api_key": "sk-vendor" });
-        setup.set("llms", json!({ "gpt": llm })).set("storage", json!({ "records": records })).app(
-            "ci",
-            "token-ci",
-            json!({}),
-        )
+        setup
+            .set("llms", json!({ "gpt": llm }))
+            .set("storage", json!({ "records": records }))
+            .app("ci", "token-ci", json!({}))
+            .app("boss", "token-boss", json!({ "is_admin": true }))
     };
     let all = json!({ "keep": ["analytics", "budget_usage", "proxy_log"] });
     let stand = make(Setup::new(), all).start().await;
@@ -102,8 +102,10 @@ async fn records_and_spending_are_kept_and_priced_by_what_is_stored() {
         assert_eq!(post(&client, &question("hi", false)).await.status, 200);
     };
     call(&stand, "r-1").await;
+    let get = async |stand: &Stand, path: &str| stand.client().token("token-boss").get(path).await;
     let list = async |stand: &Stand, query: &str| {
-        stand.admin().get(&format!("/api/v1/{query}")).await.json()["items"].as_array().cloned().unwrap()
+        let answer = get(stand, &format!("/api/v1/{query}")).await;
+        answer.json()["items"].as_array().cloned().unwrap()
     };
     let record = eventually("the record", async || list(&stand, "records?app=ci").await.pop()).await;
     let told = &record["record"];
@@ -122,7 +124,7 @@ async fn records_and_spending_are_kept_and_priced_by_what_is_stored() {
         .plugin("recorder", recorder.plugin(&hooks))
         .start()
         .await;
-    let spending = stand.admin().get("/api/v1/spending?app=ci").await.json();
+    let spending = get(&stand, "/api/v1/spending?app=ci").await.json();
     assert_eq!((&spending["total"]["cost"], &spending["total"]["requests"]), (&json!(5.0), &json!(2)));
     assert_eq!(
         (&spending["items"][0]["llm"], &spending["items"][0]["input_tokens"]),
@@ -135,8 +137,8 @@ async fn records_and_spending_are_kept_and_priced_by_what_is_stored() {
     let kept = list(&stand, "records").await;
     let ids: Vec<_> = kept.iter().map(|kept| kept["record"]["request_id"].clone()).collect();
     assert_eq!(ids, ["r-2", "r-1"]);
-    let spending = stand.admin().get("/api/v1/spending").await.json();
+    let spending = get(&stand, "/api/v1/spending").await.json();
     assert_eq!(spending["total"]["requests"], 3, "what was spent is added up all the same");
-    let refused = stand.admin().get("/api/v1/spending?from=soon").await;
+    let refused = get(&stand, "/api/v1/spending?from=soon").await;
     assert_eq!(refused.status, 400);
 }

@@ -1,17 +1,14 @@
 //! Values of the configuration that a Vault keeps. It is one by its published API: key-value engines of both versions,
 //! tokens and logins by AppRole, and its refusals.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
 use mortise_gateway::{
     history::{Outcome, Source},
-    reload::Trigger,
+    reload::{Refused, Trigger},
 };
 use mortise_testkit::{
     mcp_server::scripted::Scripted,
@@ -169,8 +166,9 @@ async fn reload_takes_what_is_there_by_then_and_one_login_serves_until_it_ends()
 
     // What does not answer refuses the change, and what runs goes on.
     vault.fault(Fault::Status(503));
-    let refused = stand.reloader.reload(Trigger::new(Source::Api, "the test")).await.unwrap_err().to_string();
-    assert!(refused.contains("does not serve"), "{refused}");
+    let refused = stand.reloader.reload(Trigger::new(Source::Api, "the test")).await.unwrap_err();
+    let Refused::Configuration(errors) = refused else { panic!("{refused}") };
+    assert!(errors.list()[0].message.contains("does not serve"), "{errors}");
     assert_eq!(sent(&stand, &guard).await[0], "Bearer hush-three");
 }
 
@@ -208,9 +206,8 @@ async fn vault_that_hangs_is_waited_for_once_and_one_that_only_stumbles_is_asked
     let way_in = json!({ "token": "root", "timeout": 0.4 });
     let values = [V2, "${vault:old/guard#password}"];
     let waiting = setup(&vault, way_in, &upstream, &guard, values);
-    let since = Instant::now();
     let errors = waiting.load(&waiting.framework()).map(|_| ()).unwrap_err();
-    assert!(since.elapsed() < Duration::from_millis(790), "it was waited for twice");
+    assert_eq!(vault.asked().len(), 1, "it was waited for twice");
     assert_eq!(errors.list().len(), 2, "{errors}");
     assert!(
         errors.list().iter().all(|error| error.message.contains("gave no answer within 400 ms")),

@@ -13,8 +13,8 @@ mod tests;
 use std::sync::{Arc, OnceLock};
 
 use mortise_plugin_api::{
-    BuildError, Cx, Fut, Hook, HookId, Native, NativeKind, Needs, Outcome, Payload, Plugin, PluginError, Reply,
-    Verdict, Violation,
+    BuildError, Cx, Fut, Hook, HookId, Native, NativeKind, Needs, Outcome, Payload, Plugin, PluginError,
+    Reply, Verdict, Violation,
     hooks::{ResourcePreFetch, ToolPreInvoke},
 };
 use serde::Deserialize;
@@ -115,12 +115,17 @@ impl DecisionPoint {
                 about.insert("subject.mfa_verified".into(), (known("mfa_verified") == true).into());
                 about.insert("subject.team_id".into(), team.map(|team| team.to_string()).into());
                 about.insert("subject.clearance_level".into(), known("clearance_level"));
-                about.insert("context.ip".into(), request.client.map(|client| client.ip().to_string()).into());
+                about
+                    .insert("context.ip".into(), request.client.map(|client| client.ip().to_string()).into());
                 about.insert("context.session_id".into(), (&*request.id).into());
                 let roles = caller.metadata.get("roles").and_then(Value::as_array);
                 let asked = Asked {
                     roles: roles.into_iter().flatten().filter_map(Value::as_str).collect(),
-                    action: if tool { format!("tools.invoke.{subject}") } else { "resources.fetch".to_owned() },
+                    action: if tool {
+                        format!("tools.invoke.{subject}")
+                    } else {
+                        "resources.fetch".to_owned()
+                    },
                     kind: if tool { "tool" } else { "resource" },
                     id: subject,
                     facts: about,
@@ -129,7 +134,8 @@ impl DecisionPoint {
             }
         };
         let Some(reason) = reason else { return Ok(Reply::pass()) };
-        let engines: Vec<&str> = self.config.engines.iter().filter(|e| e.enabled).map(|e| e.name.word()).collect();
+        let engines: Vec<&str> =
+            self.config.engines.iter().filter(|e| e.enabled).map(|e| e.name.word()).collect();
         let violation = Violation::new("PDP_DENY", "Policy decision: DENY")
             .describe(reason)
             .detail(if tool { "tool" } else { "resource_uri" }, subject)

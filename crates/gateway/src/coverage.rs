@@ -322,7 +322,8 @@ fn models<'s>(
     snapshot: &'s Snapshot,
     caller: Option<&mortise_plugin_api::Caller>,
 ) -> impl Iterator<Item = Item> + use<'s> {
-    let terms = caller.and_then(|caller| snapshot.llms.terms(None, caller, snapshot.access.authenticator.stored()));
+    let terms =
+        caller.and_then(|caller| snapshot.llms.terms(None, caller, snapshot.access.authenticator.stored()));
     let listed = terms.and_then(|terms| terms.llms.clone());
     let may = move |name: &str| listed.as_ref().is_none_or(|listed| listed.contains(name));
     let usable = snapshot.llms.all().iter().map(|llm| llm.name()).filter(move |name| may(name));

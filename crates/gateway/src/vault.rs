@@ -106,7 +106,8 @@ impl Vault {
         if let Some(why) = &state.away {
             return Err(failed(why));
         }
-        let found = Fetch { settings: &settings, logins: &self.logins, mounts: &mut state.mounts }.run(reference);
+        let found =
+            Fetch { settings: &settings, logins: &self.logins, mounts: &mut state.mounts }.run(reference);
         let found = found.map(Arc::new).map_err(|trouble| match trouble {
             Trouble::Absent(why) => NoSecret::Absent(format!("has no value: {why}")),
             Trouble::Failed(why) => failed(&why),

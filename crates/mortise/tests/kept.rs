@@ -176,7 +176,8 @@ fn every_command_shows_examples() {
 #[test]
 fn prices_are_made_listed_changed_and_removed() {
     let running = Running::start("storage: {}\n");
-    let made = running.json(&["prices", "create", "gpt-5*", "vendor=openai", "input=0.000001", "output=0.00001"]);
+    let made =
+        running.json(&["prices", "create", "gpt-5*", "vendor=openai", "input=0.000001", "output=0.00001"]);
     let id = made["id"].to_string();
     assert_eq!((&made["model"], &made["currency"]), (&"gpt-5*".into(), &"USD".into()));
     running.done(&["prices", "update", &id, "output=0.00002", "valid_from=2027-02-01"]);

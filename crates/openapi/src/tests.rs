@@ -299,7 +299,7 @@ proptest! {
         }, "components": { "securitySchemes": odd } });
         if let Ok(document) = Document::read(&document, &|_| true) {
             for operation in &document.operations {
-                operation.tool();
+                let _ = operation.tool();
                 let _ = operation.request(&map(json!({ text.clone(): text })));
             }
         }

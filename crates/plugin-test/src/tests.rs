@@ -1,5 +1,5 @@
 use mortise_plugin_api::{
-    Cx, Hook, Native, Needs, OpenHook, Reply, TextPart, Verdict, Violation,
+    Answer, Call, Context, Cx, Hook, HookId, Native, Needs, OpenHook, Reply, TextPart, Verdict, Violation,
     hooks::{HttpAuthResolveUser, TEXT_HOOKS, ToolPostInvoke, ToolPreInvoke, http::UserRecord},
     native::TextVerdict,
 };
@@ -156,13 +156,27 @@ async fn answers_and_headers_are_what_the_hook_takes() {
     assert_eq!(renamed.refused(), ["name"]);
 }
 
+/// Never answers.
+struct Silent;
+
+impl Plugin for Silent {
+    fn needs(&self, hook: HookId) -> Option<Needs> {
+        (hook == ToolPreInvoke::ID).then(Needs::change)
+    }
+
+    fn call<'a>(&'a self, _: Call<'a>, _: Context<'a>) -> Answer<'a> {
+        Answer::Later(Box::pin(std::future::pending()))
+    }
+}
+
 #[tokio::test]
 async fn an_answer_that_does_not_come_is_a_timeout() {
-    let hangs =
-        Harness::of_plugin(crate::plugins::hang(&[ToolPreInvoke::ID])).patience(Duration::from_millis(20));
+    let hangs = Harness::of_plugin(Arc::new(Silent)).patience(Duration::from_millis(20));
     hangs.tool_pre("t", json!({})).await.assert_failed("timeout");
-    let fails = Harness::of_plugin(crate::plugins::fail(&[ToolPreInvoke::ID]));
-    fails.tool_pre("t", json!({})).await.assert_failed("error");
+    let fails = Native::new(()).on_each(&[ToolPreInvoke::ID], Needs::change(), |(), _, _| {
+        Err(PluginError::failed("it always fails"))
+    });
+    made(fails).tool_pre("t", json!({})).await.assert_failed("error");
 }
 
 #[tokio::test]

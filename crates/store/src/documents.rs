@@ -189,31 +189,9 @@ impl Documents for Store {
         at_least: f64,
     ) -> BoxFuture<'a, Result<Vec<Near>, StoreError>> {
         Box::pin(async move {
-            let length = length(embedding);
-            let mut best: BinaryHeap<Candidate> = BinaryHeap::with_capacity(most.min(1_000) + 1);
-            let mut after = 0;
-            while most > 0 {
-                let text = "SELECT id, embedding FROM documents \
-                            WHERE source = $1 AND dimensions = $2 AND id > $3 ORDER BY id LIMIT $4";
-                let dimensions = i64::try_from(embedding.len()).unwrap_or(i64::MAX);
-                let ask = Statement::new("searching documents", text).with(source).with(dimensions);
-                let rows = self.driver.read(ask.with(after).with(AT_ONCE)).await?;
-                for row in &rows {
-                    after = row.int(0)?;
-                    let score = cosine(embedding, length, row.bytes(1)?);
-                    if score >= at_least {
-                        best.push(Candidate { score, id: after });
-                        if best.len() > most {
-                            best.pop();
-                        }
-                    }
-                }
-                if rows.len() < usize::try_from(AT_ONCE).unwrap_or(0) {
-                    break;
-                }
-            }
+            let best = self.best(source, embedding, most, at_least).await?;
             let mut found = Vec::with_capacity(best.len());
-            for Candidate { score, id } in best.into_sorted_vec() {
+            for Candidate { score, id } in best {
                 let text = "SELECT id, content, metadata FROM documents WHERE id = $1";
                 let rows = self.driver.read(Statement::new("reading documents", text).with(id)).await?;
                 // One that was removed in the meantime is not there.
@@ -285,6 +263,42 @@ impl Documents for Store {
 }
 
 impl Store {
+    /// The `most` nearest, the nearest first. Holds no more than these and what is looked at together.
+    async fn best(
+        &self,
+        source: &str,
+        embedding: &[f32],
+        most: usize,
+        at_least: f64,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let mut best: BinaryHeap<Candidate> = BinaryHeap::new();
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let length = length(embedding);
+        let dimensions = i64::try_from(embedding.len()).unwrap_or(i64::MAX);
+        let mut after = 0;
+        loop {
+            let text = "SELECT id, embedding FROM documents \
+                        WHERE source = $1 AND dimensions = $2 AND id > $3 ORDER BY id LIMIT $4";
+            let ask = Statement::new("searching documents", text).with(source).with(dimensions);
+            let rows = self.driver.read(ask.with(after).with(AT_ONCE)).await?;
+            for row in &rows {
+                after = row.int(0)?;
+                let score = cosine(embedding, length, row.bytes(1)?);
+                if score >= at_least {
+                    best.push(Candidate { score, id: after });
+                    if best.len() > most {
+                        best.pop();
+                    }
+                }
+            }
+            if rows.len() < usize::try_from(AT_ONCE).unwrap_or(0) {
+                return Ok(best.into_sorted_vec());
+            }
+        }
+    }
+
     async fn page(&self, source: &str, after: i64) -> Result<Vec<Row>, StoreError> {
         let text = "SELECT id, content, metadata FROM documents \
                     WHERE source = $1 AND id > $2 ORDER BY id LIMIT $3";

@@ -165,12 +165,20 @@ fn a_resource_that_is_named_stands_for_what_is_below_it() {
         {"resource_uri": "https://example.com/docs/", "extensions": policy("docs")},
     ]}});
     let desk = desk(config, json!({"result": true}));
-    for uri in ["https://example.com/", "https://example.com/docs/a", "https://example.com.evil/docs", "https://example.com"] {
+    for uri in [
+        "https://example.com/",
+        "https://example.com/docs/a",
+        "https://example.com.evil/docs",
+        "https://example.com",
+    ] {
         desk.call::<ResourcePreFetch>(json!({"uri": uri}));
     }
     let urls: Vec<String> = desk.requests().into_iter().map(|request| request.url).collect();
     let base = "http://127.0.0.1:8181/v1/data";
-    assert_eq!(urls, [format!("{base}/all/allow"), format!("{base}/docs/allow"), format!("{base}/all/allow")]);
+    assert_eq!(
+        urls,
+        [format!("{base}/all/allow"), format!("{base}/docs/allow"), format!("{base}/all/allow")]
+    );
 }
 
 #[test]

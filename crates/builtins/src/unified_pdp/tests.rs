@@ -67,7 +67,10 @@ fn violation_says_what_and_whom_it_is_about() {
     let violation = outcome.violation.unwrap();
     assert_eq!((&*violation.code, &*violation.reason), ("PDP_DENY", "Policy decision: DENY"));
     let details = serde_json::to_value(&violation.details).unwrap();
-    assert_eq!(details, json!({ "resource_uri": "file:///x", "user": "anonymous@internal", "engines": ["native"] }));
+    assert_eq!(
+        details,
+        json!({ "resource_uri": "file:///x", "user": "anonymous@internal", "engines": ["native"] })
+    );
     for (default, passes) in [("allow", true), ("deny", false)] {
         let stage = Stage::new(&kind(), json!({ "default_decision": default }));
         assert_eq!(refused(&stage, json!({}), "t").is_none(), passes);

@@ -43,7 +43,8 @@ impl Unset {
         match self.name.split_once(':') {
             // The reason says what to do about a store.
             Some((scheme, _)) if scheme != FILE => error,
-            _ => error.help("set it, give a default with `${NAME:-default}`, or write `$${` for a literal `${`"),
+            _ => error
+                .help("set it, give a default with `${NAME:-default}`, or write `$${` for a literal `${`"),
         }
     }
 }

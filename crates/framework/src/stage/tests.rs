@@ -7,13 +7,13 @@ use std::sync::{
 
 use bytes::Bytes;
 use mortise_plugin_api::{
-    BuildError, Hook, Json, Native, Needs, PluginError, Request, Revision, Verdict, hooks::ToolPreInvoke,
-    hooks::tool::ToolPreInvokePayload,
+    BuildError, Hook, HookId, Json, Native, Needs, PluginError, Request, Revision, Verdict,
+    hooks::ToolPreInvoke, hooks::tool::ToolPreInvokePayload,
 };
 use tokio::sync::{Semaphore, watch};
 
 use super::*;
-use crate::{Contexts, Runtime, config::OnError};
+use crate::{Contexts, Runtime, config::OnError, pipeline::scope::Binding};
 
 /// A runtime of one kind of plugin: counts calls, hands the count over, and does as its configuration says.
 #[derive(Clone, Default)]
@@ -279,5 +279,64 @@ async fn open_breaker_stays_open_while_the_plugin_is_not_changed_and_goes_by_the
     for expected in ["closed", "closed", "open"] {
         call(framework.pipelines()).await;
         assert_eq!(stand(&framework), expected, "started anew");
+    }
+}
+
+/// The same, with a mode of its own for those that name none.
+struct Lenient(Counters);
+
+impl Runtime for Lenient {
+    fn name(&self) -> &'static str {
+        "lenient"
+    }
+
+    fn claims(&self, kind: &str) -> bool {
+        self.0.claims(kind)
+    }
+
+    fn default_mode(&self, hook: HookId) -> Option<Mode> {
+        (hook == ToolPreInvoke::ID).then_some(Mode::EnforceIgnoreError)
+    }
+
+    fn create(&self, entry: &PluginEntry, config: &Value) -> Result<Arc<dyn Plugin>, BuildError> {
+        self.0.create(entry, config)
+    }
+}
+
+#[tokio::test]
+async fn mode_of_a_kind_holds_at_its_hook_where_neither_entry_nor_binding_names_one() {
+    let (enforce, disabled) = (Mode::Enforce, Mode::Disabled);
+    for (mode, given, binding, blocks) in [
+        (enforce, false, None, false),
+        (enforce, true, None, true),
+        (enforce, false, Some(None), false),
+        (enforce, false, Some(Some(enforce)), true),
+        // Bound by whoever keeps the plugin, who names what the entry has by default.
+        (disabled, false, Some(Some(enforce)), false),
+        (disabled, true, Some(Some(enforce)), true),
+    ] {
+        let framework = Framework::builder().runtime(Lenient(Counters::default())).build();
+        let mut plan = plan(serde_json::json!({ "fails": true }));
+        plan.entries[0].mode = mode;
+        plan.entries[0].given = if given { vec!["mode".to_owned()] } else { Vec::new() };
+        plan.bindings = binding
+            .into_iter()
+            .map(|mode| Binding {
+                plugin: "counter".to_owned(),
+                scope: Scope { tool: Some("t".to_owned()), ..Scope::default() },
+                order: None,
+                mode,
+                on_error: None,
+                config: None,
+                required: crate::pipeline::scope::Required::default(),
+            })
+            .collect();
+        framework.reload(plan).await.unwrap();
+        let pipelines = framework.pipelines();
+        let payload = ToolPreInvokePayload { name: "t".into(), args: Json::object(), headers: None };
+        let chain = pipelines.chain(ToolPreInvoke::ID).unwrap();
+        let payload = Revision::new(Box::new(payload));
+        let outcome = chain.run(&pipelines, &Request::new("1"), &mut Contexts::new(), &payload).await;
+        assert_eq!(outcome.blocked.is_some(), blocks, "{mode:?}, given: {given}, bound: {binding:?}");
     }
 }

@@ -64,7 +64,8 @@ pub(super) fn settle(raw: &SecretsConfig, environment: &Environment, found: &mut
     match settings {
         Err(Unfit::Key { key, message }) => drop(found.secret_error(&place::key(VAULT, key), message)),
         Ok(settings) if raw.vault.address.is_some() && settings.is_open_to_listeners() => {
-            let message = "the token and all secrets travel unencrypted: an `https` address keeps them to oneself";
+            let message =
+                "the token and all secrets travel unencrypted: an `https` address keeps them to oneself";
             found.notice(&place::key(VAULT, "address"), message);
         }
         _ => {}

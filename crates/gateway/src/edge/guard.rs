@@ -130,7 +130,9 @@ impl Guard {
         match self.who(headers, about).await.map_err(Unidentified::Refused)? {
             Some(caller) => Ok(Known::Plugin(Arc::new(caller))),
             // Where plugins authenticate and nobody else does, a caller none of them knows is nobody.
-            None if asked && authenticator.is_open() => Err(Unidentified::Unauthorized(Unauthorized::Missing)),
+            None if asked && authenticator.is_open() => {
+                Err(Unidentified::Unauthorized(Unauthorized::Missing))
+            }
             None => authenticator.grant(headers).map(Known::Grant).map_err(Unidentified::Unauthorized),
         }
     }

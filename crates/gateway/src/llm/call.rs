@@ -25,9 +25,7 @@ use mortise_llm::{
 use mortise_mcp_transport::{http::pool::PooledBody, server::answer::AnswerBody};
 use mortise_plugin_api::{
     End, Hook, HookId, Json, Revision,
-    hooks::{
-        AuthPostCheck, HttpAuthResolveUser, HttpPreRequest, LlmInput, LlmOutput, llm::LlmInputPayload,
-    },
+    hooks::{AuthPostCheck, HttpAuthResolveUser, HttpPreRequest, LlmInput, LlmOutput, llm::LlmInputPayload},
 };
 
 use super::{
@@ -192,9 +190,8 @@ impl LlmSurface {
                 let turn = TURN.fetch_add(1, Relaxed);
                 // Plugins that are bound to an LLM before its request is read do not know that it is this one: whoever
                 // wants it names it.
-                let may_use = |llm: &str| {
-                    account.may_use(llm) && !snapshot.pipelines.is_bound_to_llm(llm, &BEFORE)
-                };
+                let may_use =
+                    |llm: &str| account.may_use(llm) && !snapshot.pipelines.is_bound_to_llm(llm, &BEFORE);
                 let shape = account.shape;
                 let find = |speaks: &dyn Fn(&Llm) -> bool| {
                     choose::by_model(&snapshot.llms, may_use, speaks, model.as_deref(), turn)

@@ -112,4 +112,3 @@ pub(super) fn looked<'b>(
         Err(error) => Err(account.refused(family, FaultKind::InvalidRequest, &error.to_string())),
     }
 }
-

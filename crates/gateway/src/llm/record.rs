@@ -227,7 +227,8 @@ async fn make(job: Job, storage: Arc<Storage>) -> Vec<Record> {
             (RecordAnalytics::ID, Kind::Analytics, kept.analytics),
             (RecordProxyLog::ID, Kind::ProxyLog, kept.proxy_log),
         ];
-        let kind = kinds.into_iter().find(|(id, _, is_kept)| *id == hook && *is_kept).map(|(_, kind, _)| kind);
+        let kind =
+            kinds.into_iter().find(|(id, _, is_kept)| *id == hook && *is_kept).map(|(_, kind, _)| kind);
         let mut replaced = false;
         if let Some(chain) = snapshot.pipelines.chain(hook) {
             let payload = Revision::new(Box::new(RecordPayload(Json::from(record.clone()))));

@@ -317,11 +317,7 @@ impl Llm {
 }
 
 impl Endpoint {
-    fn new(
-        url: &Url,
-        settings: &config::Llm,
-        tls: &mut Option<LoadedClientTls>,
-    ) -> Result<Self, LlmError> {
+    fn new(url: &Url, settings: &config::Llm, tls: &mut Option<LoadedClientTls>) -> Result<Self, LlmError> {
         let failed = |source| LlmError::Endpoint { name: settings.name.clone(), source };
         let origin = Origin::of(url).map_err(failed)?;
         if origin.is_secure() && tls.is_none() {

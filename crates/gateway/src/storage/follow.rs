@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use mortise_mcp_transport::chain::Chain;
 use mortise_store::{Change, Filter, Store, StoreError, What};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{Storage, StorageError};
 use crate::{auth::Roster, config::Kept, history::Source, llm::Prices, reload::Trigger};
@@ -48,8 +49,13 @@ impl Storage {
     async fn read_all(&self, store: &Store) -> Result<i64, StoreError> {
         // First, so that what changes meanwhile is seen once more rather than never.
         let revision = store.revision().await?;
+        // Of both there may be 100,000, and making sense of what is read takes a processor longer than the database.
+        let tokens = store.clone();
+        let tokens = async move { tokens.tokens().all(&Filter::new()).await };
+        let tokens = AbortOnDropHandle::new(tokio::spawn(tokens));
         let apps = store.apps().all(&Filter::new()).await?;
-        let tokens = store.tokens().all(&Filter::new()).await?;
+        let broke = |source| StoreError::Failed { doing: "reading tokens", source: Box::new(source) };
+        let tokens = tokens.await.map_err(broke)??;
         let guarded = store.fact(GUARDED).await? != 0;
         if !guarded && !apps.is_empty() {
             store.keep_fact(GUARDED, 1).await?;
@@ -171,4 +177,3 @@ impl Storage {
         }
     }
 }
-

@@ -41,6 +41,10 @@ fn an_answer_comes_through_as_it_was() {
     assert_eq!(result["content"][0]["resource"]["mimeType"], "application/pdf");
     assert_eq!(content_type(&answer), "application/pdf");
     assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+    for kind in ["text/html", "image/svg+xml; x"] {
+        let (_, answer) = through(200, kind, b"\xff<script>");
+        assert_eq!(content_type(&answer), "application/octet-stream", "{kind}");
+    }
     assert_eq!(through(204, "", b"").1.status(), StatusCode::NO_CONTENT);
 }
 

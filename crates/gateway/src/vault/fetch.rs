@@ -131,7 +131,9 @@ impl Fetch<'_> {
 
     async fn ask(&self, client: &mut Client<'_>, question: &Question<'_>) -> Result<Answer, Trouble> {
         let asked = client.ask(question).await;
-        asked.map_err(|why| Trouble::Away(format!("Vault at {} does not answer: {why}", self.settings.shown())))
+        asked.map_err(|why| {
+            Trouble::Away(format!("Vault at {} does not answer: {why}", self.settings.shown()))
+        })
     }
 
     /// Reads the secret where it turns out to be.
@@ -156,7 +158,9 @@ impl Fetch<'_> {
             match self.values(answer) {
                 Ok(values) => return Ok(values),
                 // That it may not be read tells more than that it is not where it was guessed.
-                Err(found) if refused.as_ref().is_none_or(|refused| !refused.forbidden) => refused = Some(found),
+                Err(found) if refused.as_ref().is_none_or(|refused| !refused.forbidden) => {
+                    refused = Some(found)
+                }
                 Err(_) => {}
             }
         }
@@ -184,15 +188,21 @@ impl Fetch<'_> {
         let mut asked = vec!["sys", "internal", "ui", "mounts"];
         asked.extend(path);
         let answer = self.ask(client, &Question::get(asked, token)).await?;
-        let Some(about) = answer.body.get("data").filter(|_| answer.status.is_success()) else { return Ok(None) };
+        let Some(about) = answer.body.get("data").filter(|_| answer.status.is_success()) else {
+            return Ok(None);
+        };
         let word = |key: &str| about.get(key).and_then(Value::as_str).unwrap_or_default();
-        let mount: Vec<String> = word("path").split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let mount: Vec<String> =
+            word("path").split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect();
         if mount.is_empty() {
             return Ok(None);
         }
         let kind = word("type");
         if !matches!(kind, "kv" | "generic" | "cubbyhole") {
-            let why = format!("`{}` is an engine of type `{kind}`; only key-value secrets are read", mount.join("/"));
+            let why = format!(
+                "`{}` is an engine of type `{kind}`; only key-value secrets are read",
+                mount.join("/")
+            );
             return Err(Trouble::Failed(why).into());
         }
         let version = about.pointer("/options/version");
@@ -219,7 +229,9 @@ impl Fetch<'_> {
             StatusCode::NOT_FOUND if answer.errors().contains("no handler for route") => {
                 Err(Trouble::Failed(format!("nothing is mounted there in Vault at {shown}")).into())
             }
-            StatusCode::NOT_FOUND => Err(Trouble::Absent(format!("Vault at {shown} has no secret there")).into()),
+            StatusCode::NOT_FOUND => {
+                Err(Trouble::Absent(format!("Vault at {shown} has no secret there")).into())
+            }
             StatusCode::SERVICE_UNAVAILABLE => {
                 Err(Trouble::Away(format!("Vault at {shown} does not serve: {}", answer.errors())).into())
             }

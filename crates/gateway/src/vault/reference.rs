@@ -25,7 +25,8 @@ impl Reference {
         if key.is_empty() {
             return Err("it names no key: write the path of the secret, `#`, and the key".to_owned());
         }
-        let (path, query) = secret.split_once('?').map_or((secret, None), |(path, query)| (path, Some(query)));
+        let (path, query) =
+            secret.split_once('?').map_or((secret, None), |(path, query)| (path, Some(query)));
         let version = match query {
             None => None,
             Some(query) => {

@@ -81,7 +81,8 @@ impl Settings {
             (Some(written), _) => address(written).map_err(|why| key("address", why))?,
             (None, Some(written)) => address(written).map_err(|why| variable("VAULT_ADDR", &why))?,
             (None, None) => {
-                let why = "where Vault is, is not said: set VAULT_ADDR, or `secrets.vault.address` in mortise.yaml";
+                let why =
+                    "where Vault is, is not said: set VAULT_ADDR, or `secrets.vault.address` in mortise.yaml";
                 return Err(Unfit::Other(why.to_owned()));
             }
         };
@@ -137,7 +138,9 @@ impl Settings {
         let mut hasher = Sha256::new();
         let namespace = self.namespace.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
         let secret = secret_id.map_or("", Secret::expose);
-        for part in [self.address.as_str().as_bytes(), namespace, mount.as_bytes(), role_id.expose().as_bytes()] {
+        for part in
+            [self.address.as_str().as_bytes(), namespace, mount.as_bytes(), role_id.expose().as_bytes()]
+        {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
@@ -235,14 +238,16 @@ fn header(text: &str) -> Result<HeaderValue, String> {
     if text.is_empty() {
         return Err("is empty".to_owned());
     }
-    let mut value = HeaderValue::from_str(text).map_err(|_| "holds characters that cannot be sent".to_owned())?;
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| "holds characters that cannot be sent".to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }
 
 fn patience(raw: &VaultConfig, environment: &Environment) -> Result<Duration, Unfit> {
     if let Some(seconds) = raw.timeout {
-        let time = Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero() && *time <= LONGEST);
+        let time =
+            Duration::try_from_secs_f64(seconds).ok().filter(|time| !time.is_zero() && *time <= LONGEST);
         return time.ok_or_else(|| key("timeout", "must be seconds above 0, 600 at most"));
     }
     let Some(written) = environment.non_empty("VAULT_CLIENT_TIMEOUT") else { return Ok(USUAL) };
@@ -260,8 +265,9 @@ fn duration(text: &str) -> Option<Duration> {
     while !rest.is_empty() {
         let number = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
         let (digits, tail) = rest.split_at(number);
-        let (unit, seconds) =
-            [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)].into_iter().find(|(unit, _)| tail.starts_with(unit))?;
+        let (unit, seconds) = [("ms", 0.001), ("h", 3600.0), ("m", 60.0), ("s", 1.0)]
+            .into_iter()
+            .find(|(unit, _)| tail.starts_with(unit))?;
         sum += digits.parse::<f64>().ok()? * seconds;
         rest = tail.get(unit.len()..)?;
     }
@@ -316,7 +322,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_wrong_is_named_and_never_repeated() {
-        let error = |raw: &VaultConfig, variables: &[(&str, &str)]| read(raw, variables).err().unwrap().to_string();
+        let error =
+            |raw: &VaultConfig, variables: &[(&str, &str)]| read(raw, variables).err().unwrap().to_string();
         let none = VaultConfig::default();
         assert!(error(&none, &[]).contains("set VAULT_ADDR"));
         assert!(error(&none, &[ADDR]).contains("set VAULT_TOKEN"));
@@ -335,7 +342,9 @@ mod tests {
 
     #[test]
     fn times_are_read_as_vaults_programs_write_them() {
-        for (text, millis) in [("30", 30_000), ("30s", 30_000), ("1m30s", 90_000), ("1.5s", 1500), ("250ms", 250)] {
+        for (text, millis) in
+            [("30", 30_000), ("30s", 30_000), ("1m30s", 90_000), ("1.5s", 1500), ("250ms", 250)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["soon", "5 s", "s", "1d"] {

@@ -170,7 +170,8 @@ pub(super) fn spending(
     output: &mut Output,
 ) -> anyhow::Result<Exit> {
     let given = [("app", &args.app), ("llm", &args.llm), ("from", &args.from), ("to", &args.to)];
-    let query = given.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", encoded(value.as_ref()?))));
+    let query =
+        given.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", encoded(value.as_ref()?))));
     let path = format!("{}?{}", SPENDING.path, query.collect::<Vec<_>>().join("&"));
     let mut call = Call { section: &SPENDING, assembly, output };
     let spent = match call.send(&args.source, Method::GET, &path, None)? {
@@ -259,11 +260,7 @@ pub(super) fn approve(args: &ApproveArgs, assembly: &Assembly, output: &mut Outp
 }
 
 /// Whether a plugin is well. One that is not fails the command.
-pub(super) fn health(
-    args: &KeptOneArgs,
-    assembly: &Assembly,
-    output: &mut Output,
-) -> anyhow::Result<Exit> {
+pub(super) fn health(args: &KeptOneArgs, assembly: &Assembly, output: &mut Output) -> anyhow::Result<Exit> {
     let path = format!("{}/{}/health", PLUGINS.path, encoded(&args.which));
     let mut call = Call { section: &PLUGINS, assembly, output };
     let health = match call.send(&args.source, Method::GET, &path, None)? {

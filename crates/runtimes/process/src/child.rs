@@ -124,7 +124,7 @@ impl Process {
         match greeting {
             Ok(Greeting::Listens(heard, stdout, rest)) => {
                 process.drain(stdout, "stdout", host, rest);
-                Ok((process, heard?.as_asked(start.identity.is_some(), start.keys.multiplex)?))
+                Ok((process, heard?.if_asked(start.identity.is_some(), start.keys.multiplex)?))
             }
             Ok(Greeting::Ended) => Err(process.ended_early().await),
             Err(_) => {

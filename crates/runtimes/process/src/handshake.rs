@@ -58,7 +58,7 @@ pub(crate) struct Heard {
 
 impl Heard {
     /// The same if it is what was asked for.
-    pub(crate) fn as_asked(self, encrypt: bool, multiplex: bool) -> Result<Self, HandshakeError> {
+    pub(crate) fn if_asked(self, encrypt: bool, multiplex: bool) -> Result<Self, HandshakeError> {
         match (encrypt, &self.certificate) {
             (false, Some(_)) => return Err(HandshakeError::Tls),
             (true, None) => return Err(HandshakeError::NoCertificate),
@@ -172,13 +172,13 @@ mod tests {
         let heard = |line: &str| parse(line.as_bytes()).unwrap().unwrap();
         let both = heard(&format!("1|1|unix|/x|grpc|{told}|true"));
         assert_eq!((both.certificate.as_deref(), both.multiplexes), (Some(&[7; 60][..]), true));
-        assert!(both.clone().as_asked(true, true).is_ok());
-        assert!(both.clone().as_asked(true, false).is_ok(), "what can do more may");
-        assert_eq!(both.as_asked(false, true), Err(HandshakeError::Tls));
+        assert!(both.clone().if_asked(true, true).is_ok());
+        assert!(both.clone().if_asked(true, false).is_ok(), "what can do more may");
+        assert_eq!(both.if_asked(false, true), Err(HandshakeError::Tls));
         let neither = heard("1|1|unix|/x|grpc|");
-        assert_eq!(neither.clone().as_asked(true, false), Err(HandshakeError::NoCertificate));
-        assert_eq!(neither.as_asked(false, true), Err(HandshakeError::NoMultiplexing));
-        assert!(heard("1|1|unix|/x|grpc||true").as_asked(false, true).is_ok());
+        assert_eq!(neither.clone().if_asked(true, false), Err(HandshakeError::NoCertificate));
+        assert_eq!(neither.if_asked(false, true), Err(HandshakeError::NoMultiplexing));
+        assert!(heard("1|1|unix|/x|grpc||true").if_asked(false, true).is_ok());
     }
 
     #[test]

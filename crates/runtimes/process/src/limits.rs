@@ -53,7 +53,7 @@ impl Own {
     /// Bounds the calling process, for ever. Between fork and exec: makes system calls only.
     pub(crate) fn set(&self) -> io::Result<()> {
         for (resource, limit) in &self.0 {
-            setrlimit(*resource, limit.clone())?;
+            setrlimit(*resource, *limit)?;
         }
         Ok(())
     }

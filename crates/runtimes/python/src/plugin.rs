@@ -187,7 +187,9 @@ impl PythonPlugin {
         if self.entry.kind != ISOLATED || bytes as u64 <= most {
             return Ok(());
         }
-        Err(PluginError::failed(format!("the call of {bytes} bytes is longer than its `max_content_size` of {most}")))
+        Err(PluginError::failed(format!(
+            "the call of {bytes} bytes is longer than its `max_content_size` of {most}"
+        )))
     }
 
     async fn stop(&self) {

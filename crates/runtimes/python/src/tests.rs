@@ -131,7 +131,8 @@ async fn plugins_of_one_environment_share_a_worker_which_ends_with_the_last() {
     assert_eq!((running.state("one"), running.state("two")), (State::Ready, State::Ready));
     let pid = running.call("pass").await.unwrap()["pid"].as_u64().unwrap();
     assert!(Path::new(&format!("/proc/{pid}")).exists());
-    let told = running.framework.pipelines().instances().iter().map(|one| one.plugin()?.process_id()).collect();
+    let told =
+        running.framework.pipelines().instances().iter().map(|one| one.plugin()?.process_id()).collect();
     let of_each: Vec<Option<u32>> = told;
     assert_eq!(of_each, [u32::try_from(pid).ok(); 2], "its memory is looked for there");
     running.framework.shutdown(Duration::from_secs(5)).await;

@@ -49,6 +49,7 @@ async fn survey_of(
         instance: instance.clone(),
         hooks: vec![ToolPreInvoke::ID],
         mode,
+        modes: Vec::new(),
         on_error: None,
         priority: 1,
         scope,

@@ -54,6 +54,7 @@ async fn pipelines(plugins: Vec<(Mode, Arc<dyn Plugin>)>) -> Arc<Pipelines> {
             instance,
             hooks: vec![LlmOutput::ID],
             mode,
+            modes: Vec::new(),
             on_error: None,
             priority: 1,
             scope: None,

@@ -60,6 +60,7 @@ async fn pipelines(plugins: Vec<(&str, Mode, Arc<dyn Plugin>)>) -> Arc<Pipelines
             instance,
             hooks,
             mode,
+            modes: Vec::new(),
             on_error: None,
             priority,
             scope: None,

@@ -7,7 +7,12 @@ use crate::config;
 
 fn storage(folder: &std::path::Path) -> Arc<Storage> {
     let place = Place::File(folder.join("store.db"));
-    let settings = config::Storage { place, given: false, namespace: String::new(), records: config::Records::default() };
+    let settings = config::Storage {
+        place,
+        given: false,
+        namespace: String::new(),
+        records: config::Records::default(),
+    };
     Storage::new(settings, Handle::current())
 }
 

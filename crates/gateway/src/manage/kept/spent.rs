@@ -12,11 +12,7 @@ use super::{AWAY, crud::answer, refusing, storage};
 use crate::manage::{
     answers::{Refused, ok, refused},
     asked::Asked,
-    route::{
-        Content::Json,
-        Handler::Later,
-        Parameter, Route, Tag, Verb, one,
-    },
+    route::{Content::Json, Handler::Later, Parameter, Route, Tag, Verb, one},
 };
 
 /// Lines of one answer at most.
@@ -112,11 +108,7 @@ const SPENDING_LISTED: &[Parameter] = &[
         about: "The first day in UTC, such as 2027-01-31; without it the first of this month",
         schema: one::<String>,
     },
-    Parameter {
-        name: "to",
-        about: "The last day in UTC; without it today",
-        schema: one::<String>,
-    },
+    Parameter { name: "to", about: "The last day in UTC; without it today", schema: one::<String> },
 ];
 
 /// Every route.

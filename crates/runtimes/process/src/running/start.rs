@@ -53,9 +53,9 @@ pub(super) struct Begun {
 /// Begins a life under the rules that hold for it.
 pub(super) async fn begin(setup: &Setup, patience: Duration) -> Result<Begun, StartError> {
     if let Some(learnt) = setup.learnt.get() {
-        return begin_under(setup, learnt.clone(), patience).await;
+        return Box::pin(begin_under(setup, learnt.clone(), patience)).await;
     }
-    let begun = begin_under(setup, setup.given.terms(None), patience).await?;
+    let begun = Box::pin(begin_under(setup, setup.given.terms(None), patience)).await?;
     let wanted = setup.given.terms(begun.manifest.as_ref());
     let _ = setup.learnt.set(wanted.clone());
     match begun.process {
@@ -66,7 +66,7 @@ pub(super) async fn begin(setup: &Setup, patience: Duration) -> Result<Begun, St
                 "the plugin's manifest asks for other rules: started anew"
             );
             process.kill().await;
-            begin_under(setup, wanted, patience).await
+            Box::pin(begin_under(setup, wanted, patience)).await
         }
         process => Ok(Begun { process, ..begun }),
     }
