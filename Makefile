@@ -91,7 +91,7 @@ gen: setup-rust
 
 ## bench: measure, beside nginx and the bare upstream, and print ratios (WRITE=1 writes docs/performance.md)
 .PHONY: bench
-bench: setup-rust setup-bench
+bench: setup-rust setup-go setup-bench
 	cargo xtask bench $(if $(WRITE),--write) $(BENCH)
 
 ## setup: bring everything the other targets need: Rust, system packages, Python and Node packages, cargo-deny

@@ -104,7 +104,7 @@ fn sending_to(url: String) -> std::sync::Arc<dyn mortise_plugin_api::Plugin> {
     plugin.into_plugin()
 }
 
-fn elsewhere(vendor: &Vendor, allowed: Value) -> Setup {
+fn elsewhere(vendor: &Vendor, allowed: &Value) -> Setup {
     let llm = json!({ "endpoint": vendor.url(), "api_key": "sk-vendor", "other_endpoints": allowed });
     Setup::new().set("llms", json!({ "gpt": llm }))
 }
@@ -113,8 +113,10 @@ fn elsewhere(vendor: &Vendor, allowed: Value) -> Setup {
 async fn plugin_sends_a_request_to_another_address_of_the_llm_and_to_no_other() {
     let (vendor, second) = (Vendor::start([chat("a")]).await, Vendor::start([chat("b")]).await);
     let url = second.url();
-    let stand =
-        elsewhere(&vendor, json!([url.clone()])).plugin("route", sending_to(format!("{url}/"))).start().await;
+    let stand = elsewhere(&vendor, &json!([url.clone()]))
+        .plugin("route", sending_to(format!("{url}/")))
+        .start()
+        .await;
     let client = stand.client().at("/llm/call/gpt/v1/chat/completions");
     let answer = post(&client, &question("hi", false)).await;
     assert_eq!(answer.json()["choices"][0]["message"]["content"], "b", "{}", answer.text());
@@ -127,7 +129,7 @@ async fn plugin_sends_a_request_to_another_address_of_the_llm_and_to_no_other() 
     for wrong in
         [url.clone(), format!("{url}/x"), "http://169.254.169.254/v1".to_owned(), "no url".to_owned()]
     {
-        let stand = elsewhere(&vendor, json!([])).plugin("route", sending_to(wrong.clone())).start().await;
+        let stand = elsewhere(&vendor, &json!([])).plugin("route", sending_to(wrong.clone())).start().await;
         let client = stand.client().at("/llm/call/gpt/v1/chat/completions");
         let answer = post(&client, &question("hi", false)).await;
         assert_eq!(answer.status, 502, "{wrong}: {}", answer.text());

@@ -92,7 +92,8 @@ fn reads(vault: &Service, path: &str) -> usize {
     vault.asked().iter().filter(|asked| asked.path.contains(path)).count()
 }
 
-/// A gateway with a guard that sends what stands in `key` and `header` to its service.
+/// A gateway with a guard that sends both values to its service.
+#[expect(clippy::needless_pass_by_value, reason = "values are written where they are given")]
 fn setup(vault: &Service, way_in: Value, upstream: &Scripted, guard: &Service, values: [&str; 2]) -> Setup {
     let mut section = json!({ "address": vault.url(), "namespace": "team-a/" });
     section.as_object_mut().unwrap().extend(way_in.as_object().unwrap().clone());

@@ -118,8 +118,7 @@ impl Judge for Opa {
 
     fn ready(&self) -> Result<(), PluginError> {
         if self.routes.is_empty() {
-            let message =
-                "names no policy: write `path` under `config`, or, as ContextForge does, `applied_to` beside it";
+            let message = "names no policy: write `path` under `config`, or, as ContextForge does, `applied_to` beside it";
             return Err(PluginError::Unavailable(message.to_owned()));
         }
         Ok(())

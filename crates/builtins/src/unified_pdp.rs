@@ -113,7 +113,7 @@ impl DecisionPoint {
                 let mut about = Map::new();
                 about.insert("subject.email".into(), user.into());
                 about.insert("subject.mfa_verified".into(), (known("mfa_verified") == true).into());
-                about.insert("subject.team_id".into(), team.map(|team| team.to_string()).into());
+                about.insert("subject.team_id".into(), team.map(ToString::to_string).into());
                 about.insert("subject.clearance_level".into(), known("clearance_level"));
                 about
                     .insert("context.ip".into(), request.client.map(|client| client.ip().to_string()).into());

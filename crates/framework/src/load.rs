@@ -192,9 +192,8 @@ impl Prepared {
 
     /// The modes that its code has at some of its hooks where nobody names one.
     pub(crate) fn default_modes(&self) -> Vec<(HookId, Mode)> {
-        let modes = self.hooks.iter().filter_map(|hook| {
-            Some((*hook, self.runtime.as_ref()?.default_mode(*hook)?))
-        });
+        let modes =
+            self.hooks.iter().filter_map(|hook| Some((*hook, self.runtime.as_ref()?.default_mode(*hook)?)));
         modes.collect()
     }
 

@@ -114,7 +114,15 @@ impl Gateway {
     ///
     /// # Errors
     /// When the configuration cannot be put to work; nothing is left running then.
-    pub async fn start(settled: Settled, framework: Framework) -> Result<Self, StartError> {
+    pub fn start(
+        settled: Settled,
+        framework: Framework,
+    ) -> impl Future<Output = Result<Self, StartError>> + Send {
+        // Boxed, as the future of a start holds a configuration more than once.
+        Box::pin(Self::begin(settled, framework))
+    }
+
+    async fn begin(settled: Settled, framework: Framework) -> Result<Self, StartError> {
         let (state, lock, settled) = own_state(settled, &framework).await?;
         let storage = Storage::new(settled.storage.clone(), Handle::current());
         storage.begin().await;

@@ -74,7 +74,9 @@ mod tests {
             for name in [word.to_owned(), word.to_uppercase(), format!("x-{word}"), format!("{word}_2")] {
                 assert!(is_secret_name(&name), "{name}");
             }
-            assert!(!is_secret_name(&word[1..]) || SECRET_WORDS.iter().any(|other| word[1..].contains(other)));
+            assert!(
+                !is_secret_name(&word[1..]) || SECRET_WORDS.iter().any(|other| word[1..].contains(other))
+            );
         }
         for name in ["", "content-type", "accept", "user-agent", "to", "apikez", "@uthorization"] {
             assert!(!is_secret_name(name), "{name}");

@@ -17,7 +17,7 @@ pub enum FileKind {
 }
 
 /// Kept in step with the gateway's configuration by a test there: its type is not known here.
-const ONLY_OWN: [&str; 15] = [
+const ONLY_OWN: [&str; 18] = [
     "listen",
     "state_dir",
     "plugins_files",
@@ -25,6 +25,9 @@ const ONLY_OWN: [&str; 15] = [
     "upstreams",
     "servers",
     "llms",
+    "tools",
+    "datasources",
+    "secrets",
     "apps",
     "storage",
     "limits",

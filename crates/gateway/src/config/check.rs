@@ -134,7 +134,12 @@ fn bindings(config: &Config, beside: &Beside<'_>, found: &mut Findings<'_>) {
         let path = format!("bindings[{index}].scope");
         let scope = &binding.scope;
         let sections: [(&str, &str, &Option<String>, Vec<&String>); 4] = [
-            ("upstream", "upstream", &scope.upstream, config.upstreams.keys().chain(config.tools.keys()).collect()),
+            (
+                "upstream",
+                "upstream",
+                &scope.upstream,
+                config.upstreams.keys().chain(config.tools.keys()).collect(),
+            ),
             ("virtual server", "server", &scope.server, config.servers.keys().collect()),
             ("LLM", "llm", &scope.llm, config.llms.keys().collect()),
             ("app", "app", &scope.app, apps.clone()),

@@ -20,11 +20,7 @@ pub(super) enum NotAHeader {
 }
 
 /// A header to send along, its value marked as sensitive. `own` are those that the gateway sets, in lower case.
-pub(super) fn header(
-    name: &str,
-    value: &str,
-    own: &[&str],
-) -> Result<(HeaderName, HeaderValue), NotAHeader> {
+pub(super) fn header(name: &str, value: &str, own: &[&str]) -> Result<(HeaderName, HeaderValue), NotAHeader> {
     let name = HeaderName::try_from(name).map_err(|_| NotAHeader::Name)?;
     if own.contains(&name.as_str()) {
         return Err(NotAHeader::Own(name));
@@ -49,7 +45,11 @@ pub(super) fn headers(
             }
             Err(NotAHeader::Name) => hide(found.key_error(path, name, "this is not a name of a header")),
             Err(NotAHeader::Own(header)) => {
-                hide(found.key_error(path, name, format!("the header `{header}` is set by the gateway itself")));
+                hide(found.key_error(
+                    path,
+                    name,
+                    format!("the header `{header}` is set by the gateway itself"),
+                ));
             }
             Err(NotAHeader::Value) => {
                 let message = "the value holds characters that a header cannot, such as a line break";

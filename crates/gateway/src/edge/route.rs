@@ -33,7 +33,9 @@ impl<'a> Route<'a> {
             return match tool.split_once('/') {
                 None => Self::Tool(tool),
                 // As virtual servers are: `tools/{slug}` is the id of one.
-                Some((slug, "mcp")) if !slug.is_empty() => Self::Mcp(Some(&path[1..path.len() - "/mcp".len()])),
+                Some((slug, "mcp")) if !slug.is_empty() => {
+                    Self::Mcp(Some(&path[1..path.len() - "/mcp".len()]))
+                }
                 Some(_) => Self::Manage,
             };
         }

@@ -159,7 +159,7 @@ impl Fetch<'_> {
                 Ok(values) => return Ok(values),
                 // That it may not be read tells more than that it is not where it was guessed.
                 Err(found) if refused.as_ref().is_none_or(|refused| !refused.forbidden) => {
-                    refused = Some(found)
+                    refused = Some(found);
                 }
                 Err(_) => {}
             }

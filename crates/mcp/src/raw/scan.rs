@@ -277,7 +277,7 @@ impl<'a> Scan<'a> {
         let is_control = |byte: &u8| *byte < 0x20;
         // Asked of all bytes at once; where one is, is looked for only where there is one.
         let any = rest[..end].iter().fold(false, |any, byte| any | is_control(byte));
-        self.at += if any { rest.iter().position(|byte| is_control(byte)).unwrap_or(end) } else { end };
+        self.at += if any { rest.iter().position(is_control).unwrap_or(end) } else { end };
     }
 
     fn escape(&mut self) -> Result<(), NotJson> {

@@ -216,7 +216,8 @@ pub(super) fn summary(entry: &PluginEntry, idle: &Idle, assembly: &Assembly) -> 
     });
     if entry.kind == "process" {
         // What its program asks for is known when it runs.
-        summary["sandbox"] = entry.process.sandbox.as_ref().map_or("compat", |keys| keys.profile.word()).into();
+        summary["sandbox"] =
+            entry.process.sandbox.as_ref().map_or("compat", |keys| keys.profile.word()).into();
     }
     summary
 }

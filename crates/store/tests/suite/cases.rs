@@ -408,9 +408,13 @@ pub(crate) async fn documents_are_found_by_nearness_and_by_data(database: Databa
         metadata: json!({ "source": "manual", "page": page }).as_object().unwrap().clone(),
         embedding: embedding.to_vec(),
     };
-    let filter = |wanted: serde_json::Value, any| Matching { wanted: wanted.as_object().unwrap().clone(), any };
-    let documents =
-        vec![document("north", 1, &[0.0, 2.0]), document("east", 2, &[3.0, 0.0]), document("between", 3, &[1.0, 1.0])];
+    let filter =
+        |wanted: serde_json::Value, any| Matching { wanted: wanted.as_object().unwrap().clone(), any };
+    let documents = vec![
+        document("north", 1, &[0.0, 2.0]),
+        document("east", 2, &[3.0, 0.0]),
+        document("between", 3, &[1.0, 1.0]),
+    ];
     let ids = store.add("docs", documents, 1_000).await.unwrap();
     store.add("other", vec![document("elsewhere", 1, &[0.0, 1.0])], 10).await.unwrap();
     // More than are looked at together.

@@ -6,10 +6,7 @@ use http::HeaderMap;
 use mortise_framework::config::Environment;
 use url::{Url, form_urlencoded};
 
-use super::{
-    super::headers::header,
-    NOT_CONFIGURABLE, Sampling, base, usable,
-};
+use super::{super::headers::header, NOT_CONFIGURABLE, Sampling, base, usable};
 
 /// What variables say.
 #[derive(Default)]
