@@ -213,12 +213,14 @@ async fn failures_of_the_api_are_told_apart_and_bounded() {
         (Fault::CloseMidAnswer, "failed"),
         (Fault::Redirect("http://127.0.0.1:1/".to_owned()), "HTTP 30"),
     ] {
-        api.fault_once(fault.clone());
+        // Also for a second attempt, where nothing of an answer came.
+        api.fault(fault.clone());
         let (status, answer) = call(&client, get("1")).await;
         assert_eq!(status, 502, "{fault:?}: {answer}");
         assert!(answer["error"].as_str().unwrap().contains(word), "{fault:?}: {answer}");
         assert!(!answer.to_string().contains("s3cret"));
     }
+    api.fault(Fault::None);
     assert_eq!(call(&client, get("1")).await.0, 200);
 }
 

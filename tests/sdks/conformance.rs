@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, sync::Arc};
 
-use mortise_framework::{Framework, Outcome, Pipelines, Plan, config::PluginEntry};
+use mortise_framework::{
+    Framework, Outcome, Pipelines, Plan,
+    config::{Mode, PluginEntry},
+};
 use mortise_plugin_api::{Caller, HookTable, Request, Revision, Wire, hooks::http::UserRecord};
 use mortise_runtime_process::ProcessRuntime;
 use mortise_tests::{Setup, eventually};
@@ -46,7 +49,8 @@ impl Bench {
         let framework = Framework::builder().runtime(ProcessRuntime::new()).build();
         let mut plan = Plan { enabled: true, ..Plan::default() };
         for name in names {
-            let mut entry = PluginEntry::new(*name, "process").with_config(config.clone());
+            let mut entry =
+                PluginEntry::new(*name, "process").with_config(config.clone()).with_mode(Mode::Enforce);
             command.clone_into(&mut entry.command);
             plan.entries.push(entry);
         }

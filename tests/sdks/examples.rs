@@ -2,7 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
-use mortise_framework::{Contexts, Framework, Outcome, Plan, config::PluginEntry};
+use mortise_framework::{
+    Contexts, Framework, Outcome, Plan,
+    config::{Mode, PluginEntry},
+};
 use mortise_plugin_api::{
     Caller, Hook, HookTable, Request, Revision, Wire,
     hooks::{LlmInput, RecordAnalytics, RecordBudgetUsage, RecordProxyLog},
@@ -36,7 +39,10 @@ async fn post(stand: &Stand, path: &str, body: &str) -> HttpAnswer {
 /// What of a plugin at a hook, by its own configuration with these keys over it.
 async fn asked<H: Hook>(name: &str, config: Value, payload: Value) -> (Outcome, Vec<&'static str>) {
     let framework = Framework::builder().runtime(ProcessRuntime::new()).build();
-    let mut entry = PluginEntry::new(name, "process").with_config(config.as_object().unwrap().clone());
+    let mut entry = PluginEntry::new(name, "process")
+        .with_config(config.as_object().unwrap().clone())
+        // So that a chain waits for those that would run beside it.
+        .with_mode(Mode::Enforce);
     entry.command = vec![built(name).display().to_string()];
     let plan = Plan { enabled: true, entries: vec![entry], ..Plan::default() };
     let (pipelines, _) = framework.build(&plan).await.unwrap();

@@ -172,6 +172,14 @@ impl PluginEntry {
         self
     }
 
+    /// The same with a mode for all its hooks, as if the file named it.
+    #[must_use]
+    pub fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self.given.push("mode".to_owned());
+        self
+    }
+
     /// Where a part of it was written, one of [`PluginEntry::places`]; where that is not known, where the entry is.
     #[must_use]
     pub fn place(&self, part: &str) -> &Span {
